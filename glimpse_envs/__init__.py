@@ -1,0 +1,66 @@
+"""Active vision as Gymnasium environments: images seen only through glimpses.
+
+Importing this package registers `Glimpse<Data>-<Scheme>-v0` with Gymnasium.
+"""
+
+from glimpse_envs.actions import ActionScheme, GreedyMap, Hybrid, Move, MultiCategorical, Saccade
+from glimpse_envs.classifier import GlimpseClassifier, Reading
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.datasets import DatasetError, ImageDataset, load_dataset
+from glimpse_envs.envs import GlimpseEnv, GlimpseVectorEnv
+from glimpse_envs.gaze import Geometry
+from glimpse_envs.registration import REGISTERED, register_all
+from glimpse_envs.rewards import (
+    GlimpseCost,
+    InformationGain,
+    InverseCrossEntropy,
+    NegativeCrossEntropy,
+    Outcome,
+    PerStep,
+    Reward,
+    Sum,
+    Terminal,
+)
+from glimpse_envs.scenes import ClutteredCanvas, Plain, Scene, TranslatedCanvas
+from glimpse_envs.sensors import Crop, Retina, Sensor
+
+__version__ = "0.1.0"
+
+register_all()
+
+__all__ = [
+    "REGISTERED",
+    "ActionScheme",
+    "ClutteredCanvas",
+    "Crop",
+    "DatasetError",
+    "Geometry",
+    "GlimpseClassifier",
+    "GlimpseConfig",
+    "GlimpseCore",
+    "GlimpseCost",
+    "GlimpseEnv",
+    "GlimpseVectorEnv",
+    "GreedyMap",
+    "Hybrid",
+    "ImageDataset",
+    "InformationGain",
+    "InverseCrossEntropy",
+    "Move",
+    "MultiCategorical",
+    "NegativeCrossEntropy",
+    "Outcome",
+    "PerStep",
+    "Plain",
+    "Reading",
+    "Retina",
+    "Reward",
+    "Saccade",
+    "Scene",
+    "Sensor",
+    "Sum",
+    "Terminal",
+    "TranslatedCanvas",
+    "load_dataset",
+]

@@ -1,0 +1,277 @@
+"""Action schemes: from the agent's action to the next gaze and, perhaps, an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+from numba import njit
+from numpy.typing import NDArray
+
+from glimpse_envs.components import Component, check_integer
+from glimpse_envs.gaze import Geometry, window_of
+
+#: left, right, up, down, then the diagonals; in window sides, y downwards
+_DIRECTIONS = np.array(
+    [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)], np.float32
+)
+GO_ON = -1
+
+
+class Move(NamedTuple):
+    """What a batch of actions means.
+
+    :param gaze: the next gaze where the agent goes on, clamped, float32 (B, 3)
+    :param answers: the class it answers, int64 (B,), or `GO_ON`
+    """
+
+    gaze: NDArray[np.float32]
+    answers: NDArray[np.int64]
+
+
+class ActionScheme(Component):
+    """What an agent can do.
+
+    :cvar answers: the agent answers; otherwise a classifier does, after the last glimpse
+    :cvar start: where the first glimpse looks unless the environment is told otherwise
+    """
+
+    answers: ClassVar[bool] = True
+    start: ClassVar[str] = "overview"
+
+    def action_space(self, n_classes: int) -> spaces.Space:
+        """Return the action space of one lane."""
+        raise NotImplementedError(f"{type(self).__name__} does not define action_space")
+
+    def decode(
+        self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
+    ) -> Move:
+        """Return what a batch of actions (B, ...) means at the gaze (B, 3).
+
+        :raises ValueError: for actions outside the action space, NaN included
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define decode")
+
+    def start_zoom(self, start: str) -> float:
+        """Return the zoom of the first glimpse of a start: "overview", "centre" or "random"."""
+        return 0.0 if start == "overview" else 1.0
+
+    def memory(self, n: int) -> dict[str, NDArray[np.float32]]:
+        """Return the empty memory of n lanes: further observations, float32 (n, size) each."""
+        return {}
+
+    def remember(
+        self,
+        memory: dict[str, NDArray[np.float32]],
+        lanes: NDArray[np.int64],
+        gaze: NDArray[np.float32],
+        geometry: Geometry,
+    ) -> None:
+        """Enter the glimpses that `lanes` (n,) took at `gaze` (B, 3) into the memory, in place."""
+
+
+@dataclass(frozen=True)
+class GreedyMap(ActionScheme):
+    """One small step or an answer: left, right, up, down, zoom in, zoom out, answer class k.
+
+    `Discrete(6 + K)`. The observation adds `map`, a flat grid: how finely each part has been seen,
+    1 for full resolution (a window of the sensor's own size), 0 for not at all.
+
+    :param stride: length of a move, sides of the window
+    :param grid: cells of the map along each side of the image
+    """
+
+    N_MOVES: ClassVar[int] = 6
+
+    stride: float = 0.5
+    grid: int = 8
+
+    def __post_init__(self) -> None:
+        _check_stride(self)
+        check_integer(self, "grid", low=1)
+
+    def action_space(self, n_classes: int) -> spaces.Discrete:
+        return spaces.Discrete(self.N_MOVES + n_classes)
+
+    def decode(
+        self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
+    ) -> Move:
+        actions = _integers(actions, (len(gaze),), self.N_MOVES + n_classes)
+        table = np.zeros((self.N_MOVES + n_classes, 3), np.float32)
+        table[:4, :2] = self.stride * _DIRECTIONS[:4]
+        table[4:6, 2] = geometry.octave, -geometry.octave
+        answers = np.maximum(actions - self.N_MOVES, GO_ON)
+        return Move(geometry.shift(gaze, table[actions]), answers)
+
+    def memory(self, n: int) -> dict[str, NDArray[np.float32]]:
+        return {"map": np.zeros((n, self.grid * self.grid), np.float32)}
+
+    def remember(
+        self,
+        memory: dict[str, NDArray[np.float32]],
+        lanes: NDArray[np.int64],
+        gaze: NDArray[np.float32],
+        geometry: Geometry,
+    ) -> None:
+        size = float(geometry.height), float(geometry.width), float(geometry.finest)
+        _mark(memory["map"], self.grid, lanes, gaze, *size)
+
+
+@dataclass(frozen=True)
+class MultiCategorical(ActionScheme):
+    """Move, zoom and decision at once: `MultiDiscrete([9, 3, K + 1])`.
+
+    Move: 0 stays, 1-8 left, right, up, down, up left, up right, down left, down right. Zoom: 0
+    out, 1 keep, 2 in; a step halves or doubles the window and comes before the move. Decision: 0
+    goes on, k + 1 answers class k.
+
+    :param stride: length of a move, sides of the window
+    """
+
+    stride: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_stride(self)
+
+    def action_space(self, n_classes: int) -> spaces.MultiDiscrete:
+        return spaces.MultiDiscrete([9, 3, n_classes + 1])
+
+    def decode(
+        self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
+    ) -> Move:
+        actions = _integers(actions, (len(gaze), 3), np.array([9, 3, n_classes + 1]))
+        step = np.empty((len(gaze), 3), np.float32)
+        _multi_categorical_step(actions, _DIRECTIONS, self.stride, geometry.octave, step)
+        return Move(geometry.shift(gaze, step), actions[:, 2] - 1)
+
+
+@dataclass(frozen=True)
+class Hybrid(ActionScheme):
+    """Decide, answer or look anywhere: a Dict of discrete and continuous parts.
+
+    `decision` Discrete(2): 0 goes on, 1 answers; `class` Discrete(K); `move` Box(0, 1, (2,)): the
+    next fixation; `zoom` Box(0, 1, (1,)): the next zoom.
+    """
+
+    def action_space(self, n_classes: int) -> spaces.Dict:
+        return spaces.Dict(
+            {
+                "decision": spaces.Discrete(2),
+                "class": spaces.Discrete(n_classes),
+                "move": spaces.Box(0.0, 1.0, (2,), np.float32),
+                "zoom": spaces.Box(0.0, 1.0, (1,), np.float32),
+            }
+        )
+
+    def decode(
+        self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
+    ) -> Move:
+        n = len(gaze)
+        parts = {"decision", "class", "move", "zoom"}
+        if not isinstance(actions, dict) or set(actions) != parts:
+            raise ValueError(f"got action {actions!r}; wanted a dict with {sorted(parts)}")
+        decision = _integers(actions["decision"], (n,), 2, "decision")
+        classes = _integers(actions["class"], (n,), n_classes, "class")
+        target = np.empty((n, 3), np.float32)
+        target[:, :2] = _reals(actions["move"], (n, 2), 0.0, "move")
+        target[:, 2:] = _reals(actions["zoom"], (n, 1), 0.0, "zoom")
+        return Move(geometry.clamp(target), np.where(decision == 1, classes, GO_ON))
+
+
+@dataclass(frozen=True)
+class Saccade(ActionScheme):
+    """The next fixation, `Box(-1, 1, (2,))`, 0 being the middle of the image; a classifier answers.
+
+    Centred on 0 because SB3 clips actions and never unscales them: on [0, 1] an untrained policy
+    would start in the top left corner.
+
+    :param zoom: of every glimpse
+    """
+
+    answers = False
+    start = "centre"
+
+    zoom: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.zoom <= 1.0:
+            raise ValueError(f"got Saccade(zoom={self.zoom!r}); wanted a number in [0, 1]")
+
+    def action_space(self, n_classes: int) -> spaces.Box:
+        return spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def start_zoom(self, start: str) -> float:
+        return 0.0 if start == "overview" else self.zoom
+
+    def decode(
+        self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
+    ) -> Move:
+        n = len(gaze)
+        target = np.full((n, 3), self.zoom, np.float32)
+        target[:, :2] = 0.5 + 0.5 * _reals(actions, (n, 2), -1.0)
+        return Move(geometry.clamp(target), np.full(n, GO_ON, np.int64))
+
+
+def _check_stride(scheme: GreedyMap | MultiCategorical) -> None:
+    if not 0.0 < scheme.stride <= 2.0:
+        raise ValueError(
+            f"got {type(scheme).__name__}(stride={scheme.stride!r}); wanted a number of window "
+            "sides in (0, 2]"
+        )
+
+
+def _integers(
+    actions: Any, shape: tuple[int, ...], below: int | NDArray[np.int64], part: str = "action"
+) -> NDArray[np.int64]:
+    """Return the actions as int64 of the given shape, each in 0 ... below - 1."""
+    array = np.asarray(actions)
+    if array.dtype.kind not in "iu" or array.shape != shape:
+        raise ValueError(f"got {part} {array.dtype} {array.shape}; wanted integers {shape}")
+    array = array.astype(np.int64, copy=False)
+    if ((array < 0) | (array >= below)).any():
+        raise ValueError(f"got {part} {array.tolist()}; wanted integers from 0 to below {below}")
+    return array
+
+
+def _reals(
+    actions: Any, shape: tuple[int, ...], low: float, part: str = "action"
+) -> NDArray[np.float32]:
+    """Return the actions as float32 of the given shape, each in [low, 1]."""
+    array = np.asarray(actions)
+    if array.dtype.kind not in "iuf" or array.shape != shape:
+        raise ValueError(f"got {part} {array.dtype} {array.shape}; wanted floats {shape}")
+    array = array.astype(np.float32, copy=False)
+    if not ((array >= low) & (array <= 1.0)).all():  # NaN fails both
+        raise ValueError(f"got {part} {array.tolist()}; wanted numbers in [{low:g}, 1]")
+    return array
+
+
+@njit(cache=True)
+def _multi_categorical_step(actions, directions, stride, octave, step):
+    for i in range(actions.shape[0]):
+        move = actions[i, 0]
+        step[i, 0] = step[i, 1] = 0.0
+        if move > 0:
+            step[i, 0] = stride * directions[move - 1, 0]
+            step[i, 1] = stride * directions[move - 1, 1]
+        step[i, 2] = octave * (actions[i, 1] - 1)
+
+
+@njit(cache=True)
+def _mark(grids, grid, lanes, gaze, height, width, finest):
+    """Raise every cell whose centre lies in the window to the window's resolution."""
+    for lane in lanes:
+        left, top, side = window_of(
+            gaze[lane, 0], gaze[lane, 1], gaze[lane, 2], height, width, finest
+        )
+        resolution = np.float32(finest / side)
+        for j in range(grid):
+            y = (j + 0.5) * height / grid
+            if top <= y < top + side:
+                for k in range(grid):
+                    x = (k + 0.5) * width / grid
+                    if left <= x < left + side:
+                        cell = j * grid + k
+                        grids[lane, cell] = max(grids[lane, cell], resolution)

@@ -1,0 +1,157 @@
+"""What an environment is made of: the parts by name or object, resolved and checked together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from glimpse_envs.actions import ActionScheme
+from glimpse_envs.classifier import GlimpseClassifier
+from glimpse_envs.components import nearest, resolve
+from glimpse_envs.datasets import Split, load_dataset
+from glimpse_envs.gaze import Geometry
+from glimpse_envs.rewards import Reward
+from glimpse_envs.scenes import Scene
+from glimpse_envs.sensors import Sensor
+
+STARTS = ("overview", "centre", "random")
+ORDERS = ("random", "sequential")
+
+
+@dataclass(frozen=True)
+class GlimpseConfig:
+    """The parts of a glimpse environment. Each may be an object, a name, or a dict with a type.
+
+    :param dataset: an `ImageDataset`, a name such as "cifar10" or "folder:PATH", or a dict
+    :param scene: what is shown of an image
+    :param sensor: what a glimpse is
+    :param scheme: what the agent can do
+    :param reward: what a step earns
+    :param budget: the most glimpses of an episode, the first included
+    :param start: first gaze: "overview" (all of the image), "centre" or "random" (at zoom 1);
+        None for the scheme's own
+    :param classifier: watches the glimpses; adds `belief` to the observation
+    :param observe_state: add the classifier's hidden features as `state` to the observation
+    :param split: "train", "validation" or "test"
+    :param order: "random", or "sequential": lane i of n shows images i, i + n, i + 2n, ...
+    :param scene_seed: fixes canvas and random start of every validation and test image; those of
+        the train split are drawn anew for every episode from the lane's seed
+    """
+
+    dataset: Any = "digits"
+    scene: Any = "Plain"
+    sensor: Any = "Crop"
+    scheme: Any = "MultiCategorical"
+    reward: Any = "Terminal"
+    budget: int = 8
+    start: str | None = None
+    classifier: Any = None
+    observe_state: bool = False
+    split: str = "train"
+    order: str = "random"
+    scene_seed: int = 0
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        put("dataset", load_dataset(self.dataset))
+        for name, base in _KINDS.items():
+            put(name, resolve(getattr(self, name), base))
+        if self.start is None:
+            put("start", self.scheme.start)
+        _check_choice("start", self.start, STARTS)
+        _check_choice("order", self.order, ORDERS)
+        self._check_budget()
+        self._check_classifier()
+        _ = self.images, self.geometry  # an unknown split or a sensor that does not fit
+
+    @cached_property
+    def images(self) -> Split:
+        """The split that is shown."""
+        return self.dataset.split(self.split)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of what is shown."""
+        height, width, channels = self.dataset.image_shape
+        return (*self.scene.shape(height, width), channels)
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """The gazes that are possible."""
+        return self.sensor.geometry(*self.shape[:2])
+
+    @cached_property
+    def action_space(self) -> spaces.Space:
+        """The action space of one lane."""
+        return self.scheme.action_space(self.dataset.n_classes)
+
+    @cached_property
+    def observation_space(self) -> spaces.Dict:
+        """The observation space of one lane."""
+
+        def unit(n: int) -> spaces.Box:
+            return spaces.Box(0.0, 1.0, (n,), np.float32)
+
+        parts: dict[str, spaces.Space] = {
+            "glimpse": spaces.Box(0, 255, self.sensor.glimpse_shape(self.shape[2]), np.uint8),
+            "gaze": unit(3),
+            "remaining": unit(1),
+        }
+        for name, rows in self.scheme.memory(1).items():
+            parts[name] = unit(rows.shape[1])
+        if self.classifier is not None:
+            parts["belief"] = unit(self.dataset.n_classes)
+        if self.observe_state:
+            parts["state"] = spaces.Box(
+                -np.inf, np.inf, (self.classifier.hidden_size,), np.float32
+            )
+        return spaces.Dict(parts)
+
+    def _check_budget(self) -> None:
+        low = 1 if self.scheme.answers else 2  # with 1, a classifier would answer at the reset
+        if isinstance(self.budget, bool) or not isinstance(self.budget, (int, np.integer)):
+            raise ValueError(f"got budget={self.budget!r}; wanted an integer of at least {low}")
+        if self.budget < low:
+            raise ValueError(
+                f"got budget={self.budget}; wanted at least {low} glimpses for "
+                f"{type(self.scheme).__name__}"
+            )
+
+    def _check_classifier(self) -> None:
+        how = (
+            "attach one: gymnasium.make(id, classifier=...) with an object that has n_classes, "
+            "hidden_size, start and update (see glimpse_envs.GlimpseClassifier)"
+        )
+        if self.classifier is None:
+            wanting = [
+                f"action scheme {type(self.scheme).__name__}" * (not self.scheme.answers),
+                f"reward {type(self.reward).__name__}" * self.reward.needs_classifier,
+                "observe_state=True" * bool(self.observe_state),
+            ]
+            for part in filter(None, wanting):
+                raise ValueError(f"{part} needs a classifier and none is attached; {how}")
+            return
+        if not isinstance(self.classifier, GlimpseClassifier):
+            raise ValueError(f"got classifier {self.classifier!r}; {how}")
+        if self.classifier.n_classes != self.dataset.n_classes:
+            raise ValueError(
+                f"the classifier knows {self.classifier.n_classes} classes, data set "
+                f"{self.dataset.name!r} has {self.dataset.n_classes}; take one trained on it"
+            )
+        if self.observe_state and self.classifier.hidden_size < 1:
+            raise ValueError("observe_state=True, and the classifier's hidden_size is 0")
+
+
+_KINDS = {"scene": Scene, "sensor": Sensor, "scheme": ActionScheme, "reward": Reward}
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"got {name}={value!r}; {nearest(str(value), choices)}")
+

@@ -1,0 +1,221 @@
+"""The simulation, written once, for a batch of lanes: arrays in, arrays out.
+
+`GlimpseEnv`, `GlimpseVectorEnv` and `GlimpseVecEnv` are faces of this class.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.randomness import episode_keys, integers, uniforms
+from glimpse_envs.rewards import Outcome
+
+Observation = dict[str, NDArray]
+
+# numbers of an episode's draws; scenes count their own from 0
+_IMAGE, _START_X, _START_Y = 1 << 40, (1 << 40) + 1, (1 << 40) + 2
+
+
+class Step(NamedTuple):
+    """What a step of all lanes gives.
+
+    :param observation: (B, ...) each; for lanes that ended, the last one of the episode
+    :param reward: float32 (B,)
+    :param ended: bool (B,)
+    """
+
+    observation: Observation
+    reward: NDArray[np.float32]
+    ended: NDArray[np.bool_]
+
+
+class GlimpseCore:
+    """Lanes of one environment, stepped together. Lanes that ended are reset by the caller.
+
+    State, one row a lane: `index` (image of the split) and `labels`, int64; `gaze`, float32 (B, 3);
+    `glimpses` taken and the last `predictions` (-1 for none), int64; `history`, the gazes of the
+    episode, float32 (B, budget, 3); with a classifier `belief`, float32 (B, K).
+
+    :param config: what the lanes are made of
+    :param n_lanes: number of lanes
+    """
+
+    def __init__(self, config: GlimpseConfig, n_lanes: int) -> None:
+        if isinstance(n_lanes, bool) or not isinstance(n_lanes, int) or n_lanes < 1:
+            raise ValueError(f"got {n_lanes!r} lanes; wanted an integer of at least 1")
+        self.config, self.n_lanes = config, n_lanes
+        self.geometry = config.geometry
+        self.lanes = np.arange(n_lanes)
+        self.keys = np.zeros(n_lanes, np.uint64)
+        self.episodes = np.full(n_lanes, -1, np.int64)
+        self.index = np.zeros(n_lanes, np.int64)
+        self.labels = np.zeros(n_lanes, np.int64)
+        self.gaze = np.zeros((n_lanes, 3), np.float32)
+        self.glimpses = np.zeros(n_lanes, np.int64)
+        self.predictions = np.full(n_lanes, -1, np.int64)
+        self.history = np.zeros((n_lanes, config.budget, 3), np.float32)
+        self.memory = config.scheme.memory(n_lanes)
+        self._allocate_images()
+        self._allocate_classifier()
+
+    def seed(self, lane: int, np_random: np.random.Generator) -> None:
+        """Start a lane's stream of episodes anew, from one draw of a generator."""
+        self.keys[lane] = np_random.integers(2**64, dtype=np.uint64)
+        self.episodes[lane] = -1
+
+    def seed_all(self, seed: int | None) -> None:
+        """Seed lane i as a single environment would be by `reset(seed=seed + i)`."""
+        for lane in range(self.n_lanes):
+            self.seed(lane, seeding.np_random(None if seed is None else seed + lane)[0])
+
+    def reset(
+        self, lanes: NDArray[np.int64], index: NDArray[np.int64] | None = None
+    ) -> Observation:
+        """Begin the next episode of `lanes` (n,), with their first glimpse taken.
+
+        :param index: images to show, int64 (n,); None for the next ones of the lanes' order
+        :return: the first observation of these lanes, (n, ...) each
+        """
+        config = self.config
+        self.episodes[lanes] += 1
+        stream = episode_keys(self.keys[lanes], self.episodes[lanes])
+        self.index[lanes] = index = self._next_images(lanes, stream) if index is None else index
+        self.labels[lanes] = config.images.labels[index]
+        if config.split != "train":  # what is shown depends on the image alone
+            stream = episode_keys(np.full(len(lanes), config.scene_seed, np.uint64), index)
+        if config.scene.composed:
+            images = config.scene.compose(config.images.images, index, stream)
+            self.canvases[lanes] = images
+            self._prepared[lanes] = config.sensor.prepare(images)
+        self.gaze[lanes] = self._first_gaze(stream)
+        self.glimpses[lanes] = 0
+        self.predictions[lanes] = -1
+        for rows in self.memory.values():
+            rows[lanes] = 0.0
+        if config.classifier is not None:
+            self._state[lanes] = config.classifier.start(len(lanes))
+        return self._observe(lanes, self._look(lanes))
+
+    def step(self, actions: Any) -> Step:
+        """Carry out one action of every lane.
+
+        :param actions: a batch of the action space, (B, ...)
+        :raises ValueError: for actions outside the action space
+        """
+        config = self.config
+        n_classes = config.dataset.n_classes
+        move = config.scheme.decode(actions, self.gaze, self.geometry, n_classes)
+        looked = (move.answers < 0) & (self.glimpses < config.budget)
+        np.copyto(self.gaze, move.gaze, where=looked[:, None])
+        previous_belief = None if self.belief is None else self.belief.copy()
+        glimpse = self._look(self.lanes if looked.all() else looked.nonzero()[0])
+        if len(glimpse) < self.n_lanes:  # the others see their last glimpse again
+            glimpse = self._read(self.lanes)
+        if config.scheme.answers:
+            self.predictions = move.answers
+            ended = ~looked
+        else:
+            ended = self.glimpses == config.budget
+        outcome = Outcome(
+            self.labels, self.predictions, ended, looked, self.belief, previous_belief
+        )
+        return Step(self._observe(self.lanes, glimpse), config.reward(outcome), ended)
+
+    def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
+        """Return what the infos say at the end of the episodes of `lanes`, a list of n each."""
+        config = self.config
+        glimpses = self.glimpses[lanes]
+        coverage = self.geometry.coverage(self.history[lanes], glimpses, config.sensor.span)
+        return {
+            "samples": (glimpses * config.sensor.samples).tolist(),
+            "glimpses": glimpses.tolist(),
+            "coverage": coverage.tolist(),
+            "is_success": (self.predictions[lanes] == self.labels[lanes]).tolist(),
+        }
+
+    def image(self, lane: int) -> NDArray[np.uint8]:
+        """Return what is shown to a lane, uint8 (H, W, C)."""
+        if self.config.scene.composed:
+            return self.canvases[lane]
+        return self.config.images.images[self.index[lane]]
+
+    def windows(self, lane: int) -> NDArray[np.float64]:
+        """Return left, top and side of the windows of a lane's episode so far, float64 (T, 3)."""
+        return self.geometry.windows(self.history[lane, : self.glimpses[lane]])
+
+    def glimpse(self, lane: int) -> NDArray[np.uint8]:
+        """Return a lane's current glimpse."""
+        return self._read(self.lanes[lane : lane + 1])[0]
+
+    def _allocate_images(self) -> None:
+        """Get what the sensor reads: one for the whole split, or one canvas for each lane."""
+        config = self.config
+        if config.scene.composed:
+            self.canvases = np.zeros((self.n_lanes, *config.shape), np.uint8)
+            self._prepared = config.sensor.prepare(self.canvases)
+            if self._prepared is self.canvases:
+                self._prepared = self.canvases.copy()
+        else:
+            self._prepared = config.images.derived(
+                config.sensor.prepared_as, config.sensor.prepare
+            )
+
+    def _allocate_classifier(self) -> None:
+        self.belief = self.hidden = None
+        classifier = self.config.classifier
+        if classifier is not None:
+            self._state = np.array(classifier.start(self.n_lanes), np.float32)
+            self.belief = np.zeros((self.n_lanes, classifier.n_classes), np.float32)
+            self.hidden = np.zeros((self.n_lanes, classifier.hidden_size), np.float32)
+
+    def _next_images(
+        self, lanes: NDArray[np.int64], stream: NDArray[np.uint64]
+    ) -> NDArray[np.int64]:
+        n_images = len(self.config.images)
+        if self.config.order == "sequential":
+            return (self.episodes[lanes] * self.n_lanes + lanes) % n_images
+        return integers(stream, _IMAGE, n_images)
+
+    def _first_gaze(self, stream: NDArray[np.uint64]) -> NDArray[np.float32]:
+        gaze = np.full((len(stream), 3), 0.5, np.float32)
+        if self.config.start == "random":
+            gaze[:, 0], gaze[:, 1] = uniforms(stream, _START_X), uniforms(stream, _START_Y)
+        gaze[:, 2] = self.config.scheme.start_zoom(self.config.start)
+        return self.geometry.clamp(gaze)
+
+    def _read(self, lanes: NDArray[np.int64]) -> NDArray[np.uint8]:
+        rows = lanes if self.config.scene.composed else self.index[lanes]
+        return self.config.sensor.read(self._prepared, rows, self.gaze[lanes])
+
+    def _look(self, lanes: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Take one glimpse in each of `lanes` and enter it everywhere; return the glimpses."""
+        glimpse = self._read(lanes)
+        self.history[lanes, self.glimpses[lanes]] = self.gaze[lanes]
+        self.glimpses[lanes] += 1
+        self.config.scheme.remember(self.memory, lanes, self.gaze, self.geometry)
+        if self.config.classifier is not None and len(lanes):
+            self._classify(lanes, glimpse)
+        return glimpse
+
+    def _classify(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> None:
+        reading = self.config.classifier.update(self._state[lanes], glimpse, self.gaze[lanes])
+        self._state[lanes], self.belief[lanes], self.hidden[lanes] = reading
+        if not self.config.scheme.answers:
+            self.predictions[lanes] = reading.belief.argmax(axis=1)
+
+    def _observe(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> Observation:
+        budget = self.config.budget
+        remaining = ((budget - self.glimpses[lanes]) / budget).astype(np.float32)
+        observation = {"glimpse": glimpse, "gaze": self.gaze[lanes], "remaining": remaining[:, None]}
+        for name, rows in self.memory.items():
+            observation[name] = rows[lanes]
+        if self.belief is not None:
+            observation["belief"] = self.belief[lanes]
+        if self.config.observe_state:
+            observation["state"] = self.hidden[lanes]
+        return observation

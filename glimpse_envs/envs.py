@@ -1,0 +1,285 @@
+"""The Gymnasium faces of the simulation: one environment, and a vector of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.rendering import draw_frame
+
+_ONE = np.zeros(1, np.int64)
+
+
+class GlimpseEnv(gym.Env):
+    """Classify an image through glimpses.
+
+    ## Description
+    An image is seen only through a small movable, zoomable window. At each step the agent looks
+    somewhere or answers; it is rewarded for the right class. Source of the game: Mnih et al.,
+    "Recurrent models of visual attention", NIPS 2014.
+
+    ## Action Space
+    Depends on the action scheme, for K classes:
+
+    | scheme | space | meaning |
+    |---|---|---|
+    | `GreedyMap` | `Discrete(6 + K)` | left, right, up, down, zoom in, zoom out, answer class k |
+    | `MultiCategorical` | `MultiDiscrete([9, 3, K + 1])` | move, zoom, go on or answer |
+    | `Hybrid` | `Dict(decision, class, move, zoom)` | go on or answer, class, fixation, zoom |
+    | `Saccade` | `Box(-1, 1, (2,))` | next fixation; a classifier answers |
+
+    ## Observation Space
+    A `Dict`; the label is never part of it.
+
+    | key | space | meaning |
+    |---|---|---|
+    | `glimpse` | `Box(0, 255, (S, S, C), uint8)` | what the sensor sees (a retina: (S, k S, C)) |
+    | `gaze` | `Box(0, 1, (3,))` | where: x, y of the fixation, zoom (0 all, 1 finest) |
+    | `remaining` | `Box(0, 1, (1,))` | unused share of the budget of glimpses |
+    | `map` | `Box(0, 1, (64,))` | GreedyMap: how finely each part has been seen |
+    | `belief` | `Box(0, 1, (K,))` | with a classifier: its class probabilities |
+    | `state` | `Box(-inf, inf, (D,))` | with `observe_state`: its hidden features |
+
+    ## Rewards
+    A reward object, by default `Terminal`: 1 for the right answer at the end, else 0.
+
+    ## Starting State
+    A random image of the split and its first glimpse, which counts: `overview` sees the whole
+    image, `centre` and `random` look closely. `reset(options={"index": i})` shows image i.
+
+    ## Episode End
+    The episode is `terminated` (never `truncated`) when the agent answers. After the last glimpse
+    of the budget one more step is left to answer; going on ends the episode as wrong. An answering
+    step takes no glimpse and repeats the last observation. Where a classifier answers, the step
+    that takes the last glimpse ends the episode.
+
+    ## Info
+    `label` and `prediction` (-1 before any) at every step; at the end also `samples` (sensor pixels
+    read), `glimpses`, `coverage` (share of the image's area seen) and `is_success`.
+
+    ## Arguments
+    Those of `GlimpseConfig`: `dataset`, `scene`, `sensor`, `scheme`, `reward`, `budget`, `start`,
+    `classifier`, `observe_state`, `split`, `order`, `scene_seed`; and `render_mode="rgb_array"`.
+
+    ## Registered Configurations
+    `Glimpse<Data>-<Scheme>-v0`; see `glimpse_envs.registration`.
+
+    ## Version History
+    * v0: initial version
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 2}
+
+    def __init__(self, *, render_mode: str | None = None, **parts: Any) -> None:
+        """Make the environment from the arguments of `GlimpseConfig`.
+
+        :raises ValueError: for parts that are unknown or do not fit together
+        """
+        self.config = make_config(**parts)
+        self.core = GlimpseCore(self.config, n_lanes=1)
+        self.observation_space = self.config.observation_space
+        self.action_space = self.config.action_space
+        self.render_mode = check_render_mode(render_mode)
+        self._running = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """Begin an episode. Option `index` is the image of the split to show."""
+        super().reset(seed=seed)
+        if seed is not None or self.core.episodes[0] < 0:
+            self.core.seed(0, self.np_random)
+        index = chosen_images(options, 1, len(self.config.images))
+        observation = self.core.reset(_ONE, index)
+        self._running = True
+        return _first(observation), self._info()
+
+    def step(
+        self, action: Any
+    ) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
+        """Look or answer.
+
+        :raises ValueError: for an action outside the action space, NaN included
+        :raises gymnasium.error.ResetNeeded: before the first reset and after the end
+        """
+        if not self._running:
+            raise gym.error.ResetNeeded("the episode has ended (or none was begun): call reset()")
+        if isinstance(action, dict):
+            actions: Any = {key: np.asarray(value)[None] for key, value in action.items()}
+        else:
+            actions = np.asarray(action)[None]
+        observation, reward, ended = self.core.step(actions)
+        info = self._info()
+        terminated = bool(ended[0])
+        if terminated:
+            self._running = False
+            info.update((key, value[0]) for key, value in self.core.summary(_ONE).items())
+        return _first(observation), float(reward[0]), terminated, False, info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Return a drawing of the image, the path of the gaze and the prediction, uint8."""
+        if self.render_mode is None:
+            gym.logger.warn('render() needs gymnasium.make(id, render_mode="rgb_array")')
+            return None
+        return draw_lane(self.core, 0)
+
+    def _info(self) -> dict[str, Any]:
+        return {"label": int(self.core.labels[0]), "prediction": int(self.core.predictions[0])}
+
+
+class GlimpseVectorEnv(gym.vector.VectorEnv):
+    """Many glimpse environments stepped together: what `gymnasium.make_vec` makes.
+
+    Lane i behaves, bit for bit, as a `GlimpseEnv` seeded with `seed + i`. A lane that ended is
+    reset in the same step (`AutoresetMode.SAME_STEP`): the last observation and info of its
+    episode are `infos["final_obs"]` and `infos["final_info"]`.
+
+    :param num_envs: number of lanes
+    :param parts: the arguments of `GlimpseConfig`
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        **GlimpseEnv.metadata,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(self, num_envs: int = 1, *, render_mode: str | None = None, **parts: Any) -> None:
+        self.config = make_config(**parts)
+        self.core = GlimpseCore(self.config, num_envs)
+        self.num_envs = num_envs
+        self.single_observation_space = self.config.observation_space
+        self.single_action_space = self.config.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.render_mode = check_render_mode(render_mode)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """Begin an episode in every lane. Option `index`: the image of each lane, (num_envs,)."""
+        core = self.core
+        if isinstance(seed, (int, np.integer)) or (seed is None and core.episodes[0] < 0):
+            core.seed_all(seed)
+        elif seed is not None:
+            self._seed_each(seed)
+        index = chosen_images(options, self.num_envs, len(self.config.images))
+        return core.reset(core.lanes, index), self._infos()
+
+    def step(
+        self, actions: Any
+    ) -> tuple[dict[str, NDArray], NDArray, NDArray, NDArray, dict[str, Any]]:
+        """Carry out one action of every lane; rewards are float64, as Gymnasium's own."""
+        if self.core.episodes[0] < 0:
+            raise gym.error.ResetNeeded("no episode was begun: call reset()")
+        observation, reward, ended = self.core.step(actions)
+        final: dict[str, Any] = {}
+        if ended.any():
+            final = self._finish(observation, ended)
+        truncated = np.zeros(self.num_envs, np.bool_)
+        infos = self._infos() | final
+        return observation, reward.astype(np.float64), ended, truncated, infos
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """Return one drawing for each lane."""
+        if self.render_mode is None:
+            return None
+        return tuple(draw_lane(self.core, lane) for lane in range(self.num_envs))
+
+    def _finish(self, observation: dict[str, NDArray], ended: NDArray[np.bool_]) -> dict[str, Any]:
+        """Reset the lanes that ended, in `observation` too; return their final infos."""
+        core, lanes = self.core, ended.nonzero()[0]
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for lane in lanes:
+            final_obs[lane] = {key: rows[lane].copy() for key, rows in observation.items()}
+        final_info = self._infos(ended)
+        for key, values in core.summary(lanes).items():
+            column = np.zeros(self.num_envs, np.asarray(values).dtype)
+            column[lanes] = values
+            final_info |= {key: column, f"_{key}": ended.copy()}
+        for key, rows in core.reset(lanes).items():
+            observation[key][lanes] = rows
+        return {
+            "final_obs": final_obs,
+            "_final_obs": ended.copy(),
+            "final_info": final_info,
+            "_final_info": ended.copy(),
+        }
+
+    def _infos(self, mask: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+        """Return label and prediction of the lanes in `mask` (None: all) in Gymnasium's form."""
+        mask = np.ones(self.num_envs, np.bool_) if mask is None else mask
+        return {
+            "label": np.where(mask, self.core.labels, 0),
+            "_label": mask.copy(),
+            "prediction": np.where(mask, self.core.predictions, 0),
+            "_prediction": mask.copy(),
+        }
+
+    def _seed_each(self, seeds: Iterable[int | None]) -> None:
+        seeds = list(seeds)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"got {len(seeds)} seeds; wanted one for each of {self.num_envs}")
+        for lane, seed in enumerate(seeds):
+            if seed is not None or self.core.episodes[lane] < 0:
+                self.core.seed(lane, gym.utils.seeding.np_random(seed)[0])
+
+
+def make_config(**parts: Any) -> GlimpseConfig:
+    """Return the configuration made of `parts`, with a hint for an unknown argument."""
+    from glimpse_envs.components import nearest
+
+    known = GlimpseConfig.__dataclass_fields__
+    for name in parts:
+        if name not in known:
+            raise ValueError(f"no argument {name!r} of a glimpse environment; {nearest(name, known)}")
+    return GlimpseConfig(**parts)
+
+
+def check_render_mode(render_mode: str | None) -> str | None:
+    """Return `render_mode` if it can be had."""
+    if render_mode not in (None, "rgb_array"):
+        raise ValueError(f'got render_mode={render_mode!r}; wanted None or "rgb_array"')
+    return render_mode
+
+
+def chosen_images(
+    options: dict[str, Any] | None, n: int, n_images: int
+) -> NDArray[np.int64] | None:
+    """Return the images that the reset option `index` asks for, int64 (n,), or None."""
+    if not options or "index" not in options:
+        return None
+    index = np.asarray(options["index"])
+    index = index[None] if index.ndim == 0 else index
+    if index.dtype.kind not in "iu" or index.shape != (n,):
+        raise ValueError(f"got option index {options['index']!r}; wanted {n} integer(s)")
+    if (index < 0).any() or (index >= n_images).any():
+        raise ValueError(
+            f"got option index {options['index']!r}; the split has images 0 to {n_images - 1}"
+        )
+    return index.astype(np.int64)
+
+
+def draw_lane(core: GlimpseCore, lane: int) -> NDArray[np.uint8]:
+    """Return a drawing of a lane: image, windows so far, glimpse, belief, prediction; uint8."""
+    return draw_frame(
+        core.image(lane),
+        core.windows(lane),
+        glimpse=core.glimpse(lane),
+        belief=None if core.belief is None else core.belief[lane],
+        classes=core.config.dataset.classes,
+        label=int(core.labels[lane]),
+        prediction=int(core.predictions[lane]),
+    )
+
+
+def _first(observation: dict[str, NDArray]) -> dict[str, NDArray]:
+    """Return the only lane of a batched observation; the batch is fresh, so no copy is needed."""
+    return {key: rows[0] for key, rows in observation.items()}

@@ -1,0 +1,220 @@
+"""Metrics of recorded episodes: how accurate, for how few pixels, after how many glimpses."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """One episode for each image, as arrays. Other numeric types are converted, never rounded.
+
+    :param labels: int64 (N,), the true classes, >= 0
+    :param predictions: int64 (N,), the answers at the episodes' ends, -1 where there was none
+    :param glimpses: int64 (N,), glimpses taken, 1 to budget
+    :param samples: int64 (N,), numbers of sensor pixels read
+    :param coverage: float32 (N,), fraction of the image that any window covered, 0 to 1
+    :param rewards: float32 (N,), returns (undiscounted sums of rewards)
+    :param answers: int64 (N, budget), column t - 1 holds the prediction that stands after t
+        glimpses, -1 where there is none yet. An answer given after t glimpses stands from then on,
+        beyond the episode's end too, so the last column equals `predictions`
+    :param pixels: H * W of the images
+    :raises ValueError: shapes that do not agree, or values out of range
+    """
+
+    labels: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    glimpses: NDArray[np.int64]
+    samples: NDArray[np.int64]
+    coverage: NDArray[np.float32]
+    rewards: NDArray[np.float32]
+    answers: NDArray[np.int64]
+    pixels: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self)[:-1]:
+            dtype = np.float32 if field.name in ("coverage", "rewards") else np.int64
+            array = _converted(getattr(self, field.name), field.name, dtype)
+            object.__setattr__(self, field.name, array)
+        object.__setattr__(self, "pixels", int(self.pixels))
+        self._check_shapes()
+        self._check_values()
+
+    def _check_shapes(self) -> None:
+        shapes = {field.name: getattr(self, field.name).shape for field in fields(self)[:-1]}
+        n = self.labels.size
+        wrong = {name: s for name, s in shapes.items() if name != "answers" and s != (n,)}
+        if wrong or n == 0 or self.answers.ndim != 2 or len(self.answers) != n or not self.budget:
+            raise ValueError(
+                f"got shapes {shapes}; wanted one entry for each of N >= 1 images: (N,), and "
+                "(N, budget) for answers"
+            )
+
+    def _check_values(self) -> None:
+        ranges = {
+            "labels": (0, math.inf),
+            "predictions": (-1, math.inf),
+            "glimpses": (1, self.budget),
+            "samples": (0, math.inf),
+            "coverage": (0, 1 + 1e-5),  # it is a sum of areas in float32
+            "rewards": (-math.inf, math.inf),
+            "answers": (-1, math.inf),
+            "pixels": (1, math.inf),
+        }
+        for name, (low, high) in ranges.items():
+            values = np.asarray(getattr(self, name))
+            if not (np.isfinite(values) & (values >= low) & (values <= high)).all():
+                raise ValueError(
+                    f"got {name} from {values.min()} to {values.max()}; wanted finite values "
+                    f"from {low} to {high:g}"
+                )
+        differ = np.flatnonzero(self.answers[:, -1] != self.predictions)
+        if differ.size:
+            i = differ[0]
+            raise ValueError(
+                f"got answers[{i}, -1] = {self.answers[i, -1]} and predictions[{i}] = "
+                f"{self.predictions[i]}; wanted them equal: an answer stands until the budget's end"
+            )
+
+    @property
+    def budget(self) -> int:
+        """The most glimpses that an episode may take."""
+        return self.answers.shape[1]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write an npz file, which appears only when it is whole; return its path.
+
+        :param path: its name, ending in .npz; missing folders are made
+        :raises ValueError: another suffix
+        """
+        path = _npz(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+        try:
+            np.savez_compressed(
+                temporary, **{field.name: getattr(self, field.name) for field in fields(self)}
+            )
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Episodes:
+        """Read what `save` wrote.
+
+        :raises FileNotFoundError: no such file
+        :raises ValueError: another suffix, or a file without all the arrays
+        """
+        path = _npz(path)
+        with np.load(path, allow_pickle=False) as file:
+            missing = [field.name for field in fields(cls) if field.name not in file]
+            if missing:
+                raise ValueError(f"{path} lacks {missing}; wanted a file written by Episodes.save")
+            return cls(**{field.name: file[field.name] for field in fields(cls)})
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion, both ends in [0, 1].
+
+    Unlike the normal approximation it keeps its coverage near 0 and 1 and for small n. Source:
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927);
+    recommended by Brown, Cai and DasGupta, Statistical Science 16 (2001).
+
+    :param successes: 0 to n
+    :param n: trials, at least 1
+    :param confidence: between 0 and 1, both excluded
+    :raises ValueError: an argument out of range
+    """
+    if not (n >= 1 and 0 <= successes <= n and 0.0 < confidence < 1.0):
+        raise ValueError(
+            f"got successes={successes}, n={n}, confidence={confidence}; wanted "
+            "0 <= successes <= n, n >= 1 and 0 < confidence < 1"
+        )
+    z = NormalDist().inv_cdf(0.5 + 0.5 * confidence)
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    # at the ends the exact values are 0 and 1, which rounding would miss
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return low, high
+
+
+def metrics(episodes: Episodes) -> dict[str, Any]:
+    """Return the metrics of the episodes, in plain Python types that JSON takes.
+
+    - `n_images`: N
+    - `accuracy`: share of images whose answer is right; no answer counts as wrong
+    - `accuracy_ci95`: [low, high], its 95 % Wilson interval
+    - `balanced_accuracy`: mean over the classes that occur of the accuracy within the class
+    - `unanswered`: share of images that ended without an answer
+    - `mean_glimpses`, `mean_samples`: per image; samples are sensor pixels read
+    - `sample_fraction`: mean samples / pixels of an image; above 1 if more was read than it has
+    - `coverage`: mean fraction of the image that any window covered
+    - `accuracy_by_glimpse`: list over t = 1 .. budget: the share of all N images for which the
+      prediction standing after t glimpses is right. Images without one so far count as wrong, and
+      an image that was answered earlier keeps its answer; so the last entry equals `accuracy`
+    - `mean_reward`: mean return
+    """
+    from sklearn.metrics import recall_score  # lazily: it takes a second to import
+
+    labels, right = episodes.labels, episodes.predictions == episodes.labels
+    n = len(labels)
+    balanced = recall_score(
+        labels, episodes.predictions, labels=np.unique(labels), average="macro", zero_division=0
+    )
+    by_glimpse = (episodes.answers == labels[:, None]).mean(0)
+    mean_samples = float(episodes.samples.mean())
+    return {
+        "n_images": n,
+        "accuracy": float(right.mean()),
+        "accuracy_ci95": list(wilson_interval(int(right.sum()), n)),
+        "balanced_accuracy": float(balanced),
+        "unanswered": float((episodes.predictions == -1).mean()),
+        "mean_glimpses": float(episodes.glimpses.mean()),
+        "mean_samples": mean_samples,
+        "sample_fraction": mean_samples / episodes.pixels,
+        "coverage": float(episodes.coverage.mean(dtype=np.float64)),
+        "accuracy_by_glimpse": [float(share) for share in by_glimpse],
+        "mean_reward": float(episodes.rewards.mean(dtype=np.float64)),
+    }
+
+
+def confusion(episodes: Episodes, n_classes: int) -> NDArray[np.int64]:
+    """Count images by true class (row) and answer (column), int64 (K, K + 1).
+
+    The last column counts the images without an answer. Entries sum to N.
+
+    :param n_classes: K
+    :raises ValueError: a label or prediction that is not below K
+    """
+    largest = max(int(episodes.labels.max()), int(episodes.predictions.max()))
+    if largest >= n_classes:
+        raise ValueError(f"got class {largest} and n_classes={n_classes}; wanted more classes")
+    columns = np.where(episodes.predictions == -1, n_classes, episodes.predictions)
+    cells = episodes.labels * (n_classes + 1) + columns
+    counts = np.bincount(cells, minlength=n_classes * (n_classes + 1))
+    return counts.reshape(n_classes, n_classes + 1).astype(np.int64)
+
+
+def _converted(values: Any, name: str, dtype: type) -> NDArray:
+    array = np.asarray(values)
+    if array.dtype != bool and np.can_cast(array.dtype, dtype, casting="same_kind"):
+        return array.astype(dtype)
+    raise ValueError(f"got {name} of type {array.dtype}; wanted {np.dtype(dtype)}")
+
+
+def _npz(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"got the file name {path.name!r}; wanted one that ends in .npz")
+    return path

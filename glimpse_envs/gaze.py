@@ -1,0 +1,168 @@
+"""Gaze geometry: where a window lies, how it moves, and how much of the image it covered.
+
+A gaze is float32 (x, y, zoom): x and y are the fixation in [0, 1] of the image (x to the right,
+y downwards), zoom in [0, 1] is geometric: side = largest^(1 - zoom) * finest^zoom pixels, so 0 sees
+the largest window (the image's shorter side) and 1 the finest (one sensor pixel per image pixel).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The gazes that are possible on an image of a given size with a given sensor.
+
+    :param height: of the image, pixels
+    :param width: of the image, pixels
+    :param finest: side of the window at zoom 1, pixels (the sensor's own size)
+    :param padded: the window may stick out of the image (only the fixation is kept inside)
+    """
+
+    height: int
+    width: int
+    finest: int
+    padded: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.finest <= self.largest:
+            raise ValueError(
+                f"a sensor of {self.finest} x {self.finest} pixels does not fit an image of "
+                f"{self.height} x {self.width}; take a smaller sensor or a larger image"
+            )
+
+    @property
+    def largest(self) -> int:
+        """Side of the window at zoom 0, pixels: the image's shorter side."""
+        return min(self.height, self.width)
+
+    @cached_property
+    def octave(self) -> float:
+        """The difference of zoom that halves or doubles the window's side (1 where none can)."""
+        ratio = self.largest / self.finest
+        return min(1.0, math.log(2.0) / math.log(ratio)) if ratio > 1.0 else 1.0
+
+    @cached_property
+    def _scalars(self) -> tuple[float, float, float, bool]:
+        return float(self.height), float(self.width), float(self.finest), self.padded
+
+    def clamp(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the nearest gaze whose window lies inside the image, float32 (B, 3).
+
+        :param gaze: (B, 3), any finite values
+        """
+        return self.shift(gaze, _stay(len(gaze)))
+
+    def shift(
+        self, gaze: NDArray[np.float32], step: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the clamped gaze after a relative step: first the zoom, then the fixation.
+
+        :param gaze: float32 (B, 3)
+        :param step: float32 (B, 3): sides of the new window to the right and downwards, and the
+            difference of zoom
+        """
+        return _shift(np.asarray(gaze, np.float32), step, *self._scalars)
+
+    def windows(self, gaze: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return left, top and side of each gaze's window in pixels, float64 (B, 3)."""
+        return _windows(np.asarray(gaze, np.float32), *self._scalars[:3])
+
+    def coverage(
+        self, history: NDArray[np.float32], counts: NDArray[np.int64], span: float = 1.0
+    ) -> NDArray[np.float32]:
+        """Return the fraction of the image that the union of each lane's windows covers, (B,).
+
+        :param history: float32 (B, T, 3), the gazes of an episode in order
+        :param counts: int64 (B,), how many entries of each row count
+        :param span: width of what the sensor reads, in windows (2 ^ (scales - 1) for a retina)
+        """
+        return _coverage(history, counts, span, *self._scalars[:3])
+
+
+def _stay(n: int) -> NDArray[np.float32]:
+    return np.zeros((n, 3), np.float32)
+
+
+@njit(cache=True, inline="always")
+def window_side(zoom: float, height: float, width: float, finest: float) -> float:
+    """Return the side of the window at `zoom`, pixels."""
+    if zoom >= 1.0:
+        return finest
+    largest = min(height, width)
+    side = largest * (finest / largest) ** zoom
+    # zoom is a float32: a side that is meant to be whole comes out within a few millionths of it
+    whole = np.floor(side + 0.5)
+    return whole if abs(side - whole) < 1e-4 else side
+
+
+@njit(cache=True, inline="always")
+def window_of(
+    x: float, y: float, zoom: float, height: float, width: float, finest: float
+) -> tuple[float, float, float]:
+    """Return left, top and side of the window of a gaze, pixels."""
+    side = window_side(zoom, height, width, finest)
+    return x * width - 0.5 * side, y * height - 0.5 * side, side
+
+
+@njit(cache=True)
+def _shift(gaze, step, height, width, finest, padded):
+    out = np.empty(gaze.shape, np.float32)
+    for i in range(gaze.shape[0]):
+        zoom = min(max(gaze[i, 2] + step[i, 2], np.float32(0.0)), np.float32(1.0))
+        side = window_side(zoom, height, width, finest)
+        x = gaze[i, 0] + step[i, 0] * side / width
+        y = gaze[i, 1] + step[i, 1] * side / height
+        margin_x = 0.0 if padded else 0.5 * side / width
+        margin_y = 0.0 if padded else 0.5 * side / height
+        out[i, 0] = min(max(x, margin_x), 1.0 - margin_x)
+        out[i, 1] = min(max(y, margin_y), 1.0 - margin_y)
+        out[i, 2] = zoom
+    return out
+
+
+@njit(cache=True)
+def _windows(gaze, height, width, finest):
+    out = np.empty(gaze.shape, np.float64)
+    for i in range(gaze.shape[0]):
+        out[i] = window_of(gaze[i, 0], gaze[i, 1], gaze[i, 2], height, width, finest)
+    return out
+
+
+@njit(cache=True)
+def _coverage(history, counts, span, height, width, finest):
+    """Area of a union of rectangles: sweep over the strips between neighbouring left/right edges;
+    in a strip the rectangles, ordered by top, merge into disjoint intervals."""
+    out = np.empty(history.shape[0], np.float32)
+    for i in range(history.shape[0]):
+        n = counts[i]
+        rectangles = np.empty((n, 4))  # left, right, top, bottom
+        for t in range(n):
+            x, y, zoom = history[i, t]
+            side = span * window_side(zoom, height, width, finest)
+            rectangles[t, 0] = max(x * width - 0.5 * side, 0.0)
+            rectangles[t, 1] = min(x * width + 0.5 * side, width)
+            rectangles[t, 2] = max(y * height - 0.5 * side, 0.0)
+            rectangles[t, 3] = min(y * height + 0.5 * side, height)
+        rectangles = rectangles[np.argsort(rectangles[:, 2])]
+        edges = np.sort(rectangles[:, :2].copy().reshape(-1))
+        area = 0.0
+        for k in range(2 * n - 1):
+            middle = 0.5 * (edges[k] + edges[k + 1])
+            length, reached = 0.0, 0.0
+            for t in range(n):
+                if rectangles[t, 0] < middle < rectangles[t, 1]:
+                    top, bottom = max(rectangles[t, 2], reached), rectangles[t, 3]
+                    if bottom > top:
+                        length += bottom - top
+                        reached = bottom
+            area += length * (edges[k + 1] - edges[k])
+        out[i] = area / (height * width)
+    return out

@@ -1,0 +1,102 @@
+"""The registered environments, `Glimpse<Data>-<Scheme>-v0`, from one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+#: Data: the data set, what is shown of it, sensor sizes, and looks where a classifier answers
+DATA: dict[str, dict[str, Any]] = {
+    "Digits": {
+        "dataset": "digits",
+        "scene": {"type": "ClutteredCanvas", "side": 48, "pieces": 4, "piece": 8},
+        "crop": 8,
+        "retina": (8, 3),
+        "looks": 6,
+    },
+    "MNIST": {"dataset": "mnist", "crop": 8, "retina": (8, 1), "looks": 6},
+    "FashionMNIST": {"dataset": "fashion_mnist", "crop": 8, "retina": (8, 1), "looks": 6},
+    "CIFAR": {"dataset": "cifar10", "crop": 8, "retina": (8, 3), "looks": 6},
+    "TranslatedMNIST": {
+        "dataset": "mnist",
+        "scene": {"type": "TranslatedCanvas", "side": 60},
+        "crop": 12,
+        "retina": (12, 3),
+        "looks": 8,
+    },
+    "ClutteredMNIST": {
+        "dataset": "mnist",
+        "scene": {"type": "ClutteredCanvas", "side": 60, "pieces": 4, "piece": 8},
+        "crop": 12,
+        "retina": (12, 3),
+        "looks": 8,
+    },
+    "ClutteredMNIST100": {
+        "dataset": "mnist",
+        "scene": {"type": "ClutteredCanvas", "side": 100, "pieces": 8, "piece": 8},
+        "crop": 12,
+        "retina": (12, 4),
+        "looks": 8,
+    },
+    "ClutteredCIFAR": {
+        "dataset": "cifar10",
+        "scene": {
+            "type": "ClutteredCanvas",
+            "side": 96,
+            "pieces": 8,
+            "piece": 16,
+            "blend": "paste",
+        },
+        "crop": 12,
+        "retina": (12, 4),
+        "looks": 8,
+    },
+}
+
+#: The crop of Saccade, odd so that it is centred on a pixel (saccader internship report)
+_SACCADE_CROP = {8: 9, 12: 13}
+
+
+def _parts(data: dict[str, Any], scheme: str) -> dict[str, Any]:
+    """Return the arguments of one environment, all of them serialisable."""
+    parts: dict[str, Any] = {"dataset": data["dataset"], "scene": data.get("scene", "Plain")}
+    crop = {"type": "Crop", "size": data["crop"]}
+    if scheme == "GreedyMap":
+        return parts | {"sensor": crop, "scheme": "GreedyMap", "budget": 16}
+    if scheme == "MultiCat":
+        return parts | {"sensor": crop, "scheme": "MultiCategorical", "budget": 8}
+    if scheme == "Hybrid":
+        return parts | {"sensor": crop, "scheme": "Hybrid", "budget": 8}
+    if scheme == "Saccade":
+        crop["size"] = _SACCADE_CROP[data["crop"]]
+        return parts | {"sensor": crop, "scheme": "Saccade", "budget": data["looks"]}
+    size, scales = data["retina"]
+    return parts | {
+        "sensor": {"type": "Retina", "size": size, "scales": scales},
+        "scheme": "Saccade",
+        "start": "random",
+        "budget": data["looks"],
+    }
+
+
+SCHEMES = ("GreedyMap", "MultiCat", "Hybrid", "Saccade", "RAM")
+
+#: every registered id with its arguments
+REGISTERED: dict[str, dict[str, Any]] = {
+    f"Glimpse{name}-{scheme}-v0": _parts(data, scheme)
+    for name, data in DATA.items()
+    for scheme in SCHEMES
+}
+
+
+def register_all() -> None:
+    """Register every environment. The budget ends episodes, so no `max_episode_steps` is given:
+    a TimeLimit on top would flag them truncated too."""
+    for env_id, parts in REGISTERED.items():
+        gym.register(
+            env_id,
+            entry_point="glimpse_envs.envs:GlimpseEnv",
+            vector_entry_point="glimpse_envs.envs:GlimpseVectorEnv",
+            kwargs=parts,
+        )

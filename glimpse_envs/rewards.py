@@ -1,0 +1,157 @@
+"""Reward terms, and their sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse_envs.components import Component, resolve
+
+_SMALLEST = np.float32(1e-7)  # a probability below this counts as this: logarithms stay finite
+
+
+class Outcome(NamedTuple):
+    """What a step of all lanes came to.
+
+    :param labels: true classes, int64 (B,)
+    :param predictions: answers given in this step (by the agent or by the classifier), int64 (B,),
+        -1 for none
+    :param ended: lanes whose episode ended, bool (B,)
+    :param looked: lanes that took a glimpse, bool (B,)
+    :param belief: class probabilities after the step, float32 (B, K), or None
+    :param previous_belief: those before the step
+    """
+
+    labels: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    ended: NDArray[np.bool_]
+    looked: NDArray[np.bool_]
+    belief: NDArray[np.float32] | None = None
+    previous_belief: NDArray[np.float32] | None = None
+
+
+class Reward(Component):
+    """What a step earns: called with an `Outcome`, returns float32 (B,)."""
+
+    needs_classifier: ClassVar[bool] = False
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        raise NotImplementedError(f"{type(self).__name__} does not define __call__")
+
+
+@dataclass(frozen=True)
+class Terminal(Reward):
+    """1 at the end of the episode if the answer is right, else 0."""
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        right = outcome.predictions == outcome.labels
+        return (right & outcome.ended).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PerStep(Reward):
+    """1 at every right prediction, else 0 (a classifier predicts at every step)."""
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        return (outcome.predictions == outcome.labels).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class NegativeCrossEntropy(Reward):
+    """Logarithm of the label's probability at every step: minus the classifier's loss."""
+
+    needs_classifier: ClassVar[bool] = True
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        return _log_probability(outcome.belief, outcome.labels)
+
+
+@dataclass(frozen=True)
+class InverseCrossEntropy(Reward):
+    """tanh(1 / cross-entropy) at every step: grows steeply as the classifier becomes sure.
+
+    Source: the "inverse cross-entropy" reward of the saccader internship report (Yax, Doerig and
+    Kietzmann, "Toward machines that see like us").
+    """
+
+    needs_classifier: ClassVar[bool] = True
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        cross_entropy = -_log_probability(outcome.belief, outcome.labels)
+        return np.tanh(1.0 / np.maximum(cross_entropy, _SMALLEST))
+
+
+@dataclass(frozen=True)
+class InformationGain(Reward):
+    """Change of the label's log-probability: what the glimpse has told, in nats.
+
+    :param clip: largest absolute value
+    """
+
+    needs_classifier: ClassVar[bool] = True
+
+    clip: float = 5.0
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        gain = _log_probability(outcome.belief, outcome.labels)
+        gain -= _log_probability(outcome.previous_belief, outcome.labels)
+        return np.clip(gain, -self.clip, self.clip, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class GlimpseCost(Reward):
+    """A price for every glimpse taken after the first.
+
+    :param cost: of one glimpse
+    """
+
+    cost: float = 0.01
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        return np.where(outcome.looked, np.float32(-self.cost), np.float32(0.0))
+
+
+@dataclass(frozen=True)
+class Sum(Reward):
+    """The weighted sum of several terms.
+
+    :param terms: rewards, as objects, names or dicts
+    :param weights: one for each term; None for 1 each
+    """
+
+    terms: tuple[Any, ...] = ()
+    weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        terms = tuple(resolve(term, Reward) for term in self.terms)
+        weights = (1.0,) * len(terms) if self.weights is None else tuple(self.weights)
+        if not terms or len(weights) != len(terms):
+            raise ValueError(
+                f"got Sum of {len(terms)} terms with {len(weights)} weights; wanted at least one "
+                "term and one weight for each"
+            )
+        object.__setattr__(self, "terms", terms)
+        object.__setattr__(self, "weights", weights)
+
+    @property
+    def needs_classifier(self) -> bool:
+        """True if any of the terms reads the belief."""
+        return any(term.needs_classifier for term in self.terms)
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        total = np.zeros(len(outcome.labels), np.float32)
+        for term, weight in zip(self.terms, self.weights, strict=True):
+            total += np.float32(weight) * term(outcome)
+        return total
+
+
+def _log_probability(
+    belief: NDArray[np.float32] | None, labels: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the logarithm of the belief in the true classes, float32 (B,)."""
+    if belief is None:
+        raise ValueError("this reward needs the belief of a classifier, and none is attached")
+    return np.log(np.maximum(belief[np.arange(len(labels)), labels], _SMALLEST))

@@ -1,0 +1,212 @@
+"""The Stable-Baselines3 face of the simulation, and the Box view of Dict actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.envs import GlimpseEnv, check_render_mode, draw_lane, make_config
+
+
+class GlimpseVecEnv(VecEnv):
+    """Many glimpse environments stepped together as an SB3 `VecEnv`.
+
+    Lane i behaves, bit for bit, as a `GlimpseEnv` seeded with `seed + i`; a Dict action space is
+    shown through a `BoxView`.
+
+    :param env_id: a registered glimpse environment, such as "GlimpseCIFAR-MultiCat-v0"
+    :param n_envs: number of lanes
+    :param seed: of lane 0; lane i has seed + i. None for entropy from the system
+    :param render_mode: None or "rgb_array"
+    :param make_kwargs: arguments of `gymnasium.make` that replace the registered ones
+    :raises ValueError: for an id that is not registered or not a glimpse environment
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        n_envs: int = 1,
+        *,
+        seed: int | None = None,
+        render_mode: str | None = "rgb_array",
+        **make_kwargs: Any,
+    ) -> None:
+        self.config = make_config(**{**registered_kwargs(env_id), **make_kwargs})
+        self.core = GlimpseCore(self.config, n_envs)
+        self.render_mode = check_render_mode(render_mode)
+        self.metadata = dict(GlimpseEnv.metadata)
+        action_space = self.config.action_space
+        self.view = BoxView(action_space) if isinstance(action_space, spaces.Dict) else None
+        self.spec = gym.spec(env_id)
+        self._seed_next = True
+        super().__init__(
+            n_envs,
+            self.config.observation_space,
+            action_space if self.view is None else self.view.space,
+        )
+        self._seeds = [None if seed is None else seed + lane for lane in range(n_envs)]
+
+    def reset(self) -> dict[str, NDArray]:
+        """Begin an episode in every lane; seeds given by `seed()` or at construction come first."""
+        core = self.core
+        if self._seed_next:
+            core.seed_all(self._seeds[0])
+            self._seed_next = False
+        observation = core.reset(core.lanes)
+        self.reset_infos = self._infos()
+        self._reset_seeds()
+        self._reset_options()
+        return observation
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed lane i with seed + i at the next reset."""
+        self._seed_next = True
+        return super().seed(seed)
+
+    def step_async(self, actions: NDArray) -> None:
+        self._actions = actions if self.view is None else self.view.decode(actions)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        core = self.core
+        observation, reward, ended = core.step(self._actions)
+        infos = self._infos()
+        if ended.any():
+            self._finish(observation, ended, infos)
+        return observation, reward, ended, infos
+
+    def _finish(
+        self, observation: dict[str, NDArray], ended: NDArray[np.bool_], infos: list[dict[str, Any]]
+    ) -> None:
+        """Reset the lanes that ended, in `observation` too, and complete their infos."""
+        core, lanes = self.core, ended.nonzero()[0]
+        last = {key: rows[lanes] for key, rows in observation.items()}
+        summary = core.summary(lanes)
+        for i, lane in enumerate(lanes.tolist()):
+            info = infos[lane]
+            for key, values in summary.items():
+                info[key] = values[i]
+            info["terminal_observation"] = {key: rows[i] for key, rows in last.items()}
+        for key, rows in core.reset(lanes).items():
+            observation[key][lanes] = rows
+        labels, predictions = core.labels[lanes].tolist(), core.predictions[lanes].tolist()
+        for lane, label, prediction in zip(lanes.tolist(), labels, predictions, strict=True):
+            self.reset_infos[lane] = {"label": label, "prediction": prediction}
+
+    def _infos(self) -> list[dict[str, Any]]:
+        pairs = zip(self.core.labels.tolist(), self.core.predictions.tolist(), strict=True)
+        return [{"label": label, "prediction": prediction} for label, prediction in pairs]
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """Return one drawing for each lane."""
+        if self.render_mode is None:
+            return [None] * self.num_envs
+        return [draw_lane(self.core, lane) for lane in range(self.num_envs)]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        return [getattr(self, attr_name)] * len(self._lanes(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        if len(self._lanes(indices)) < self.num_envs:
+            raise ValueError(
+                f"got set_attr({attr_name!r}) for some lanes only; all lanes share their "
+                "attributes: leave indices out"
+            )
+        setattr(self, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        result = getattr(self, method_name)(*method_args, **method_kwargs)
+        return [result] * len(self._lanes(indices))
+
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
+        return [False] * len(self._lanes(indices))
+
+    def _lanes(self, indices: int | Iterable[int] | None) -> list[int]:
+        return list(self._get_indices(indices))
+
+
+class BoxView:
+    """A Dict action space seen as one Box in [-1, 1], for algorithms that know no Dict.
+
+    In the Dict's order: a Discrete(n) part takes n entries, the largest of which wins; a Box part
+    takes one entry for each of its own, [-1, 1] standing for [low, high].
+
+    :param space: a Dict of Discrete and bounded Box parts
+    """
+
+    def __init__(self, space: spaces.Dict) -> None:
+        self.parts = space
+        self._slices: dict[str, slice] = {}
+        size = 0
+        for name, part in space.spaces.items():
+            width = self._width(name, part)
+            self._slices[name] = slice(size, size + width)
+            size += width
+        self.space = spaces.Box(-1.0, 1.0, (size,), np.float32)
+
+    def decode(self, actions: NDArray[np.float32]) -> dict[str, NDArray]:
+        """Return the Dict actions, (B, ...) each, of Box actions (B, size)."""
+        actions = np.asarray(actions)
+        if actions.ndim != 2 or actions.shape[1:] != self.space.shape:
+            raise ValueError(f"got actions {actions.shape}; wanted (B, {self.space.shape[0]})")
+        if not ((actions >= -1.0) & (actions <= 1.0)).all():  # NaN fails both
+            raise ValueError(f"got actions {actions.tolist()}; wanted numbers in [-1, 1]")
+        decoded = {}
+        for name, part in self.parts.spaces.items():
+            columns = actions[:, self._slices[name]]
+            if isinstance(part, spaces.Discrete):
+                decoded[name] = columns.argmax(axis=1) + part.start
+            else:
+                unit = (0.5 + 0.5 * columns).reshape(-1, *part.shape)
+                decoded[name] = (part.low + unit * (part.high - part.low)).astype(part.dtype)
+        return decoded
+
+    def encode(self, actions: dict[str, NDArray]) -> NDArray[np.float32]:
+        """Return Box actions (B, size) that `decode` to the given Dict actions."""
+        columns = []
+        for name, part in self.parts.spaces.items():
+            value = np.asarray(actions[name])
+            if isinstance(part, spaces.Discrete):
+                columns.append(2.0 * np.eye(part.n)[value - part.start] - 1.0)
+            else:
+                unit = (value - part.low) / (part.high - part.low)
+                columns.append((2.0 * unit - 1.0).reshape(len(value), -1))
+        return np.concatenate(columns, axis=1).astype(np.float32)
+
+    @staticmethod
+    def _width(name: str, part: spaces.Space) -> int:
+        if isinstance(part, spaces.Discrete):
+            return int(part.n)
+        if isinstance(part, spaces.Box) and part.is_bounded():
+            return int(np.prod(part.shape))
+        raise ValueError(f"part {name!r} is {part}; wanted Discrete or a bounded Box")
+
+
+def registered_kwargs(env_id: str) -> dict[str, Any]:
+    """Return the arguments with which a glimpse environment is registered.
+
+    :raises ValueError: for an id that is not registered (with the nearest one), or of another
+        package
+    """
+    try:
+        spec = gym.spec(env_id)
+    except gym.error.Error as error:
+        raise ValueError(f"unknown environment {env_id!r}: {error}") from error
+    if spec.vector_entry_point != "glimpse_envs.envs:GlimpseVectorEnv":
+        raise ValueError(
+            f"{env_id!r} is not a glimpse environment; for others use "
+            "stable_baselines3.common.env_util.make_vec_env"
+        )
+    return dict(spec.kwargs)

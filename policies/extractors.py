@@ -1,0 +1,139 @@
+"""Features extractors for observations of glimpse environments."""
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import TensorDict
+from torch import nn
+
+from policies.layers import BypassLayout, FourierFeatures, GlimpseEncoder
+
+VECTORS = {"gaze": True, "remaining": True, "map": False, "belief": False, "state": False}
+"""Vector keys of the observation in reading order, and whether a space must have them."""
+
+
+def glimpse_is_channels_first(space: spaces.Box) -> bool:
+    """
+    Whether a glimpse space is (C, H, W), as SB3's ``VecTransposeImage`` leaves it, or (H, W, C).
+
+    A glimpse is as wide as high, or a whole number of such squares side by side: width is a
+    multiple of height. Where that leaves one reading, it is the answer. Where both are possible
+    SB3's guess decides, but for one thing: a tie of the first two dimensions, as in (8, 8, 9),
+    makes SB3 *believe* in channels first and therefore leave the channels last.
+
+    :param space: Box of three dimensions.
+    """
+    first, second, third = space.shape
+    last_fits, first_fits = second % first == 0, third % second == 0
+    if last_fits != first_fits:
+        return first_fits
+    return first != second and is_image_space_channels_first(space)
+
+
+class GlimpseExtractor(BaseFeaturesExtractor):
+    """
+    What a glimpse shows joined with where it was, then the columns that pass by the memory.
+
+    Output, float32 (B, features_dim): the first ``encoded_dim`` columns are for the memory, the
+    last ``bypass_dim`` are laid out as :class:`~policies.layers.BypassLayout` (attribute
+    ``bypass``) tells.
+
+    :param observation_space: Dict of ``glimpse`` uint8 (S, k * S, C) or transposed by SB3,
+        ``gaze`` float32 (3,), ``remaining`` float32 (1,), and optionally float32 vectors ``map``,
+        ``belief`` and ``state``.
+    :param encoded_dim: Size of the joined code of what and where.
+    :param encoder: ``"cnn"`` or ``"mlp"`` (about twenty times faster on a CPU), see
+        :class:`~policies.layers.GlimpseEncoder`.
+    :param glimpse_dim: Size of the code of what.
+    :param where_dim: Size of the code of where.
+    :param n_frequencies: Octaves of the Fourier features of the gaze.
+    :param normalize_images: Whether SB3 divides images by 255 before they come here; the policies
+        of this package pass their own setting. Glimpses reach the encoder in [0, 1] either way.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Dict,
+        encoded_dim: int = 128,
+        encoder: str = "cnn",
+        glimpse_dim: int = 128,
+        where_dim: int = 64,
+        n_frequencies: int = 4,
+        normalize_images: bool = True,
+    ) -> None:
+        _check_space(observation_space)
+        has_belief = "belief" in observation_space.keys()
+        bypass = BypassLayout(observation_space["belief"].shape[0] if has_belief else 0)
+        super().__init__(observation_space, features_dim=encoded_dim + bypass.dim)
+        self.bypass = bypass
+        self.bypass_dim = bypass.dim
+
+        glimpse_space = observation_space["glimpse"]
+        self.channels_first = glimpse_is_channels_first(glimpse_space)
+        self.glimpse_scale = _glimpse_scale(glimpse_space, normalize_images)
+        if self.channels_first:
+            channels, height, width = glimpse_space.shape
+        else:
+            height, width, channels = glimpse_space.shape
+        self.what = GlimpseEncoder(channels, height, width, glimpse_dim, encoder)
+
+        self.fourier = FourierFeatures(3, n_frequencies)
+        # All but the gaze, which goes through the Fourier features
+        self.vector_keys = [key for key in VECTORS if key in observation_space.keys()][1:]
+        n_vector = sum(observation_space[key].shape[0] for key in self.vector_keys)
+        self.where = nn.Sequential(
+            nn.Linear(self.fourier.output_dim + n_vector, where_dim), nn.ReLU()
+        )
+        self.join = nn.Sequential(nn.Linear(glimpse_dim + where_dim, encoded_dim), nn.ReLU())
+
+    def forward(self, observations: TensorDict) -> th.Tensor:
+        """
+        :param observations: float32 tensors by key, each (B, *shape of its space)
+        :return: float32 (B, features_dim)
+        """
+        glimpse = observations["glimpse"] * self.glimpse_scale
+        if not self.channels_first:
+            glimpse = glimpse.permute(0, 3, 1, 2)  # (B, H, W, C) -> (B, C, H, W)
+        vectors = [observations[key] for key in self.vector_keys]
+        where = self.where(th.cat([self.fourier(observations["gaze"]), *vectors], dim=1))
+        encoded = self.join(th.cat([self.what(glimpse), where], dim=1))
+        bypass = self.bypass.make(observations["remaining"], observations.get("belief"))
+        return th.cat([encoded, bypass], dim=1)
+
+
+def _glimpse_scale(space: spaces.Box, normalize_images: bool) -> float:
+    """Factor that brings what SB3 hands over into [0, 1]."""
+    if normalize_images and is_image_space(space):
+        return 1.0  # preprocess_obs has divided by 255
+    high = float(space.high.max())
+    # An unbounded glimpse has been normalised by a wrapper and is taken as it is
+    return 1.0 / high if 0.0 < high < float("inf") else 1.0
+
+
+def _check_space(space: spaces.Space) -> None:
+    """Raise a ValueError for an observation space that is not one of glimpses."""
+    if not isinstance(space, spaces.Dict):
+        raise ValueError(
+            f"the observation space is {space}, wanted a Dict with 'glimpse', 'gaze' and "
+            "'remaining'; make a glimpse environment, or choose another features extractor"
+        )
+    known = {"glimpse", *VECTORS}
+    needed = {"glimpse"} | {key for key, required in VECTORS.items() if required}
+    missing, unknown = needed - set(space.keys()), set(space.keys()) - known
+    if missing or unknown:
+        raise ValueError(
+            f"the observation space has {sorted(space.keys())}, wanted {sorted(needed)} and any of "
+            f"{sorted(known - needed)}; missing {sorted(missing)}, unknown {sorted(unknown)}: wrap "
+            "the environment, or subclass GlimpseExtractor"
+        )
+    for key, subspace in space.spaces.items():
+        n_dims = 3 if key == "glimpse" else 1
+        if not isinstance(subspace, spaces.Box) or len(subspace.shape) != n_dims:
+            raise ValueError(
+                f"observation {key!r} is {subspace}, wanted a Box of {n_dims} dimension(s); "
+                "reshape it in a wrapper"
+            )
+    for key, size in (("gaze", 3), ("remaining", 1)):
+        if space[key].shape != (size,):
+            raise ValueError(f"observation {key!r} has shape {space[key].shape}, wanted ({size},)")

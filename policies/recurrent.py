@@ -1,0 +1,285 @@
+"""Actor-critic policies for glimpse environments: with an LSTM (RecurrentPPO) and without (PPO)."""
+
+from typing import Any
+
+import torch as th
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
+from stable_baselines3.common.type_aliases import Schedule
+from torch import nn
+
+from policies.distributions import NO_BYPASS, make_factored_distribution
+from policies.extractors import GlimpseExtractor
+from policies.layers import BesideBypass, BypassLayout
+
+LstmStates = tuple[th.Tensor, th.Tensor]
+"""Hidden and cell state, each float32 (n_layers, n_seq, hidden_size)."""
+
+
+class BypassMlpExtractor(MlpExtractor):
+    """
+    SB3's MLPs of actor and critic behind the memory, with the bypass columns led around them.
+
+    The actor's code ends with all bypass columns, the critic's with their summary: the value of a
+    state depends on how sure the belief is and not on which class it favours.
+
+    :param feature_dim: Size of the memory's output, without the bypass columns.
+    :param net_arch: See :class:`~stable_baselines3.common.torch_layers.MlpExtractor`.
+    :param activation_fn: Activation between the layers.
+    :param device: PyTorch device.
+    :param bypass: Layout of the bypass columns at the end of the input.
+    :param to_actor: False where the action head is a stock one that has no use for them.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        net_arch: list[int] | dict[str, list[int]],
+        activation_fn: type[nn.Module],
+        device: th.device | str = "auto",
+        *,
+        bypass: BypassLayout = NO_BYPASS,
+        to_actor: bool = True,
+    ) -> None:
+        super().__init__(feature_dim, net_arch, activation_fn, device)
+        self.bypass = bypass
+        self.to_actor = to_actor
+        self.latent_dim_pi += bypass.dim if to_actor else 0
+        self.latent_dim_vf += bypass.summary_dim
+
+    def forward_actor(self, features: th.Tensor) -> th.Tensor:
+        """
+        :param features: float32 (B, feature_dim + bypass.dim)
+        :return: float32 (B, latent_dim_pi)
+        """
+        encoded, bypass = self.bypass.split(features)
+        latent = self.policy_net(encoded)
+        return th.cat([latent, bypass], dim=1) if self.to_actor else latent
+
+    def forward_critic(self, features: th.Tensor) -> th.Tensor:
+        """
+        :param features: float32 (B, feature_dim + bypass.dim)
+        :return: float32 (B, latent_dim_vf)
+        """
+        encoded, bypass = self.bypass.split(features)
+        return th.cat([self.value_net(encoded), self.bypass.summary(bypass)], dim=1)
+
+
+class GlimpsePolicyMixin(ActorCriticPolicy):
+    """
+    What the policies of this package share, over any actor-critic policy of SB3.
+
+    Default features extractor, the factored decision where the agent answers by ``Discrete`` or
+    ``MultiDiscrete`` actions (``Box`` actions keep SB3's Gaussian), and the bypass columns of the
+    extractor led to the action head and the critic. An extractor without an attribute ``bypass``
+    works too; then nothing is masked and no belief is used.
+
+    :param args: Observation space, action space, learning rate schedule, as for SB3's policies.
+    :param initial_stop_probability: Probability of answering of the untrained policy. An untrained
+        choice among all actions would answer at once nearly always and never learn to look.
+    :param n_moves: For ``Discrete`` actions, the first so many are moves, the others are classes.
+    :param features_extractor_class: Features extractor to use.
+    :param kwargs: As for SB3's policies.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        initial_stop_probability: float = 0.1,
+        n_moves: int = 6,
+        features_extractor_class: type[BaseFeaturesExtractor] = GlimpseExtractor,
+        **kwargs: Any,
+    ) -> None:
+        self.initial_stop_probability = initial_stop_probability
+        self.n_moves = n_moves
+        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
+
+    def make_features_extractor(self) -> BaseFeaturesExtractor:
+        """:return: A new features extractor, which knows whether SB3 normalises images for it"""
+        kwargs = dict(self.features_extractor_kwargs)
+        if issubclass(self.features_extractor_class, GlimpseExtractor):
+            kwargs.setdefault("normalize_images", self.normalize_images)
+        return self.features_extractor_class(self.observation_space, **kwargs)
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        """
+        Create the networks and the optimizer.
+
+        :param lr_schedule: Learning rate schedule, lr_schedule(1) is the initial learning rate
+        """
+        self.bypass: BypassLayout = getattr(self.features_extractor, "bypass", NO_BYPASS)
+        # From here on features_dim is what the memory reads; the bypass columns come behind it
+        self.features_dim = self.features_extractor.features_dim - self.bypass.dim
+        factored = make_factored_distribution(
+            self.action_space,
+            bypass=self.bypass,
+            n_moves=self.n_moves,
+            initial_stop_probability=self.initial_stop_probability,
+        )
+        self.factored = factored is not None
+        if factored is not None:
+            self.action_dist = factored
+        super()._build(lr_schedule)
+
+    def _build_mlp_extractor(self) -> None:
+        """Create the policy and value networks, with the bypass columns led around them."""
+        self.mlp_extractor = BypassMlpExtractor(
+            self._memory_dim(),
+            net_arch=self.net_arch,
+            activation_fn=self.activation_fn,
+            device=self.device,
+            bypass=self.bypass,
+            to_actor=self.factored,
+        )
+
+    def _memory_dim(self) -> int:
+        """:return: Size of what the policy and value networks read, without the bypass columns"""
+        return self.features_dim
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        data = super()._get_constructor_parameters()
+        data.update(
+            initial_stop_probability=self.initial_stop_probability,
+            n_moves=self.n_moves,
+            share_features_extractor=self.share_features_extractor,  # SB3 forgets it
+        )
+        return data
+
+
+class GlimpsePolicy(GlimpsePolicyMixin, ActorCriticPolicy):
+    """
+    Policy without a memory, for PPO and A2C: it decides from the present observation alone (which
+    can hold a memory: the ``map`` of what was seen, or a classifier's ``belief`` and ``state``).
+
+    Parameters: see :class:`GlimpsePolicyMixin` and SB3's ``ActorCriticPolicy``.
+    """
+
+
+class GlimpseLstmPolicy(GlimpsePolicyMixin, RecurrentActorCriticPolicy):
+    """
+    Policy with an LSTM, for RecurrentPPO.
+
+    Parameters: see :class:`GlimpsePolicyMixin` and sb3-contrib's ``RecurrentActorCriticPolicy``
+    (``lstm_hidden_size``, ``n_lstm_layers``, ``shared_lstm``, ``enable_critic_lstm``,
+    ``lstm_kwargs``). Computes what the stock policy computes, with one call of the fused LSTM where
+    the stock one loops over time.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.critic is not None:
+            # A critic without memory: its layer gives what an LSTM would, bypass columns behind.
+            # The parameters are the same objects, so the optimizer stays as it is
+            self.critic = BesideBypass(self.critic, self.bypass)
+
+    def _memory_dim(self) -> int:
+        return self.lstm_output_dim
+
+    def _process_sequence(  # type: ignore[override]  # a static method in the parent
+        self,
+        features: th.Tensor,
+        lstm_states: tuple[th.Tensor, ...],
+        episode_starts: th.Tensor,
+        lstm: nn.LSTM,
+    ) -> tuple[th.Tensor, LstmStates]:
+        """
+        Pass the features through the memory and the bypass columns beside it.
+
+        :param features: float32 (B, features_dim + bypass.dim), sequence by sequence; padded to
+            equal lengths unless packed
+        :param lstm_states: hidden and cell state at the sequences' first rows, each (n_layers,
+            n_seq, hidden_size); for packed rows also the indices of these rows
+        :param episode_starts: float32 (B,), 1 where an episode starts: the state is reset there
+        :param lstm: the memory
+        :return: float32 (B, hidden_size + bypass.dim) in the same order, and the last states (of
+            packed rows: those after padding, of no use)
+        """
+        encoded, bypass = self.bypass.split(features)
+        if len(lstm_states) == 3:
+            output, new_states = run_packed(encoded, lstm_states, episode_starts, lstm)
+        else:
+            output, new_states = run_padded(encoded, lstm_states, episode_starts, lstm)
+        return th.cat([output, bypass], dim=1), new_states
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        data = super()._get_constructor_parameters()
+        data.update(
+            lstm_hidden_size=self.lstm_output_dim,
+            n_lstm_layers=self.lstm_actor.num_layers,
+            shared_lstm=self.shared_lstm,
+            enable_critic_lstm=self.enable_critic_lstm,
+            lstm_kwargs=self.lstm_kwargs,
+        )
+        return data
+
+
+def _reset(states: tuple[th.Tensor, ...], episode_starts: th.Tensor) -> LstmStates:
+    """
+    :param states: hidden and cell state, each (n_layers, n_seq, hidden_size)
+    :param episode_starts: (n_seq,), 1 where the state is to be zero
+    """
+    keep = (1.0 - episode_starts).view(1, -1, 1)
+    return keep * states[0], keep * states[1]
+
+
+def run_padded(
+    features: th.Tensor,
+    states: tuple[th.Tensor, ...],
+    episode_starts: th.Tensor,
+    lstm: nn.LSTM,
+) -> tuple[th.Tensor, LstmStates]:
+    """
+    The stock computation on sequences padded to one length, without its loop over time.
+
+    The buffer cuts sequences where episodes start, so that an episode can start at the first row
+    only: resetting the initial states once is enough. Should one start later, the stock loop runs.
+
+    :param features: float32 (n_seq * T, F), sequence by sequence
+    :param states: hidden and cell state, each (n_layers, n_seq, hidden_size)
+    :param episode_starts: float32 (n_seq * T,)
+    :param lstm: the memory
+    :return: float32 (n_seq * T, hidden_size), and the last states
+    """
+    n_seq = states[0].shape[1]
+    starts = episode_starts.reshape(n_seq, -1)
+    if starts.shape[1] > 1 and bool(starts[:, 1:].any()):
+        return RecurrentActorCriticPolicy._process_sequence(features, states, episode_starts, lstm)
+    sequences = features.reshape(n_seq, -1, lstm.input_size).swapaxes(0, 1)  # (T, n_seq, F)
+    output, new_states = lstm(sequences, _reset(states, starts[:, 0]))
+    return output.transpose(0, 1).flatten(0, 1), new_states
+
+
+def run_packed(
+    features: th.Tensor,
+    states: tuple[th.Tensor, ...],
+    episode_starts: th.Tensor,
+    lstm: nn.LSTM,
+) -> tuple[th.Tensor, LstmStates]:
+    """
+    The same on rows without padding, as ``PackedRecurrentDictRolloutBuffer`` gives them.
+
+    Only the LSTM's own input is padded, by one indexed copy; its output is gathered by another.
+
+    :param features: float32 (B, F), sequence after sequence
+    :param states: hidden and cell state at the first rows, each (n_layers, n_seq, hidden_size), and
+        the indices of these rows, int64 (n_seq,), increasing from 0
+    :param episode_starts: float32 (B,), nonzero at first rows only
+    :param lstm: the memory
+    :return: float32 (B, hidden_size), and the states after padding (of no use)
+    """
+    hidden, cell, starts = states
+    n_rows, n_seq = features.shape[0], starts.shape[0]
+    rows = th.arange(n_rows, device=starts.device)
+    lengths = th.diff(starts, append=starts.new_full((1,), n_rows))
+    sequence = th.repeat_interleave(rows[:n_seq], lengths, output_size=n_rows)
+    length = int(lengths.max())
+    # Row -> its place in (T, n_seq), flattened
+    place = ((rows - starts[sequence]) * n_seq + sequence).to(features.device)
+
+    padded = features.new_zeros(length * n_seq, features.shape[1]).index_copy(0, place, features)
+    first = starts.to(features.device)
+    output, new_states = lstm(
+        padded.view(length, n_seq, -1), _reset((hidden, cell), episode_starts[first])
+    )
+    return output.flatten(0, 1).index_select(0, place), new_states
