@@ -99,7 +99,9 @@ class GlimpseCore:
             rows[lanes] = 0.0
         if config.classifier is not None:
             self._state[lanes] = config.classifier.start(len(lanes))
-        return self._observe(lanes, self._look(lanes))
+        glimpse = self._read(lanes)
+        self._enter(lanes, glimpse)
+        return self._observe(lanes, glimpse)
 
     def step(self, actions: Any) -> Step:
         """Carry out one action of every lane.
@@ -113,9 +115,13 @@ class GlimpseCore:
         looked = (move.answers < 0) & (self.glimpses < config.budget)
         np.copyto(self.gaze, move.gaze, where=looked[:, None])
         previous_belief = None if self.belief is None else self.belief.copy()
-        glimpse = self._look(self.lanes if looked.all() else looked.nonzero()[0])
-        if len(glimpse) < self.n_lanes:  # the others see their last glimpse again
-            glimpse = self._read(self.lanes)
+        # lanes that do not look have kept their gaze: reading it again repeats their last glimpse
+        glimpse = self._read(self.lanes)
+        if looked.all():
+            self._enter(self.lanes, glimpse)
+        else:
+            lanes = looked.nonzero()[0]
+            self._enter(lanes, glimpse[lanes])
         if config.scheme.answers:
             self.predictions = move.answers
             ended = ~looked
@@ -192,15 +198,13 @@ class GlimpseCore:
         rows = lanes if self.config.scene.composed else self.index[lanes]
         return self.config.sensor.read(self._prepared, rows, self.gaze[lanes])
 
-    def _look(self, lanes: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Take one glimpse in each of `lanes` and enter it everywhere; return the glimpses."""
-        glimpse = self._read(lanes)
+    def _enter(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> None:
+        """Count the glimpses (n, ...) that `lanes` (n,) took at their gaze, and let all know."""
         self.history[lanes, self.glimpses[lanes]] = self.gaze[lanes]
         self.glimpses[lanes] += 1
         self.config.scheme.remember(self.memory, lanes, self.gaze, self.geometry)
         if self.config.classifier is not None and len(lanes):
             self._classify(lanes, glimpse)
-        return glimpse
 
     def _classify(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> None:
         reading = self.config.classifier.update(self._state[lanes], glimpse, self.gaze[lanes])

@@ -138,31 +138,44 @@ def _windows(gaze, height, width, finest):
 
 @njit(cache=True)
 def _coverage(history, counts, span, height, width, finest):
-    """Area of a union of rectangles: sweep over the strips between neighbouring left/right edges;
-    in a strip the rectangles, ordered by top, merge into disjoint intervals."""
+    """Area of a union of rectangles: sweep over the strips between neighbouring left and right
+    edges; in a strip the rectangles, ordered by top, merge into disjoint intervals."""
     out = np.empty(history.shape[0], np.float32)
+    edges = np.empty(2 * history.shape[1])
+    order = np.empty((history.shape[1], 4))  # top, bottom, left, right of each rectangle
     for i in range(history.shape[0]):
         n = counts[i]
-        rectangles = np.empty((n, 4))  # left, right, top, bottom
         for t in range(n):
-            x, y, zoom = history[i, t]
-            side = span * window_side(zoom, height, width, finest)
-            rectangles[t, 0] = max(x * width - 0.5 * side, 0.0)
-            rectangles[t, 1] = min(x * width + 0.5 * side, width)
-            rectangles[t, 2] = max(y * height - 0.5 * side, 0.0)
-            rectangles[t, 3] = min(y * height + 0.5 * side, height)
-        rectangles = rectangles[np.argsort(rectangles[:, 2])]
-        edges = np.sort(rectangles[:, :2].copy().reshape(-1))
+            x, y, zoom = history[i, t, 0] * width, history[i, t, 1] * height, history[i, t, 2]
+            half = 0.5 * span * window_side(zoom, height, width, finest)
+            left, right = max(x - half, 0.0), min(x + half, width)
+            top, bottom = max(y - half, 0.0), min(y + half, height)
+            _insert(edges, 2 * t, left)
+            _insert(edges, 2 * t + 1, right)
+            k = t
+            while k > 0 and order[k - 1, 0] > top:
+                order[k] = order[k - 1]
+                k -= 1
+            order[k, 0], order[k, 1], order[k, 2], order[k, 3] = top, bottom, left, right
         area = 0.0
         for k in range(2 * n - 1):
-            middle = 0.5 * (edges[k] + edges[k + 1])
-            length, reached = 0.0, 0.0
-            for t in range(n):
-                if rectangles[t, 0] < middle < rectangles[t, 1]:
-                    top, bottom = max(rectangles[t, 2], reached), rectangles[t, 3]
-                    if bottom > top:
-                        length += bottom - top
-                        reached = bottom
-            area += length * (edges[k + 1] - edges[k])
+            if edges[k + 1] > edges[k]:
+                middle = 0.5 * (edges[k] + edges[k + 1])
+                length, reached = 0.0, 0.0
+                for t in range(n):
+                    if order[t, 2] < middle < order[t, 3] and order[t, 1] > reached:
+                        length += order[t, 1] - max(order[t, 0], reached)
+                        reached = order[t, 1]
+                area += length * (edges[k + 1] - edges[k])
         out[i] = area / (height * width)
     return out
+
+
+@njit(cache=True, inline="always")
+def _insert(ordered, n, value):
+    """Insert a value into the first n entries, which are in order."""
+    k = n
+    while k > 0 and ordered[k - 1] > value:
+        ordered[k] = ordered[k - 1]
+        k -= 1
+    ordered[k] = value

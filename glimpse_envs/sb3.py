@@ -87,13 +87,13 @@ class GlimpseVecEnv(VecEnv):
     ) -> None:
         """Reset the lanes that ended, in `observation` too, and complete their infos."""
         core, lanes = self.core, ended.nonzero()[0]
-        last = {key: rows[lanes] for key, rows in observation.items()}
         summary = core.summary(lanes)
-        for i, lane in enumerate(lanes.tolist()):
+        endings = zip(*summary.values(), strict=True)
+        last = zip(*(rows[lanes] for rows in observation.values()), strict=True)
+        for lane, ending, rows in zip(lanes.tolist(), endings, last, strict=True):
             info = infos[lane]
-            for key, values in summary.items():
-                info[key] = values[i]
-            info["terminal_observation"] = {key: rows[i] for key, rows in last.items()}
+            info.update(zip(summary, ending, strict=True))
+            info["terminal_observation"] = dict(zip(observation, rows, strict=True))
         for key, rows in core.reset(lanes).items():
             observation[key][lanes] = rows
         labels, predictions = core.labels[lanes].tolist(), core.predictions[lanes].tolist()
