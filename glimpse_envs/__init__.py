@@ -7,9 +7,11 @@ from glimpse_envs.actions import ActionScheme, GreedyMap, Hybrid, Move, MultiCat
 from glimpse_envs.classifier import GlimpseClassifier, Reading
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.datasets import DatasetError, ImageDataset, load_dataset
+from glimpse_envs.datasets import DatasetError, ImageDataset
+from glimpse_envs.downloads import pack_dataset
 from glimpse_envs.envs import GlimpseEnv, GlimpseVectorEnv
 from glimpse_envs.gaze import Geometry
+from glimpse_envs.loaders import load_dataset
 from glimpse_envs.registration import REGISTERED, register_all
 from glimpse_envs.rewards import (
     GlimpseCost,
@@ -63,4 +65,5 @@ __all__ = [
     "Terminal",
     "TranslatedCanvas",
     "load_dataset",
+    "pack_dataset",
 ]

@@ -53,10 +53,9 @@ def _rebuild(cls: type[T], values: dict[str, Any]) -> T:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint for an unknown `name`: the nearest known one, and all that are known."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if not close:  # "crop" is near "Crop" for a person, not for difflib
-        close = [k for k in known if k.lower() == name.lower()]
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    lower = {k.lower(): k for k in known}  # "crop" is near "Crop" for a person, not for difflib
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    hint = f"did you mean {lower[close[0]]!r}? " if close else ""
     return f"{hint}known: {', '.join(known)}"
 
 

@@ -12,8 +12,9 @@ from gymnasium import spaces
 from glimpse_envs.actions import ActionScheme
 from glimpse_envs.classifier import GlimpseClassifier
 from glimpse_envs.components import nearest, resolve
-from glimpse_envs.datasets import Split, load_dataset
+from glimpse_envs.datasets import Split
 from glimpse_envs.gaze import Geometry
+from glimpse_envs.loaders import load_dataset
 from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor
@@ -146,6 +147,17 @@ class GlimpseConfig:
             )
         if self.observe_state and self.classifier.hidden_size < 1:
             raise ValueError("observe_state=True, and the classifier's hidden_size is 0")
+
+
+def make_config(**parts: Any) -> GlimpseConfig:
+    """Return the configuration made of `parts`, with a hint for an unknown argument."""
+    known = GlimpseConfig.__dataclass_fields__
+    for name in parts:
+        if name not in known:
+            raise ValueError(
+                f"glimpse environments have no argument {name!r}; {nearest(name, known)}"
+            )
+    return GlimpseConfig(**parts)
 
 
 _KINDS = {"scene": Scene, "sensor": Sensor, "scheme": ActionScheme, "reward": Reward}

@@ -1,32 +1,19 @@
-"""Labelled images and where they come from.
+"""Labelled images in three splits.
 
-:func:`load_dataset` turns a short specification into an :class:`ImageDataset`, once per process:
-
-========================= ======================================================================
-``"digits"``              scikit-learn's 1,797 handwritten digits, 16 x 16 x 1, no download
-``"mnist"``               28 x 28 x 1, from ``mnist.npz`` in the data directory or downloaded
-``"fashion_mnist"``       28 x 28 x 1, likewise
-``"cifar10"``             32 x 32 x 3, likewise
-``"NAME"``                arrays of your own, from ``NAME.npz`` in the data directory
-``"folder:PATH"``         an image folder, see :mod:`glimpse_envs.folders`
-========================= ======================================================================
-
-The data directory is ``GLIMPSE_DATA_DIR``, or else a folder in the user's cache
-(:func:`data_directory`). Whatever is wrong with data raises a :class:`DatasetError`.
+:mod:`glimpse_envs.loaders` makes them by name, :meth:`ImageDataset.from_arrays` of your own arrays.
+Whatever is wrong with data raises a :class:`DatasetError`.
 """
 
-import difflib
 import functools
 import hashlib
-import os
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from glimpse_envs.components import nearest
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_FRACTION = 0.1
@@ -93,15 +80,13 @@ class ImageDataset(_Shared):
     """Images in three splits, and the names of their classes.
 
     Shared, never copied: ``copy.copy`` and ``copy.deepcopy`` return the data set itself. One that
-    :func:`load_dataset` made is pickled as that call, one made of a user's arrays with its arrays.
+    was loaded by name is pickled as that name, one made of a user's arrays with its arrays.
 
     :param name: for reports
     :param train: images to learn from; holds every class
     :param validation: images to choose by
     :param test: images for the final evaluation alone
     :param classes: K >= 2 names, that of label k at k
-    :param source: the specification from which :func:`load_dataset` makes this data set again,
-        None for arrays that exist only here
     :raises DatasetError: if image shapes differ, or labels and classes do not match
     """
 
@@ -113,14 +98,14 @@ class ImageDataset(_Shared):
         validation: Split,
         test: Split,
         classes: Iterable[str],
-        source: str | dict[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.train = train
         self.validation = validation
         self.test = test
         self.classes = tuple(str(c) for c in classes)
-        self.source = source
+        self.source: str | dict[str, Any] | None = None
+        self._loader: Callable[[Any], ImageDataset] | None = None
         self._check()
 
     @classmethod
@@ -181,7 +166,7 @@ class ImageDataset(_Shared):
         :raises DatasetError: for any other name
         """
         if name not in SPLITS:
-            raise DatasetError(f"No split {name!r}.{_nearest(name, SPLITS)} There are {SPLITS}.")
+            raise DatasetError(f"There is no split {name!r}; {nearest(str(name), SPLITS)}")
         return getattr(self, name)
 
     def __repr__(self) -> str:
@@ -189,9 +174,16 @@ class ImageDataset(_Shared):
         shape = _by(self.image_shape)
         return f"ImageDataset({self.name!r}, {shape}, {self.n_classes} classes: {counts})"
 
+    def loaded_from(
+        self, source: str | dict[str, Any], loader: "Callable[[Any], ImageDataset]"
+    ) -> Self:
+        """Note that ``loader(source)`` makes this data set again, and pickle it as that call."""
+        self.source, self._loader = source, loader
+        return self
+
     def __reduce_ex__(self, protocol: int) -> Any:
-        if self.source is not None:
-            return load_dataset, (self.source,)
+        if self._loader is not None:
+            return self._loader, (self.source,)
         return super().__reduce_ex__(protocol)
 
     def _check(self) -> None:
@@ -221,33 +213,6 @@ class ImageDataset(_Shared):
             )
 
 
-def load_dataset(spec: ImageDataset | str | Mapping[str, Any]) -> ImageDataset:
-    """The data set of a specification; loaded once per process and shared by all who ask.
-
-    :param spec: a name of the table above; ``{"type": NAME, **arguments}``, where only "folder"
-        has arguments (``path`` and ``size``, see :func:`glimpse_envs.folders.load_folder`); or an
-        :class:`ImageDataset`, which is returned as it is
-    :raises DatasetError: if the name is unknown, or its data are missing or broken
-    """
-    if isinstance(spec, ImageDataset):
-        return spec
-    name, arguments = _resolve(spec)
-    return _load(name, tuple(sorted(arguments.items())), data_directory())
-
-
-def data_directory() -> Path:
-    """``GLIMPSE_DATA_DIR``, or else ``glimpse_envs`` in the user's cache; it may not exist yet."""
-    if chosen := os.environ.get("GLIMPSE_DATA_DIR"):
-        return Path(chosen).expanduser().absolute()
-    if sys.platform == "darwin":
-        cache = "~/Library/Caches"
-    elif sys.platform == "win32":
-        cache = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    else:
-        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "glimpse_envs"
-
-
 def split_by_class(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sorted indices (train, test): a fixed random 20 % of each class is test, at least one image.
 
@@ -260,62 +225,6 @@ def split_by_class(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         test.append(members[: max(1, round(TEST_FRACTION * len(members)))])
     test_indices = np.sort(np.concatenate(test))
     return np.setdiff1d(np.arange(len(labels)), test_indices), test_indices
-
-
-@functools.cache
-def _load(name: str, arguments: tuple[tuple[str, Any], ...], directory: Path) -> ImageDataset:
-    # Imported here because the loaders build on the classes of this module.
-    from glimpse_envs.downloads import DOWNLOADS, load_digits, load_packed
-    from glimpse_envs.folders import load_folder
-
-    if name == "folder":
-        dataset = load_folder(**dict(arguments))
-    elif name == "digits":
-        dataset = load_digits()
-    elif name in DOWNLOADS or name in _packed_names(directory):
-        dataset = load_packed(name, directory)
-    else:
-        known = ["digits", "folder:PATH", *DOWNLOADS, *_packed_names(directory)]
-        guess = f" Did you mean 'folder:{name}'?" if Path(name).is_dir() else _nearest(name, known)
-        raise DatasetError(
-            f"There is no data set {name!r}.{guess} Known are {', '.join(dict.fromkeys(known))}, "
-            f"and NAME for each NAME.npz in {directory} (GLIMPSE_DATA_DIR)."
-        )
-    dataset.source = {"type": name, **dict(arguments)} if arguments else name
-    return dataset
-
-
-def _resolve(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The name and the checked arguments, hashable, with nothing relative left in them."""
-    if isinstance(spec, str):
-        name, colon, path = spec.partition(":")
-        spec = {"type": name, "path": path} if name == "folder" and colon else {"type": spec}
-    if not isinstance(spec, Mapping) or not isinstance(spec.get("type"), str):
-        raise DatasetError(
-            "A data set is given by an ImageDataset, a name such as 'digits', or a dict such as "
-            f"{{'type': 'folder', 'path': 'pictures', 'size': 32}}; got {spec!r}."
-        )
-    arguments = {key: value for key, value in spec.items() if key != "type"}
-    allowed = {"path", "size"} if spec["type"] == "folder" else set()
-    if unknown := sorted(map(str, arguments.keys() - allowed)):
-        raise DatasetError(
-            f"Data set {spec['type']!r} has no argument {unknown[0]!r}."
-            f"{_nearest(unknown[0], allowed)} It takes {', '.join(sorted(allowed)) or 'none'}."
-        )
-    if spec["type"] == "folder":
-        from glimpse_envs.folders import folder_arguments
-
-        arguments = folder_arguments(**arguments)
-    return spec["type"], arguments
-
-
-def _packed_names(directory: Path) -> list[str]:
-    return sorted(path.stem for path in directory.glob("*.npz"))
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(word.lower(), list(known), n=1)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 def _named_split(name: str, images: ArrayLike, labels: ArrayLike) -> Split:

@@ -88,7 +88,7 @@ def load_packed(name: str, directory: Path) -> ImageDataset:
                 f"images must be {DOWNLOADS[name].image_shape}, got {dataset.image_shape}."
             )
     except DatasetError as error:
-        mend = "Write it anew with glimpse_envs.downloads.pack_dataset"
+        mend = "Write it anew with glimpse_envs.pack_dataset"
         if name in DOWNLOADS:
             mend = "Replace it by a whole copy, or delete it and it is downloaded"
         raise DatasetError(f"{path}: {error} {mend}.") from error
@@ -185,7 +185,7 @@ def _download(name: str, path: Path) -> None:
             f"- set GLIMPSE_DATA_DIR to a folder that holds {path.name};\n"
             "- choose data that need no download: --dataset digits, or --dataset folder:PATH "
             "with images in PATH/CLASS/;\n"
-            f"- write {path} from arrays of yours with glimpse_envs.downloads.pack_dataset: "
+            f"- write {path} from arrays of yours with glimpse_envs.pack_dataset: "
             f"train_images and test_images (uint8 {shape}), train_labels and test_labels "
             "(integers (N,)), classes (strings)."
         ) from error

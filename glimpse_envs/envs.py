@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.rendering import draw_frame
 
@@ -230,17 +230,6 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
         for lane, seed in enumerate(seeds):
             if seed is not None or self.core.episodes[lane] < 0:
                 self.core.seed(lane, gym.utils.seeding.np_random(seed)[0])
-
-
-def make_config(**parts: Any) -> GlimpseConfig:
-    """Return the configuration made of `parts`, with a hint for an unknown argument."""
-    from glimpse_envs.components import nearest
-
-    known = GlimpseConfig.__dataclass_fields__
-    for name in parts:
-        if name not in known:
-            raise ValueError(f"no argument {name!r} of a glimpse environment; {nearest(name, known)}")
-    return GlimpseConfig(**parts)
 
 
 def check_render_mode(render_mode: str | None) -> str | None:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.envs import GlimpseEnv, check_render_mode, draw_lane, make_config
+from glimpse_envs.envs import GlimpseEnv, check_render_mode, draw_lane
 
 
 class GlimpseVecEnv(VecEnv):

@@ -74,7 +74,7 @@ def plot_learning_curve(
     upper.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     _finish(upper, drawn)
     if upper.get_legend_handles_labels()[0]:
-        upper.legend(loc="best", frameon=False)
+        upper.legend(loc="best", edgecolor="none", framealpha=0.9)
 
     drawn = _draw(lower, progress, "rollout/glimpses", "glimpses", _BLUE, "-")
     lower.set(xlabel="time steps", ylabel="glimpses per image")
@@ -98,9 +98,10 @@ def plot_confusion(
     :raises ValueError: a shape that does not fit the classes, or negative counts
     """
     matrix, k = np.asarray(matrix), len(classes)
-    if k == 0 or matrix.shape not in ((k, k), (k, k + 1)) or (matrix < 0).any():
+    counts = matrix.dtype.kind in "iu" and (matrix >= 0).all()
+    if k == 0 or matrix.shape not in ((k, k), (k, k + 1)) or not counts:
         raise ValueError(
-            f"got a matrix of shape {matrix.shape} for {k} classes; wanted counts of shape "
+            f"got a matrix {matrix.dtype} {matrix.shape} for {k} classes; wanted counts of shape "
             f"({k}, {k + 1}), the last column without an answer, or ({k}, {k})"
         )
     columns = [str(name) for name in classes]
@@ -149,18 +150,9 @@ def _draw(
         )
     known = np.isfinite(steps) & np.isfinite(values)
     if known.any():
-        # a single value would be an invisible line
-        marker = "o" if known.sum() == 1 else None
-        axes.plot(
-            steps[known],
-            values[known],
-            style,
-            color=colour,
-            label=label,
-            markersize=4,
-            linewidth=1.8,
-            **({"marker": marker} if marker else {}),
-        )
+        style = "o" if known.sum() == 1 else style  # a single value would be an invisible line
+        look = {"color": colour, "linewidth": 1.8, "markersize": 4}
+        axes.plot(steps[known], values[known], style, label=label, **look)
     return bool(known.any())
 
 
@@ -202,7 +194,7 @@ def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        figure.savefig(temporary)
+        figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

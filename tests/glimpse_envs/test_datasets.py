@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glimpse_envs import datasets, downloads
-from glimpse_envs.datasets import DatasetError, ImageDataset, Split, load_dataset
+from glimpse_envs import datasets, downloads, loaders
+from glimpse_envs.datasets import DatasetError, ImageDataset, Split
+from glimpse_envs.loaders import load_dataset
 from glimpse_envs.downloads import pack_dataset
 
 RNG = np.random.default_rng(0)
@@ -149,7 +150,7 @@ def test_from_arrays_says_what_is_wrong(change, message):
 def test_unknown_split_names_the_nearest():
     data = ImageDataset.from_arrays(**arrays())
     assert data.split("validation") is data.validation
-    with pytest.raises(DatasetError, match=r"'validaton'.*Did you mean 'validation'"):
+    with pytest.raises(DatasetError, match=r"'validaton'.*did you mean 'validation'"):
         data.split("validaton")
 
 
@@ -210,13 +211,13 @@ def test_pickle_by_name_loads_in_another_process(data_dir):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("minst", r"'minst'.*Did you mean 'mnist'.*digits, folder:PATH, mnist.*GLIMPSE_DATA_DIR"),
-        ("MNIST", r"Did you mean 'mnist'"),
+        ("minst", r"'minst'.*did you mean 'mnist'.*digits, folder:PATH, mnist.*GLIMPSE_DATA_DIR"),
+        ("MNIST", r"did you mean 'mnist'"),
         ("../data/tiny", r"There is no data set"),
         (7, r"given by .*got 7"),
         ({"size": 7}, r"given by .*'size': 7"),
         ({"type": "mnist", "size": 7}, r"'mnist' has no argument 'size'.*none"),
-        ({"type": "folder", "path": "x", "sise": 7}, r"no argument 'sise'.*'size'.*path, size"),
+        ({"type": "folder", "path": "x", "sise": 7}, r"no argument 'sise'.*'size'.*path.*size"),
         ({"type": "folder", "path": "x", "size": [7]}, r"positive int.*\[7\]"),
         ({"type": "folder", "path": "x", "size": True}, r"positive int.*True"),
         ("folder", r"folder:PATH"),
@@ -229,21 +230,21 @@ def test_a_wrong_specification_says_what_is_known(spec, message):
 
 
 def test_an_unknown_name_that_is_a_folder_suggests_folder(tmp_path):
-    with pytest.raises(DatasetError, match=f"Did you mean 'folder:{tmp_path}'"):
+    with pytest.raises(DatasetError, match=f"did you mean 'folder:{tmp_path}'"):
         load_dataset(str(tmp_path))
 
 
 def test_data_directory_is_read_at_each_call(tmp_path, monkeypatch):
-    assert datasets.data_directory() == tmp_path / "data"
+    assert loaders.data_directory() == tmp_path / "data"
     monkeypatch.delenv("GLIMPSE_DATA_DIR")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert datasets.data_directory() == tmp_path / "cache" / "glimpse_envs"
+    assert loaders.data_directory() == tmp_path / "cache" / "glimpse_envs"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert datasets.data_directory() == tmp_path / ".cache" / "glimpse_envs"
+    assert loaders.data_directory() == tmp_path / ".cache" / "glimpse_envs"
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert datasets.data_directory() == tmp_path / "Library" / "Caches" / "glimpse_envs"
+    assert loaders.data_directory() == tmp_path / "Library" / "Caches" / "glimpse_envs"
 
 
 # ---- packed files ----
@@ -417,7 +418,7 @@ def test_folder_of_one_level_is_split_by_class_always_the_same(tmp_path):
     assert data.image_shape == (5, 5, 1)
     assert np.bincount(data.test.labels).tolist() == [2, 4]
     assert len(data.train) + len(data.validation) == 24
-    datasets._load.cache_clear()
+    loaders._load.cache_clear()
     again = load_dataset(f"folder:{tmp_path}")
     assert again is not data and again.digest == data.digest
 

@@ -6,7 +6,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import preprocess_obs
-from tiny import N_CLASSES, VECTOR_SIZES, TinyGlimpse, observation_space, observations
+from tiny import N_CLASSES, TinyGlimpse, observation_space, observations
 
 from policies import GlimpseExtractor, GlimpsePolicy
 from policies.extractors import glimpse_is_channels_first
@@ -124,7 +124,3 @@ def test_wrong_shapes_are_named():
         GlimpseExtractor(space)
     with pytest.raises(ValueError, match="wanted a Dict"):
         GlimpseExtractor(spaces.Box(0, 255, (8, 8, 1), np.uint8))
-
-
-def test_the_tiny_env_has_all_vector_keys():
-    assert set(observation_space(extras=tuple(VECTOR_SIZES)).keys()) > set(VECTOR_SIZES)
