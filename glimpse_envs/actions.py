@@ -58,6 +58,10 @@ class ActionScheme(Component):
         """Return the zoom of the first glimpse of a start: "overview", "centre" or "random"."""
         return 0.0 if start == "overview" else 1.0
 
+    def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        """Return a batch of actions with moves and zooms drawn uniformly, decisions kept."""
+        raise NotImplementedError(f"{type(self).__name__} does not define with_random_gaze")
+
     def memory(self, n: int) -> dict[str, NDArray[np.float32]]:
         """Return the empty memory of n lanes: further observations, float32 (n, size) each."""
         return {}
@@ -105,6 +109,10 @@ class GreedyMap(ActionScheme):
         answers = np.maximum(actions - self.N_MOVES, GO_ON)
         return Move(geometry.shift(gaze, table[actions]), answers)
 
+    def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        random = rng.integers(self.N_MOVES, size=np.shape(actions))
+        return np.where(np.asarray(actions) < self.N_MOVES, random, actions)
+
     def memory(self, n: int) -> dict[str, NDArray[np.float32]]:
         return {"map": np.zeros((n, self.grid * self.grid), np.float32)}
 
@@ -146,6 +154,11 @@ class MultiCategorical(ActionScheme):
         _multi_categorical_step(actions, _DIRECTIONS, self.stride, geometry.octave, step)
         return Move(geometry.shift(gaze, step), actions[:, 2] - 1)
 
+    def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        actions = np.array(actions)
+        actions[:, :2] = rng.integers([9, 3], size=(len(actions), 2))
+        return actions
+
 
 @dataclass(frozen=True)
 class Hybrid(ActionScheme):
@@ -178,6 +191,11 @@ class Hybrid(ActionScheme):
         target[:, :2] = _reals(actions["move"], (n, 2), 0.0, "move")
         target[:, 2:] = _reals(actions["zoom"], (n, 1), 0.0, "zoom")
         return Move(geometry.clamp(target), np.where(decision == 1, classes, GO_ON))
+
+    def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        n = len(actions["decision"])
+        gaze = {"move": rng.random((n, 2), np.float32), "zoom": rng.random((n, 1), np.float32)}
+        return actions | gaze
 
 
 @dataclass(frozen=True)
@@ -212,6 +230,9 @@ class Saccade(ActionScheme):
         target = np.full((n, 3), self.zoom, np.float32)
         target[:, :2] = 0.5 + 0.5 * _reals(actions, (n, 2), -1.0)
         return Move(geometry.clamp(target), np.full(n, GO_ON, np.int64))
+
+    def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        return rng.uniform(-1.0, 1.0, np.shape(actions)).astype(np.float32)
 
 
 def _check_stride(scheme: GreedyMap | MultiCategorical) -> None:

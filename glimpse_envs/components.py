@@ -60,10 +60,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _subclasses(base: type[T]) -> dict[str, type[T]]:
-    """Return all concrete classes below `base` by name, a user's own included."""
+    """Return all public classes below `base` by name, a user's own included."""
     found: dict[str, type[T]] = {}
     for cls in base.__subclasses__():
-        found[cls.__name__] = cls
+        if not cls.__name__.startswith("_"):
+            found[cls.__name__] = cls
         found.update(_subclasses(cls))
     return found
 

@@ -20,7 +20,6 @@ from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor
 
 STARTS = ("overview", "centre", "random")
-ORDERS = ("random", "sequential")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,6 @@ class GlimpseConfig:
     :param classifier: watches the glimpses; adds `belief` to the observation
     :param observe_state: add the classifier's hidden features as `state` to the observation
     :param split: "train", "validation" or "test"
-    :param order: "random", or "sequential": lane i of n shows images i, i + n, i + 2n, ...
     :param scene_seed: fixes canvas and random start of every validation and test image; those of
         the train split are drawn anew for every episode from the lane's seed
     """
@@ -53,7 +51,6 @@ class GlimpseConfig:
     classifier: Any = None
     observe_state: bool = False
     split: str = "train"
-    order: str = "random"
     scene_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,10 +63,15 @@ class GlimpseConfig:
         if self.start is None:
             put("start", self.scheme.start)
         _check_choice("start", self.start, STARTS)
-        _check_choice("order", self.order, ORDERS)
+        if isinstance(self.scene_seed, bool) or self.scene_seed not in range(2**64):
+            raise ValueError(f"got scene_seed={self.scene_seed!r}; wanted an integer from 0")
         self._check_budget()
         self._check_classifier()
         _ = self.images, self.geometry  # an unknown split or a sensor that does not fit
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # by the fields alone: what is cached beside them, such as the images, is found again
+        return type(self), tuple(getattr(self, name) for name in self.__dataclass_fields__)
 
     @cached_property
     def images(self) -> Split:

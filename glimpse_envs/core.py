@@ -63,6 +63,17 @@ class GlimpseCore:
         self._allocate_images()
         self._allocate_classifier()
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        if not self.config.scene.composed:  # shared by all who show the data set: found again
+            del state["_prepared"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if not self.config.scene.composed:
+            self._allocate_images()
+
     def seed(self, lane: int, np_random: np.random.Generator) -> None:
         """Start a lane's stream of episodes anew, from one draw of a generator."""
         self.keys[lane] = np_random.integers(2**64, dtype=np.uint64)
@@ -78,13 +89,15 @@ class GlimpseCore:
     ) -> Observation:
         """Begin the next episode of `lanes` (n,), with their first glimpse taken.
 
-        :param index: images to show, int64 (n,); None for the next ones of the lanes' order
+        :param index: images to show, int64 (n,); None for random ones
         :return: the first observation of these lanes, (n, ...) each
         """
         config = self.config
         self.episodes[lanes] += 1
         stream = episode_keys(self.keys[lanes], self.episodes[lanes])
-        self.index[lanes] = index = self._next_images(lanes, stream) if index is None else index
+        self.index[lanes] = index = (
+            integers(stream, _IMAGE, len(config.images)) if index is None else index
+        )
         self.labels[lanes] = config.images.labels[index]
         if config.split != "train":  # what is shown depends on the image alone
             stream = episode_keys(np.full(len(lanes), config.scene_seed, np.uint64), index)
@@ -179,14 +192,6 @@ class GlimpseCore:
             self.belief = np.zeros((self.n_lanes, classifier.n_classes), np.float32)
             self.hidden = np.zeros((self.n_lanes, classifier.hidden_size), np.float32)
 
-    def _next_images(
-        self, lanes: NDArray[np.int64], stream: NDArray[np.uint64]
-    ) -> NDArray[np.int64]:
-        n_images = len(self.config.images)
-        if self.config.order == "sequential":
-            return (self.episodes[lanes] * self.n_lanes + lanes) % n_images
-        return integers(stream, _IMAGE, n_images)
-
     def _first_gaze(self, stream: NDArray[np.uint64]) -> NDArray[np.float32]:
         gaze = np.full((len(stream), 3), 0.5, np.float32)
         if self.config.start == "random":
@@ -215,7 +220,11 @@ class GlimpseCore:
     def _observe(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> Observation:
         budget = self.config.budget
         remaining = ((budget - self.glimpses[lanes]) / budget).astype(np.float32)
-        observation = {"glimpse": glimpse, "gaze": self.gaze[lanes], "remaining": remaining[:, None]}
+        observation = {
+            "glimpse": glimpse,
+            "gaze": self.gaze[lanes],
+            "remaining": remaining[:, None],
+        }
         for name, rows in self.memory.items():
             observation[name] = rows[lanes]
         if self.belief is not None:

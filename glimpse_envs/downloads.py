@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glimpse_envs.datasets import DatasetError, ImageDataset, split_by_class
+from glimpse_envs.files import replacing
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels", "classes")
 SOCKET_TIMEOUT = 20.0  # seconds without an answer, after which a server is given up
@@ -128,20 +129,15 @@ def pack_dataset(
         "test_labels": np.asarray(test_labels, dtype=label_type),
         "classes": np.array(dataset.classes),
     }
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        os.replace(partial, path)
+        with replacing(path) as temporary:
+            np.savez(temporary, **arrays)
     except OSError as error:
         megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
         raise DatasetError(
             f"{path} could not be written ({error}). It needs {megabytes:.0f} MB: make room, or "
             "choose another folder (GLIMPSE_DATA_DIR)."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

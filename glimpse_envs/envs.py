@@ -67,7 +67,7 @@ class GlimpseEnv(gym.Env):
 
     ## Arguments
     Those of `GlimpseConfig`: `dataset`, `scene`, `sensor`, `scheme`, `reward`, `budget`, `start`,
-    `classifier`, `observe_state`, `split`, `order`, `scene_seed`; and `render_mode="rgb_array"`.
+    `classifier`, `observe_state`, `split`, `scene_seed`; and `render_mode="rgb_array"`.
 
     ## Registered Configurations
     `Glimpse<Data>-<Scheme>-v0`; see `glimpse_envs.registration`.
@@ -266,6 +266,7 @@ def draw_lane(core: GlimpseCore, lane: int) -> NDArray[np.uint8]:
         classes=core.config.dataset.classes,
         label=int(core.labels[lane]),
         prediction=int(core.predictions[lane]),
+        span=core.config.sensor.span,
     )
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glimpse_envs.files import replacing
+
 
 @dataclass(frozen=True, eq=False)
 class Episodes:
@@ -96,15 +98,10 @@ class Episodes:
         :raises ValueError: another suffix
         """
         path = _npz(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        try:
+        with replacing(path) as temporary:
             np.savez_compressed(
                 temporary, **{field.name: getattr(self, field.name) for field in fields(self)}
             )
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return path
 
     @classmethod

@@ -98,4 +98,4 @@ def _resolve(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _packed_names(directory: Path) -> list[str]:
-    return sorted(path.stem for path in directory.glob("*.npz"))
+    return sorted(path.stem for path in directory.glob("[!.]*.npz"))

@@ -73,6 +73,8 @@ class GlimpseVecEnv(VecEnv):
         return super().seed(seed)
 
     def step_async(self, actions: NDArray) -> None:
+        if self.core.episodes[0] < 0:
+            raise gym.error.ResetNeeded("no episode was begun: call reset()")
         self._actions = actions if self.view is None else self.view.decode(actions)
 
     def step_wait(self) -> VecEnvStepReturn:

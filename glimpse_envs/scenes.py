@@ -94,6 +94,11 @@ class ClutteredCanvas(Scene):
     def compose(
         self, images: NDArray[np.uint8], index: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> NDArray[np.uint8]:
+        if self.pieces and len(images) < 2:
+            raise ValueError(
+                "got a split of one image; pieces are cut from other images: add some, or take "
+                "pieces=0"
+            )
         canvas = np.zeros((len(index), self.side, self.side, images.shape[3]), np.uint8)
         _compose(canvas, images, index, keys, self.pieces, self.piece, self.blend == "paste")
         return canvas

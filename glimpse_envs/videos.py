@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from glimpse_envs.files import replacing
 
 _GAP = 4  # between tiles, pixels
 _GAP_COLOUR = (21, 24, 31)
@@ -60,7 +61,7 @@ def write_video(
         raise ValueError(f"got the file name {path.name!r}; wanted one that ends in .mp4 or .gif")
     if not fps > 0:
         raise ValueError(f"got fps={fps}; wanted a number of frames per second above 0")
-    with _temporary(path) as temporary:
+    with replacing(path) as temporary:
         writer(temporary, frames, fps)
     return path
 
@@ -100,14 +101,3 @@ def _check_frames(frames: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]
         raise ValueError(f"got frames {kinds}; wanted uint8 (height, width, 3), all of one shape")
     return frames
 
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` that is renamed to it at the end, or removed after an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Stable-Baselines3 policies that learn where to look and when to answer."""
 
 from policies.buffers import PackedRecurrentDictRolloutBuffer
-from policies.callbacks import PackedSequences
+from policies.callbacks import Checkpoint, EpisodeStatistics, PackedSequences, Progress
 from policies.distributions import (
     DecisionHead,
     FactoredCategoricalDistribution,
@@ -14,7 +14,9 @@ from policies.recurrent import GlimpseLstmPolicy, GlimpsePolicy, GlimpsePolicyMi
 
 __all__ = [
     "BypassLayout",
+    "Checkpoint",
     "DecisionHead",
+    "EpisodeStatistics",
     "FactoredCategoricalDistribution",
     "FactoredMultiCategoricalDistribution",
     "FourierFeatures",
@@ -25,5 +27,6 @@ __all__ = [
     "GlimpsePolicyMixin",
     "PackedRecurrentDictRolloutBuffer",
     "PackedSequences",
+    "Progress",
     "make_factored_distribution",
 ]

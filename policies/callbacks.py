@@ -1,7 +1,14 @@
 """Callbacks of training."""
 
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 from sb3_contrib.common.recurrent.buffers import RecurrentDictRolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
 
 from policies.buffers import PackedRecurrentDictRolloutBuffer
 from policies.recurrent import GlimpseLstmPolicy
@@ -37,6 +44,114 @@ class PackedSequences(BaseCallback):
             gamma=stock.gamma,
             n_envs=stock.n_envs,
         )
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class EpisodeStatistics(BaseCallback):
+    """
+    Log accuracy, glimpses, samples and coverage of the episodes that ended in each rollout.
+
+    Recorded as ``rollout/accuracy`` and so on; ``latest`` holds the last rollout's.
+    """
+
+    KEYS = {  # noqa: RUF012  # a constant
+        "accuracy": "is_success",
+        "glimpses": "glimpses",
+        "samples": "samples",
+        "coverage": "coverage",
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.latest: dict[str, float] = {}
+        self._sums: dict[str, float] = {}
+        self._episodes = 0
+
+    def _on_rollout_start(self) -> None:
+        self._sums = dict.fromkeys(self.KEYS, 0.0)
+        self._episodes = 0
+
+    def _on_step(self) -> bool:
+        infos = self.locals["infos"]
+        for lane in np.flatnonzero(self.locals["dones"]):
+            self._episodes += 1
+            for name, key in self.KEYS.items():
+                self._sums[name] += infos[lane][key]
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if not self._episodes:
+            return
+        self.latest = {name: total / self._episodes for name, total in self._sums.items()}
+        for name, value in self.latest.items():
+            self.logger.record(f"rollout/{name}", value)
+        self.logger.record("rollout/episodes", self._episodes)
+
+
+class Progress(BaseCallback):
+    """
+    Progress bar with the numbers that matter: timesteps, accuracy, glimpses per image.
+
+    :param statistics: the callback that computes them, called before this one
+    """
+
+    def __init__(self, statistics: EpisodeStatistics) -> None:
+        super().__init__()
+        self.statistics = statistics
+
+    def _on_training_start(self) -> None:
+        self._bar = tqdm(
+            total=self.locals["total_timesteps"],
+            initial=self.model.num_timesteps,
+            desc="training",
+            unit=" steps",
+            unit_scale=True,
+            mininterval=0.5 if sys.stderr.isatty() else 10.0,  # a log file needs fewer lines
+            dynamic_ncols=True,
+        )
+
+    def _on_step(self) -> bool:
+        self._bar.update(self.training_env.num_envs)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if latest := self.statistics.latest:
+            self._bar.set_postfix_str(
+                f"accuracy {latest['accuracy']:.3f}, glimpses {latest['glimpses']:.2f}",
+                refresh=False,
+            )
+
+    def _on_training_end(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it is, so that what is printed next starts on a new line."""
+        self._bar.close()
+
+
+class Checkpoint(BaseCallback):
+    """
+    Save the model every so many seconds, so that a killed training loses no more than that.
+
+    :param save: called with the model
+    :param seconds: between two checkpoints (or an update, where that takes longer)
+    """
+
+    def __init__(self, save: Callable[[Any], None], seconds: float = 20.0) -> None:
+        super().__init__()
+        self.save = save
+        self.seconds = seconds
+
+    def _on_training_start(self) -> None:
+        self._last = time.monotonic()
+
+    def _on_rollout_start(self) -> None:
+        # here the parameters are those of the last update, and no rollout is lost
+        if time.monotonic() - self._last >= self.seconds:
+            self.save(self.model)
+            self._last = time.monotonic()
 
     def _on_step(self) -> bool:
         return True

@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from glimpse_envs.files import replacing
+
 # Okabe and Ito's palette ("Color universal design", 2008): told apart by colour-blind people
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 _MAX_COUNTS = 20  # with more classes the numbers in the cells would not be readable
@@ -191,11 +193,6 @@ def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     kinds = canvas.get_supported_filetypes()
     if path.suffix.lower().lstrip(".") not in kinds:
         raise ValueError(f"got the file name {path.name!r}; wanted a suffix of {sorted(kinds)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
+    with replacing(path) as temporary:
         figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

@@ -1,0 +1,153 @@
+"""Recipes: hyperparameters in rl_zoo3's format, and the model they describe.
+
+A recipe file is named after its algorithm (`ppo_lstm.yml`, `ppo.yml`) and maps environment ids to
+hyperparameters; `default` serves the ids that have no entry of their own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from glimpse_envs.components import nearest
+
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
+
+Recipe = dict[str, Any]
+
+
+class RecipeError(ValueError):
+    """A recipe is missing or wrong; the message says what came, what was wanted, what to do."""
+
+
+def load_recipe(path: Path, env_id: str) -> Recipe:
+    """
+    Return the hyperparameters of an environment.
+
+    :param path: a YAML file named after an algorithm
+    :param env_id: falls back on the entry `default`
+    :raises RecipeError: for a file that is missing, broken or has neither entry
+    """
+    if path.stem not in ALGORITHMS:
+        raise RecipeError(
+            f"recipe {path}: the file's name tells the algorithm, wanted one of "
+            f"{', '.join(f'{name}.yml' for name in ALGORITHMS)}"
+        )
+    try:
+        recipes = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {path} is not valid YAML: {error}") from error
+    if not isinstance(recipes, dict):
+        raise RecipeError(f"recipe {path}: wanted a mapping from environment ids to recipes")
+    recipe = recipes.get(env_id, recipes.get("default"))
+    if not isinstance(recipe, dict):
+        known = nearest(env_id, (str(name) for name in recipes))
+        raise RecipeError(f"recipe {path} has no entry {env_id!r} and no 'default'; {known}")
+    return recipe
+
+
+def override(recipe: Recipe, settings: list[str]) -> None:
+    """
+    Set hyperparameters in place.
+
+    :param settings: "KEY=VALUE" each; a dotted key reaches inside (`env_kwargs.budget=4`), the
+        value is read as YAML
+    :raises RecipeError: for a setting of another form
+    """
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        *parents, leaf = key.split(".")
+        if not equals or not all([*parents, leaf]):
+            raise RecipeError(f"got {setting!r}; wanted KEY=VALUE, such as env_kwargs.budget=4")
+        place = recipe
+        for parent in parents:
+            inner = place.get(parent)
+            if inner is None:
+                inner = place[parent] = {}
+            if not isinstance(inner, dict):
+                raise RecipeError(f"got {setting!r}; {parent!r} is {inner!r} and has no keys")
+            place = inner
+        place[leaf] = _parse(value)
+
+
+def make_model(
+    algorithm: str, recipe: Recipe, env: VecEnv, *, seed: int | None, device: str
+) -> BaseAlgorithm:
+    """
+    Return the untrained model that a recipe describes.
+
+    :param algorithm: "ppo_lstm" or "ppo"
+    :param recipe: hyperparameters; those of training (`n_envs`, `n_timesteps`, `env_kwargs`,
+        `callback`) are passed over
+    :raises RecipeError: for hyperparameters that the algorithm or the policy does not know
+    """
+    passed_over = {"n_envs", "n_timesteps", "env_kwargs", "callback"}
+    arguments = {key: value for key, value in recipe.items() if key not in passed_over}
+    arguments = {key: _schedule(key, value) for key, value in arguments.items()}
+    policy = arguments.pop("policy", "MultiInputPolicy")
+    policy = import_class(policy) if "." in str(policy) else policy
+    try:
+        return ALGORITHMS[algorithm](policy, env, seed=seed, device=device, **arguments)
+    except (TypeError, KeyError, AssertionError) as error:
+        raise RecipeError(f"recipe of {algorithm}: {error}") from error
+
+
+def make_callbacks(recipe: Recipe) -> list[BaseCallback]:
+    """
+    Return the callbacks that a recipe names: "module.Class", or {"module.Class": arguments}.
+
+    :raises RecipeError: for an unknown class or wrong arguments
+    """
+    entries = recipe.get("callback") or []
+    callbacks = []
+    for entry in entries if isinstance(entries, list) else [entries]:
+        name, arguments = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
+        try:
+            callbacks.append(import_class(name)(**(arguments or {})))
+        except TypeError as error:
+            raise RecipeError(f"callback {name}: {error}") from error
+    return callbacks
+
+
+def import_class(name: str) -> type:
+    """Return the class named "module.Class", for classes of one's own in a recipe."""
+    module, _, cls = str(name).rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), cls)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RecipeError(f"got {name!r}; wanted module.Class that imports: {error}") from error
+
+
+def _parse(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"value {text!r} is not valid YAML: {error}") from error
+    try:  # YAML 1.1 reads 3e-4, without a point, as a word
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _schedule(key: str, value: Any) -> Any:
+    """Return the schedule of "lin_START", falling to 0, for the keys that may have one."""
+    if key not in ("learning_rate", "clip_range", "clip_range_vf") or not isinstance(value, str):
+        return value
+    if not value.startswith("lin_"):
+        raise RecipeError(f"got {key}={value!r}; wanted a number or lin_START, such as lin_3e-4")
+    try:
+        return LinearSchedule(float(value.removeprefix("lin_")), end=0.0, end_fraction=1.0)
+    except ValueError as error:
+        raise RecipeError(f"got {key}={value!r}: {error}") from error
+

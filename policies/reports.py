@@ -1,0 +1,98 @@
+"""The exact evaluation of a run, its files and its summary."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from tqdm import tqdm
+
+from glimpse_envs.evaluation import Episodes, confusion, metrics
+from glimpse_envs.videos import write_video
+from policies.play import evaluate, record
+from policies.plots import plot_confusion, plot_learning_curve, read_progress
+from policies.runs import Run, git_commit, versions
+
+#: the baseline of this evaluation; its agent never trained with such a gaze
+RANDOM_GAZE = "random gaze (same agent, off-distribution)"
+
+
+def evaluate_run(run: Run, model: BaseAlgorithm, split: str) -> tuple[dict[str, Any], Episodes]:
+    """
+    Show every image of a split once to the agent, and once with its gaze replaced by random draws.
+
+    :param run: tells environment and seed
+    :param model: the trained agent
+    :param split: "train", "validation" or "test"
+    :return: what `metrics.json` holds, and the agent's episodes
+    """
+    begin = time.perf_counter()
+    config = run.env_config(split=split)
+    with tqdm(total=2 * len(config.images), desc=f"evaluating on {split}", unit=" images") as bar:
+        episodes = evaluate(model, config, progress=bar.update)
+        baseline = evaluate(
+            model, config, random_gaze=True, seed=run.config["seed"], progress=bar.update
+        )
+    result = {
+        "env": run.config["env"],
+        "dataset": config.dataset.name,
+        "split": split,
+        **metrics(episodes),
+        "baselines": {RANDOM_GAZE: metrics(baseline)},
+        "seconds": round(time.perf_counter() - begin, 2),
+        "seed": run.config["seed"],
+        "timesteps": model.num_timesteps,
+        "git": git_commit(),
+        "versions": versions(),
+    }
+    return result, episodes
+
+
+def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> None:
+    """Write `metrics.json` (with the split in its name unless it is test) and the plots."""
+    config = run.env_config(split=result["split"])
+    suffix = "" if result["split"] == "test" else f"-{result['split']}"
+    run.write_json(f"metrics{suffix}.json", result)
+    plot_confusion(
+        confusion(episodes, config.dataset.n_classes),
+        config.dataset.classes,
+        run.path / f"confusion{suffix}.png",
+        title=f"{run.config['env']}, {result['split']}: accuracy {100 * result['accuracy']:.1f} %",
+    )
+    progress = run.path / "progress.csv"
+    if progress.exists():
+        plot_learning_curve(
+            read_progress(progress),
+            run.path / "learning_curve.png",
+            chance=1.0 / config.dataset.n_classes,
+            baseline=result["baselines"][RANDOM_GAZE]["accuracy"],
+        )
+
+
+def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> str:
+    """Write `video.mp4`: the agent on the first images of a split; return its path."""
+    config = run.env_config(split=split)
+    index = np.arange(min(n_images, len(config.images)))
+    return str(write_video(run.path / "video.mp4", record(model, config, index)))
+
+
+def summary(result: dict[str, Any]) -> str:
+    """Return the result in a few lines."""
+    low, high = (100 * bound for bound in result["accuracy_ci95"])
+    baseline = result["baselines"][RANDOM_GAZE]
+    return "\n".join(
+        [
+            f"{result['env']}, {result['split']} split of {result['dataset']}, each of "
+            f"{result['n_images']} images once, deterministic actions:",
+            f"  accuracy    {100 * result['accuracy']:.2f} %  (95 % interval {low:.2f} to "
+            f"{high:.2f})",
+            f"  glimpses    {result['mean_glimpses']:.2f} per image = "
+            f"{result['mean_samples']:.0f} samples, {100 * result['sample_fraction']:.1f} % of the "
+            f"image's pixels; {100 * result['coverage']:.0f} % of its area seen",
+            f"  random gaze {100 * baseline['accuracy']:.2f} %  with {baseline['mean_glimpses']:.2f}"
+            " glimpses (the same agent, its moves and zooms drawn uniformly: it never",
+            "              trained with such a gaze, so this is no equally trained baseline)",
+        ]
+    )

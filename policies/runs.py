@@ -1,0 +1,251 @@
+"""A run directory: everything about one training, written so that a crash loses nothing.
+
+`config.yml` (all that is needed to make environment and model again), `model.zip` (the newest
+state, also while training), `progress.csv`, TensorBoard events, and after the evaluation
+`metrics.json`, plots and a video.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+import yaml
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
+
+from glimpse_envs.config import GlimpseConfig, make_config
+from glimpse_envs.files import replacing
+from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
+from policies.recipes import Recipe, make_model
+
+_NEEDED = ("env", "env_kwargs", "algorithm", "recipe", "seed", "dataset")
+
+
+class RunError(ValueError):
+    """A run directory is incomplete or does not fit; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    One run directory.
+
+    :param path: of the directory
+    :param config: what `config.yml` holds
+    """
+
+    path: Path
+    config: dict[str, Any]
+
+    @classmethod
+    def create(cls, path: Path, config: dict[str, Any]) -> Run:
+        """
+        Make the directory and write its `config.yml`.
+
+        :raises RunError: if the directory exists and is not empty
+        """
+        if path.exists() and any(path.iterdir()):
+            raise RunError(f"{path} exists already; choose another --name, or --resume {path}")
+        with replacing(path / "config.yml") as temporary:
+            temporary.write_text(yaml.safe_dump(config, sort_keys=False))
+        return cls(path, config)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """
+        Read a run directory.
+
+        :raises RunError: if it is missing or its `config.yml` is missing, broken or incomplete
+        """
+        file = path / "config.yml"
+        try:
+            config = yaml.safe_load(file.read_text())
+        except OSError as error:
+            raise RunError(
+                f"{path} is not a run directory ({file}: {error.strerror}); "
+                "train.py makes one under runs/<env id>/<name>"
+            ) from error
+        except yaml.YAMLError as error:
+            raise RunError(f"{file} is not valid YAML: {error}") from error
+        missing = [key for key in _NEEDED if not isinstance(config, dict) or key not in config]
+        if missing:
+            raise RunError(f"{file} lacks {', '.join(missing)}; train anew")
+        return cls(path, config)
+
+    @property
+    def model_file(self) -> Path:
+        """The newest state of the model."""
+        return self.path / "model.zip"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The hyperparameters."""
+        return self.config["recipe"]
+
+    def env_config(self, **changes: Any) -> GlimpseConfig:
+        """
+        Return the configuration of the environment, with changes such as the split.
+
+        :raises RunError: if the data set is not the one that the run was made with
+        """
+        kwargs = {**registered_kwargs(self.config["env"]), **self.config["env_kwargs"], **changes}
+        config = make_config(**kwargs)
+        recorded = self.config["dataset"]["digest"]
+        if config.dataset.digest != recorded:
+            raise RunError(
+                f"data set {config.dataset.name!r} has changed since this run (digest "
+                f"{config.dataset.digest}, then {recorded}); bring the old data back, or train anew"
+            )
+        return config
+
+    def make_env(self, *, seed: int) -> GlimpseVecEnv:
+        """Return the training environment."""
+        n_envs = int(self.recipe["n_envs"])
+        return GlimpseVecEnv(self.config["env"], n_envs, seed=seed, **self.config["env_kwargs"])
+
+    def make_model(self, env: Any, device: str) -> BaseAlgorithm:
+        """Return the untrained model."""
+        return make_model(
+            self.config["algorithm"], self.recipe, env, seed=self.config["seed"], device=device
+        )
+
+    def save_model(self, model: BaseAlgorithm) -> None:
+        """Write `model.zip` under a temporary name and rename it."""
+        with replacing(self.model_file) as temporary:
+            model.save(temporary)
+
+    def saved_timesteps(self) -> int:
+        """Return how many timesteps the saved model has trained for."""
+        return int(self._read_zip("data", json.loads)["num_timesteps"])
+
+    def load_weights(self, model: BaseAlgorithm) -> None:
+        """
+        Put the saved parameters, optimiser state and number of timesteps into a fresh model.
+
+        Reads tensors and numbers only: loading cannot run code that somebody put into the file.
+
+        :raises RunError: if `model.zip` is missing or broken, or fits another model
+        """
+
+        def tensors(data: bytes) -> Any:
+            return th.load(io.BytesIO(data), map_location=model.device, weights_only=True)
+
+        weights = {
+            "policy": self._read_zip("policy.pth", tensors),
+            "policy.optimizer": self._read_zip("policy.optimizer.pth", tensors),
+        }
+        try:
+            model.set_parameters(weights, exact_match=True, device=model.device)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise RunError(
+                f"{self.model_file} does not fit the model of {self.path / 'config.yml'}: {error}"
+            ) from error
+        model.num_timesteps = self.saved_timesteps()
+
+    def make_logger(self, upto: int | None = None) -> Logger:
+        """
+        Return the logger of `progress.csv` and TensorBoard.
+
+        :param upto: keep the rows of an earlier part of the run up to so many timesteps
+        """
+        file = self.path / "progress.csv"
+        header, rows = _read_rows(file, upto or 0)
+        output = CSVOutputFormat(str(file))
+        if rows:
+            output.keys = header
+            csv.writer(output.file, lineterminator="\n").writerows([header, *rows])
+            output.file.flush()
+        return Logger(str(self.path), [output, TensorBoardOutputFormat(str(self.path))])
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file of the run under a temporary name and rename it."""
+        with replacing(self.path / name) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+    def _read_zip(self, member: str, parse: Any) -> Any:
+        try:
+            with zipfile.ZipFile(self.model_file) as archive:
+                return parse(archive.read(member))
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{self.path} has no model.zip: training was stopped before its first checkpoint; "
+                "start it anew"
+            ) from error
+        except Exception as error:  # zip, zlib, JSON, pickle: a broken file fails in many ways
+            raise RunError(
+                f"{self.model_file} is broken ({member}: {error}); train anew"
+            ) from error
+
+
+def new_name(root: Path, seed: int) -> str:
+    """Return the first free name "seed<SEED>-<K>" below `root`."""
+    k = 1
+    while (root / f"seed{seed}-{k}").exists():
+        k += 1
+    return f"seed{seed}-{k}"
+
+
+def latest(root: Path) -> Path:
+    """
+    Return the run directory below `root` that was written to last.
+
+    :raises RunError: if there is none
+    """
+    runs = [file.parent for file in root.glob("**/config.yml")]
+    if not runs:
+        raise RunError(f"there is no run below {root} to resume; start one without --resume")
+    return max(runs, key=lambda path: max(f.stat().st_mtime for f in path.iterdir()))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a result depends on."""
+    packages = ("glimpse-envs", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_commit() -> str | None:
+    """Return the commit of the working directory, with "+" if it has changes, or None."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _read_rows(file: Path, upto: int) -> tuple[list[str], list[list[str]]]:
+    """Return header and whole rows of a progress file, up to so many timesteps."""
+    if not file.exists():
+        return [], []
+    header, *rows = list(csv.reader(io.StringIO(file.read_text()))) or [[]]
+    if "time/total_timesteps" not in header:
+        return [], []
+    column = header.index("time/total_timesteps")
+
+    def timesteps(row: list[str]) -> float:
+        try:
+            return float(row[column])
+        except ValueError:
+            return np.inf
+
+    return header, [row for row in rows if len(row) == len(header) and timesteps(row) <= upto]
