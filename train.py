@@ -23,7 +23,7 @@ from glimpse_envs.sb3 import registered_kwargs
 from policies.callbacks import Checkpoint, EpisodeStatistics, Progress
 from policies.recipes import load_recipe, make_callbacks, override
 from policies.reports import evaluate_run, summary, write_film, write_report
-from policies.runs import Run, RunError, git_commit, latest, new_name, versions
+from policies.runs import Run, git_commit, latest, new_name, versions
 
 RECIPES = Path(__file__).parent / "hyperparams"
 
@@ -162,5 +162,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, RunError, OSError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -63,7 +63,7 @@ class GlimpseConfig:
         if self.start is None:
             put("start", self.scheme.start)
         _check_choice("start", self.start, STARTS)
-        if isinstance(self.scene_seed, bool) or self.scene_seed not in range(2**64):
+        if not isinstance(self.scene_seed, (int, np.integer)) or not 0 <= self.scene_seed < 2**63:
             raise ValueError(f"got scene_seed={self.scene_seed!r}; wanted an integer from 0")
         self._check_budget()
         self._check_classifier()
