@@ -84,7 +84,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def new_run(args: argparse.Namespace) -> Run:
-    """Resolve recipe, overrides and environment; write them into a new run directory."""
+    """Resolve recipe, overrides and environment into a run that is not yet written."""
     registered_kwargs(args.env)  # an unknown id gets the better message here
     recipe = load_recipe(args.recipe, args.env)
     override(recipe, args.set)
@@ -107,7 +107,7 @@ def new_run(args: argparse.Namespace) -> Run:
         "versions": versions(),
     }
     root = args.runs / args.env
-    return Run.create(root / (args.name or new_name(root, args.seed)), config)
+    return Run(root / (args.name or new_name(root, args.seed)), config)
 
 
 def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
@@ -116,8 +116,11 @@ def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
     # after a resume other images come than those already seen since the start
     env = VecMonitor(run.make_env(seed=run.config["seed"] + 1_000_003 * resumed))
     model = run.make_model(env, args.device)
-    if resumed:
+    if args.resume:
         run.load_weights(model)
+    else:
+        run.create()  # only now, when all settings have proved to fit
+    print(f"run directory: {run.path}")
     model.set_logger(run.make_logger(upto=resumed))
     total = int(args.total_timesteps or run.recipe["n_timesteps"])
     statistics = EpisodeStatistics()
@@ -144,7 +147,6 @@ def main() -> None:
         run = Run.open(latest(args.runs) if args.resume == "latest" else Path(args.resume))
     else:
         run = new_run(args)
-    print(f"run directory: {run.path}")
     model = train(run, args)
     minutes = (time.perf_counter() - begin) / 60
     result, episodes = evaluate_run(run, model, "test")

@@ -172,7 +172,8 @@ def peer_envs(dataset: ImageDataset) -> dict[str, Any]:
             return dataset.train.images[idx], dataset.train.labels[idx]
 
     parts = {"dataset": InMemory(), "sensor_size": (8, 8), "step_limit": 8}
-    prefetching = ImagePerceptionConfig(**parts)
+    # few batches: a thread that still fills a long queue would slow down whoever is measured
+    prefetching = ImagePerceptionConfig(**parts, prefetch_buffer_size=8)
     direct = ImagePerceptionConfig(**parts, prefetch=False)
     made = partial(ap_gym.make_vec, "CIFAR10-v0", num_envs=PEER_LANES)
     return {
@@ -263,6 +264,12 @@ def run_lanes(dataset: ImageDataset, lanes: int) -> GlimpseVecEnv:
     return env
 
 
+def as_factor(number: float) -> str:
+    """Return a ratio with about three digits."""
+    digits = next((d for d, limit in ((3, 0.1), (2, 10), (1, 100)) if number < limit), 0)
+    return f"{number:,.{digits}f} x"
+
+
 def print_memory(dataset: ImageDataset, rows: Rows | str) -> None:
     height, width, channels = dataset.image_shape
     megabytes = dataset.train.images.nbytes / 1e6
@@ -283,15 +290,15 @@ def print_lanes(rows: Rows) -> None:
         [
             f"{row['lanes']:>5}  {row['name']}",
             f"{row['steps_per_second']:,.0f}",
-            f"{row['slower_than_ours']:.3g} x",
-            f"{row['slower_than_gather']:.3g} x",
+            as_factor(row["slower_than_ours"]),
+            as_factor(row["slower_than_gather"]),
         ]
         for row in rows
     ]
     header = ["lanes  environment", "steps/s", f"{OURS} is faster", "time of the gather"]
     print(table(header, lines))
-    print(f"AsyncVectorEnv: one process a lane, so only up to {MOST_PROCESSES} lanes; forked, so that")
-    print("they share the data set. SyncVectorEnv and AsyncVectorEnv copy observations.")
+    print(f"AsyncVectorEnv: one process a lane, so only up to {MOST_PROCESSES} lanes; forked, so")
+    print("that they share the data set. SyncVectorEnv and AsyncVectorEnv copy observations.")
     print("DummyVecEnv, SyncVectorEnv and AsyncVectorEnv hold GlimpseEnv without any wrapper.")
 
 
@@ -301,7 +308,7 @@ def print_peer(rows: Rows | str) -> None:
         print(rows)
         return
     lines = [
-        [row["name"], f"{row['steps_per_second']:,.0f}", f"{row['slower_than_ours']:.3g} x"]
+        [row["name"], f"{row['steps_per_second']:,.0f}", as_factor(row["slower_than_ours"])]
         for row in rows
     ]
     print(table(["environment", "steps/s", f"{OURS} is faster"], lines))
@@ -316,7 +323,7 @@ def print_sides(rows: Rows) -> None:
             f"{row['lanes']:>5}  {row['side']:>5}",
             f"{row['images']:,}",
             f"{row['step_microseconds']:.1f}",
-            f"{row['slower_than_first']:.2f} x",
+            as_factor(row["slower_than_first"]),
         ]
         for row in rows
     ]

@@ -7,6 +7,7 @@ hyperparameters; `default` serves the ids that have no entry of their own.
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,13 @@ def make_model(
     arguments = {key: _schedule(key, value) for key, value in arguments.items()}
     policy = arguments.pop("policy", "MultiInputPolicy")
     policy = import_class(policy) if "." in str(policy) else policy
+    cls = ALGORITHMS[algorithm]
+    known = list(inspect.signature(cls).parameters)
+    for key in arguments:
+        if key not in known:
+            raise RecipeError(f"{cls.__name__} has no hyperparameter {key!r}; {nearest(key, known)}")
     try:
-        return ALGORITHMS[algorithm](policy, env, seed=seed, device=device, **arguments)
+        return cls(policy, env, seed=seed, device=device, **arguments)
     except (TypeError, KeyError, AssertionError) as error:
         raise RecipeError(f"recipe of {algorithm}: {error}") from error
 

@@ -48,18 +48,18 @@ class Run:
     path: Path
     config: dict[str, Any]
 
-    @classmethod
-    def create(cls, path: Path, config: dict[str, Any]) -> Run:
+    def create(self) -> None:
         """
         Make the directory and write its `config.yml`.
 
         :raises RunError: if the directory exists and is not empty
         """
-        if path.exists() and any(path.iterdir()):
-            raise RunError(f"{path} exists already; choose another --name, or --resume {path}")
-        with replacing(path / "config.yml") as temporary:
-            temporary.write_text(yaml.safe_dump(config, sort_keys=False))
-        return cls(path, config)
+        if self.path.exists() and any(self.path.iterdir()):
+            raise RunError(
+                f"{self.path} exists already; choose another --name, or --resume {self.path}"
+            )
+        with replacing(self.path / "config.yml") as temporary:
+            temporary.write_text(yaml.safe_dump(self.config, sort_keys=False))
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -110,7 +110,12 @@ class Run:
         return config
 
     def make_env(self, *, seed: int) -> GlimpseVecEnv:
-        """Return the training environment."""
+        """
+        Return the training environment.
+
+        :raises RunError: if the data set is not the one that the run was made with
+        """
+        self.env_config()
         n_envs = int(self.recipe["n_envs"])
         return GlimpseVecEnv(self.config["env"], n_envs, seed=seed, **self.config["env_kwargs"])
 
@@ -121,12 +126,27 @@ class Run:
         )
 
     def save_model(self, model: BaseAlgorithm) -> None:
-        """Write `model.zip` under a temporary name and rename it."""
-        with replacing(self.model_file) as temporary:
-            model.save(temporary)
+        """
+        Write `model.zip` under a temporary name and rename it.
+
+        :raises RunError: if it cannot be written, as on a full disk; an older one stays as it is
+        """
+        try:
+            with replacing(self.model_file) as temporary:
+                model.save(temporary)
+        except (OSError, RuntimeError) as error:  # PyTorch raises the latter for a failed write
+            kept = "the checkpoint before it is kept" * self.model_file.exists()
+            raise RunError(
+                f"{self.model_file} could not be written ({error}). {kept or 'Nothing is saved yet'}:"
+                f" make room, then python train.py --resume {self.path}"
+            ) from error
 
     def saved_timesteps(self) -> int:
-        """Return how many timesteps the saved model has trained for."""
+        """
+        Return how many timesteps the saved model has trained for.
+
+        :raises RunError: if `model.zip` is missing or broken
+        """
         return int(self._read_zip("data", json.loads)["num_timesteps"])
 
     def load_weights(self, model: BaseAlgorithm) -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from glimpse_envs import datasets, downloads, loaders
 from glimpse_envs.datasets import DatasetError, ImageDataset, Split
-from glimpse_envs.loaders import load_dataset
 from glimpse_envs.downloads import pack_dataset
+from glimpse_envs.loaders import load_dataset
 
 RNG = np.random.default_rng(0)
 
@@ -211,7 +211,7 @@ def test_pickle_by_name_loads_in_another_process(data_dir):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("minst", r"'minst'.*did you mean 'mnist'.*digits, .*folder:PATH, mnist, .*GLIMPSE_DATA_DIR"),
+        ("minst", r"'minst'.*did you mean 'mnist'.*digits, .*folder:PATH, mnist, .*_DATA_DIR"),
         ("MNIST", r"did you mean 'mnist'"),
         ("../data/tiny", r"There is no data set"),
         (7, r"given by .*got 7"),

@@ -1,0 +1,176 @@
+"""Gaze geometry: clamping, zoom, windows, coverage."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from glimpse_envs.gaze import Geometry
+
+SIZES = [(32, 32, 8), (28, 28, 8), (60, 60, 12), (24, 40, 6), (41, 23, 5), (9, 9, 9)]
+
+
+def gazes(n: int, low: float = -0.5, high: float = 1.5, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(low, high, (n, 3)).astype(np.float32)
+
+
+def gaze(*rows: tuple[float, float, float]) -> np.ndarray:
+    return np.array(rows, np.float32)
+
+
+def covered(geometry: Geometry, *rows: tuple[float, float, float], span: float = 1.0) -> float:
+    return float(geometry.coverage(gaze(*rows)[None], np.array([len(rows)]), span)[0])
+
+
+# ---- clamping ----
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_window_of_a_clamped_gaze_lies_inside_the_image(size):
+    height, width, finest = size
+    geometry = Geometry(height, width, finest)
+    left, top, side = geometry.windows(geometry.clamp(gazes(500))).T
+    assert (left > -1e-4).all() and (left + side < width + 1e-4).all()
+    assert (top > -1e-4).all() and (top + side < height + 1e-4).all()
+    assert (side >= finest).all() and (side <= min(height, width)).all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_clamping_twice_is_clamping_once_and_stays_float32(size):
+    geometry = Geometry(*size)
+    once = geometry.clamp(gazes(500))
+    assert once.dtype == np.float32
+    np.testing.assert_array_equal(geometry.clamp(once), once)
+
+
+def test_a_gaze_whose_window_lies_inside_is_left_alone():
+    geometry = Geometry(32, 32, 8)
+    inside = gaze((0.5, 0.5, 0.0), (0.3, 0.6, 0.75), (0.125, 0.875, 1.0))
+    np.testing.assert_array_equal(geometry.clamp(inside), inside)
+
+
+@pytest.mark.parametrize("side", [28, 32, 60, 96, 100])
+def test_zoom_0_on_a_square_image_is_always_the_middle(side):
+    clamped = Geometry(side, side, 8).clamp(gazes(100) * [1, 1, 0])
+    np.testing.assert_array_equal(clamped, gaze((0.5, 0.5, 0.0)).repeat(100, 0))
+
+
+def test_zoom_0_on_a_wide_image_still_moves_sideways():
+    clamped = Geometry(24, 40, 8).clamp(gaze((0.0, 0.0, 0.0), (1.0, 0.9, 0.0), (0.6, 0.1, 0.0)))
+    np.testing.assert_allclose(clamped, [(0.3, 0.5, 0), (0.7, 0.5, 0), (0.6, 0.5, 0)], atol=1e-7)
+
+
+def test_a_padded_geometry_keeps_only_the_fixation_inside():
+    geometry = Geometry(32, 32, 8, padded=True)
+    clamped = geometry.clamp(gaze((-0.2, 0.4, 0.0), (1.0, 2.0, 1.0)))
+    np.testing.assert_array_equal(clamped, gaze((0.0, 0.4, 0.0), (1.0, 1.0, 1.0)))
+    np.testing.assert_allclose(geometry.windows(clamped)[1], (28, 28, 8))
+
+
+# ---- zoom and windows ----
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_side_of_the_window_is_geometric_in_the_zoom(size):
+    height, width, finest = size
+    zoom = np.linspace(0, 1, 33, dtype=np.float32)
+    side = Geometry(*size).windows(np.stack([zoom * 0 + 0.5, zoom * 0 + 0.5, zoom], 1))[:, 2]
+    largest = min(height, width)
+    np.testing.assert_allclose(side, largest ** (1 - zoom) * finest**zoom, atol=2e-4)
+    assert side[0] == largest and side[-1] == finest
+
+
+@pytest.mark.parametrize("size", [(64, 64, 8), (32, 48, 8), (28, 28, 8), (60, 60, 12)])
+def test_an_octave_of_zoom_halves_the_window(size):
+    geometry = Geometry(*size)
+    rows = gaze((0.5, 0.5, 0.0), (0.5, 0.5, geometry.octave))
+    side = geometry.windows(rows)[:, 2]
+    np.testing.assert_allclose(side[1], side[0] / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(8, 8, 8), (12, 12, 8)])
+def test_an_octave_is_the_whole_zoom_where_the_window_cannot_be_halved(size):
+    assert Geometry(*size).octave == 1.0
+
+
+def test_a_window_is_centred_on_the_fixation():
+    geometry = Geometry(24, 40, 6)
+    clamped = geometry.clamp(gazes(100))
+    left, top, side = geometry.windows(clamped).T
+    np.testing.assert_allclose(left + side / 2, clamped[:, 0] * 40, atol=1e-5)
+    np.testing.assert_allclose(top + side / 2, clamped[:, 1] * 24, atol=1e-5)
+
+
+def test_a_step_is_counted_in_sides_of_the_new_window():
+    geometry = Geometry(32, 32, 8)
+    step = gaze((0.5, -0.5, geometry.octave))
+    moved = geometry.shift(gaze((0.5, 0.5, 0.0)), step)
+    np.testing.assert_array_equal(moved, gaze((0.75, 0.25, 0.5)))  # the new window is 16 wide
+
+
+@pytest.mark.parametrize("finest", [0, -1, 33])
+def test_a_sensor_that_does_not_fit_is_refused(finest):
+    with pytest.raises(ValueError, match="does not fit an image of 32 x 48"):
+        Geometry(32, 48, finest)
+
+
+# ---- coverage ----
+
+SQUARE = Geometry(32, 32, 8)
+
+
+def test_one_window_covers_its_own_area():
+    assert covered(SQUARE, (0.5, 0.5, 1.0)) == pytest.approx(64 / 1024)
+    assert covered(SQUARE, (0.5, 0.5, 0.5)) == pytest.approx(256 / 1024)
+    assert covered(SQUARE, (0.5, 0.5, 0.0)) == 1.0
+
+
+def test_two_disjoint_windows_cover_their_sum():
+    assert covered(SQUARE, (0.125, 0.125, 1.0), (0.875, 0.875, 1.0)) == pytest.approx(128 / 1024)
+
+
+def test_windows_side_by_side_tile_the_image():
+    quadrants = [(x, y, 0.5) for x, y in itertools.product((0.25, 0.75), repeat=2)]
+    assert covered(SQUARE, *quadrants) == pytest.approx(1.0)
+
+
+def test_a_nested_or_repeated_window_adds_nothing():
+    wide, inner = (0.5, 0.5, 0.5), (0.55, 0.45, 1.0)
+    for rows in [(wide, inner), (inner, wide), (wide, wide, inner, inner)]:
+        assert covered(SQUARE, *rows) == pytest.approx(256 / 1024)
+
+
+def test_half_overlapping_windows_cover_one_and_a_half():
+    assert covered(SQUARE, (0.5, 0.5, 1.0), (0.625, 0.5, 1.0)) == pytest.approx(96 / 1024)
+
+
+def test_rows_beyond_the_count_do_not_count():
+    history = gaze((0.5, 0.5, 1.0), (0.5, 0.5, 0.0))[None].repeat(3, 0)
+    coverage = SQUARE.coverage(history, np.array([0, 1, 2]))
+    np.testing.assert_allclose(coverage, [0, 64 / 1024, 1])
+    assert coverage.dtype == np.float32
+
+
+def test_a_span_widens_what_is_covered_and_the_border_cuts_it():
+    padded = Geometry(32, 32, 8, padded=True)
+    assert covered(padded, (0.5, 0.5, 1.0), span=2.0) == pytest.approx(256 / 1024)
+    assert covered(padded, (0.0, 0.0, 1.0), span=2.0) == pytest.approx(64 / 1024)
+
+
+@pytest.mark.parametrize("span", [1.0, 4.0])
+@pytest.mark.parametrize("size", [(32, 32, 8), (24, 40, 6)])
+def test_coverage_equals_a_raster(size, span):
+    height, width, _ = size
+    geometry = Geometry(*size, padded=span > 1)
+    history = np.stack([geometry.clamp(gazes(7, seed=seed)) for seed in range(6)])
+    counts = np.array([7, 6, 5, 3, 2, 1])
+    fine = 32  # raster points for each pixel
+    y = (np.arange(height * fine) + 0.5)[:, None] / fine
+    x = (np.arange(width * fine) + 0.5)[None] / fine
+    coverages = geometry.coverage(history, counts, span)
+    for rows, n, coverage in zip(history, counts, coverages, strict=True):
+        seen = np.zeros((height * fine, width * fine), bool)
+        for left, top, side in geometry.windows(rows[:n]):
+            middle_x, middle_y, half = left + side / 2, top + side / 2, span * side / 2
+            seen |= (abs(x - middle_x) < half) & (abs(y - middle_y) < half)
+        assert coverage == pytest.approx(seen.mean(), abs=4e-3)

@@ -1,0 +1,119 @@
+"""Every reward term by hand."""
+
+import numpy as np
+import pytest
+
+from glimpse_envs import (
+    GlimpseCost,
+    InformationGain,
+    InverseCrossEntropy,
+    NegativeCrossEntropy,
+    Outcome,
+    PerStep,
+    Reward,
+    Sum,
+    Terminal,
+)
+
+# four lanes: right and ended, right and going on, wrong and ended, no prediction and ended
+OUTCOME = Outcome(
+    labels=np.array([0, 1, 1, 2]),
+    predictions=np.array([0, 1, 0, -1]),
+    ended=np.array([True, False, True, True]),
+    looked=np.array([True, True, False, False]),
+    belief=np.float32([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.2, 0.3, 0.5]]),
+    previous_belief=np.float32([[0.25, 0.25, 0.5], [0.5, 0.5, 0], [0, 1, 0], [0.2, 0.3, 0.5]]),
+)
+SURE = np.log(np.float32(1e-7))  # the logarithm of the smallest probability that counts
+NEEDY = [NegativeCrossEntropy(), InverseCrossEntropy(), InformationGain()]
+FREE = [Terminal(), PerStep(), GlimpseCost()]
+
+
+def assert_earns(reward: Reward, expected: list[float]) -> None:
+    earned = reward(OUTCOME)
+    assert earned.dtype == np.float32 and earned.shape == (4,)
+    np.testing.assert_allclose(earned, expected, rtol=1e-6)
+
+
+def test_terminal_pays_for_the_right_answer_at_the_end():
+    assert_earns(Terminal(), [1, 0, 0, 0])
+
+
+def test_per_step_pays_for_every_right_prediction():
+    assert_earns(PerStep(), [1, 1, 0, 0])
+
+
+def test_negative_cross_entropy_is_the_labels_log_probability():
+    assert_earns(NegativeCrossEntropy(), [np.log(0.5), 0.0, SURE, np.log(0.5)])
+
+
+def test_inverse_cross_entropy_grows_with_sureness_and_saturates_at_1():
+    half = np.tanh(1 / np.log(2))
+    assert_earns(InverseCrossEntropy(), [half, 1.0, np.tanh(-1 / SURE), half])
+
+
+def test_information_gain_is_the_change_of_the_labels_log_probability():
+    assert_earns(InformationGain(), [np.log(2), np.log(2), -5.0, 0.0])
+    assert_earns(InformationGain(clip=0.5), [0.5, 0.5, -0.5, 0.0])
+    assert_earns(InformationGain(clip=100.0), [np.log(2), np.log(2), SURE, 0.0])
+
+
+def test_a_glimpse_costs_where_one_was_taken():
+    assert_earns(GlimpseCost(), [-0.01, -0.01, 0, 0])
+    assert_earns(GlimpseCost(0.5), [-0.5, -0.5, 0, 0])
+
+
+@pytest.mark.parametrize("reward", [*FREE, *NEEDY])
+def test_a_term_says_whether_it_needs_a_classifier(reward):
+    blind = OUTCOME._replace(belief=None, previous_belief=None)
+    assert reward.needs_classifier == (reward in NEEDY)
+    if reward.needs_classifier:
+        with pytest.raises(ValueError, match="needs the belief of a classifier"):
+            reward(blind)
+    else:
+        np.testing.assert_array_equal(reward(blind), reward(OUTCOME))
+
+
+# ---- Sum ----
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        (Terminal(), GlimpseCost(0.5)),
+        ["Terminal", {"type": "GlimpseCost", "cost": 0.5}],
+        (Terminal(), {"type": "GlimpseCost", "cost": 0.5}),
+    ],
+    ids=["objects", "names and dicts", "mixed"],
+)
+def test_a_sum_takes_objects_names_and_dicts(terms):
+    assert_earns(Sum(terms), [0.5, -0.5, 0, 0])
+    assert Sum(terms) == Sum((Terminal(), GlimpseCost(0.5)))
+
+
+def test_a_sum_weighs_its_terms():
+    assert_earns(Sum(("Terminal", "PerStep"), weights=(2.0, -0.5)), [1.5, -0.5, 0, 0])
+
+
+def test_sums_nest():
+    inner = {"type": "Sum", "terms": ["Terminal", "PerStep"]}
+    assert_earns(Sum((inner, "Terminal"), weights=[0.5, 1.0]), [2, 0.5, 0, 0])
+
+
+def test_a_sum_needs_a_classifier_if_a_term_does():
+    assert not Sum((Terminal(), GlimpseCost())).needs_classifier
+    assert Sum((Terminal(), InformationGain())).needs_classifier
+    assert Sum((Sum(("InformationGain",)),)).needs_classifier
+
+
+@pytest.mark.parametrize(
+    ("terms", "weights"), [((), None), (("Terminal",), (1.0, 2.0)), (("Terminal", "PerStep"), ())]
+)
+def test_a_sum_wants_terms_and_a_weight_for_each(terms, weights):
+    with pytest.raises(ValueError, match="at least one term and one weight for each"):
+        Sum(terms, weights)
+
+
+def test_a_sum_names_the_nearest_term():
+    with pytest.raises(ValueError, match=r"unknown Reward 'terminl'; did you mean 'Terminal'\?"):
+        Sum(("terminl",))

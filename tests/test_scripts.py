@@ -1,0 +1,199 @@
+"""The scripts as a user runs them: subprocesses on a tiny budget."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--set", "n_envs=8", "n_steps=16", "batch_size=64", "n_epochs=1"]
+
+
+def run(script: str, *arguments: object, **kwargs) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **kwargs)
+
+
+def fails(*arguments: object, script: str = "train.py", **kwargs) -> str:
+    """Run a script that must fail with a message and without a traceback; return the message."""
+    result = run(script, *arguments, **kwargs)
+    assert result.returncode not in (0, -signal.SIGKILL)
+    assert "Traceback" not in result.stderr, result.stderr
+    assert "error: " in result.stderr
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of the default environment."""
+    runs = tmp_path_factory.mktemp("runs")
+    result = run("train.py", "--runs", runs, "--name", "tiny", "--total-timesteps", 512, *TINY)
+    assert result.returncode == 0, result.stderr
+    assert "accuracy" in result.stdout and "python eval.py" in result.stdout
+    return runs / "GlimpseDigits-MultiCat-v0" / "tiny"
+
+
+def test_training_leaves_a_complete_run_directory(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert names >= {
+        "config.yml",
+        "model.zip",
+        "progress.csv",
+        "metrics.json",
+        "learning_curve.png",
+        "confusion.png",
+        "video.mp4",
+    }
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert not any(name.startswith(".") for name in names)  # no temporary file is left
+    config = yaml.safe_load((trained / "config.yml").read_text())
+    assert config["recipe"]["n_envs"] == 8 and config["dataset"]["digest"]
+
+
+def test_metrics_hold_what_a_reader_needs(trained: Path) -> None:
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert metrics["n_images"] == 359 and metrics["split"] == "test"
+    low, high = metrics["accuracy_ci95"]
+    assert low <= metrics["accuracy"] <= high
+    keys = {"mean_glimpses", "mean_samples", "sample_fraction", "coverage", "accuracy_by_glimpse"}
+    assert keys <= metrics.keys()
+    (baseline,) = metrics["baselines"].values()
+    assert keys | {"accuracy", "accuracy_ci95", "n_images"} <= baseline.keys()
+    assert {"env", "dataset", "seconds", "seed", "versions", "git"} <= metrics.keys()
+
+
+def test_eval_repeats_the_evaluation_from_the_folder_alone(trained: Path, tmp_path: Path) -> None:
+    before = json.loads((trained / "metrics.json").read_text())
+    result = run("eval.py", trained, "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    after = json.loads(result.stdout)
+    for key in ("accuracy", "accuracy_by_glimpse", "mean_samples", "coverage", "baselines"):
+        assert after[key] == before[key]
+
+
+def test_eval_of_another_split_writes_beside_and_films(trained: Path) -> None:
+    result = run("eval.py", trained, "--split", "validation", "--video", 2)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((trained / "metrics-validation.json").read_text())["n_images"] == 144
+    assert "video.mp4" in result.stdout
+
+
+def _start(runs: Path, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "train.py"), "--runs", str(runs), "--name", "long"]
+    return subprocess.Popen(
+        [*command, "--total-timesteps", "1e8", *TINY, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:
+    """Wait until the first row of progress is written."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        progress = folder / "progress.csv"
+        if progress.exists() and progress.read_text().count("\n") > 3:
+            return
+        time.sleep(0.1)
+    process.kill()
+    raise AssertionError(process.communicate()[1])
+
+
+def test_ctrl_c_saves_and_says_how_to_resume(tmp_path: Path) -> None:
+    process = _start(tmp_path)
+    folder = tmp_path / "GlimpseDigits-MultiCat-v0" / "long"
+    _wait_for_training(process, folder)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert f"--resume {folder}" in output and (folder / "model.zip").exists()
+
+    rows = (folder / "progress.csv").read_text().count("\n")
+    saved = int(output.split("saved at ")[1].split(" of")[0].replace(",", ""))
+    more = saved + 1024
+    result = run("train.py", "--resume", folder, "--total-timesteps", more, "--no-video")
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["timesteps"] >= more
+    assert (folder / "progress.csv").read_text().count("\n") >= rows  # the curve goes on
+
+
+def test_resume_after_a_kill_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    process = _start(tmp_path)
+    folder = tmp_path / "GlimpseDigits-MultiCat-v0" / "long"
+    deadline = time.monotonic() + 90
+    while not (folder / "model.zip").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.kill()
+    process.communicate()
+    result = run("train.py", "--runs", tmp_path, "--resume", "--total-timesteps", 600, "--no-video")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((folder / "metrics.json").read_text())["timesteps"] > 600
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(trained: Path, tmp_path: Path) -> None:
+    before = (trained / "model.zip").read_bytes()
+
+    def limit() -> None:  # a write beyond 200 kB fails, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    message = fails("--resume", trained, "--total-timesteps", 1024, preexec_fn=limit)
+    assert "could not be written" in message and "--resume" in message
+    assert (trained / "model.zip").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--env", "GlimpseCIFAR-MultiKat-v0"], "GlimpseCIFAR-MultiCat"),
+        (["--env", "CartPole-v1"], "not a glimpse environment"),
+        (["--env", "GlimpseDigits-Saccade-v0"], "needs a classifier"),
+        (["--dataset", "digit"], "did you mean 'digits'"),
+        (["--set", "learning_rat=1"], "did you mean 'learning_rate'"),
+        (["--set", "env_kwargs.budgett=1"], "did you mean 'budget'"),
+        (["--set", "policy_kwargs.lstm=1"], "lstm"),
+        (["--set", "budget"], "wanted KEY=VALUE"),
+        (["--recipe", "nowhere/ppo.yml"], "cannot be read"),
+        (["--resume", "nowhere"], "not a run directory"),
+    ],
+)
+def test_wrong_arguments_get_a_message_and_leave_nothing(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    assert message in fails(*arguments, "--runs", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_data_and_no_network_gives_three_ways_on(tmp_path: Path) -> None:
+    environment = {**os.environ, "GLIMPSE_DATA_DIR": str(tmp_path), "https_proxy": "127.0.0.1:9"}
+    message = fails("--env", "GlimpseCIFAR-MultiCat-v0", env=environment)
+    assert "GLIMPSE_DATA_DIR" in message and "--dataset digits" in message
+    assert str(tmp_path / "cifar10.npz") in message and "pack_dataset" in message
+
+
+def test_a_broken_run_directory_says_what_is_wrong(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text((trained / "config.yml").read_text())
+    assert "no model.zip" in fails(tmp_path, script="eval.py")
+    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes()[:5000])
+    assert "broken" in fails(tmp_path, script="eval.py")
+    config = yaml.safe_load((trained / "config.yml").read_text())
+    config["recipe"]["policy_kwargs"]["lstm_hidden_size"] = 32
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
+    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes())
+    assert "does not fit" in fails(tmp_path, script="eval.py")
+    config["dataset"]["digest"] = "0"
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
+    assert "has changed" in fails(tmp_path, script="eval.py")
+    del config["recipe"]
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
+    assert "lacks recipe" in fails(tmp_path, script="eval.py")
