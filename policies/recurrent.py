@@ -259,29 +259,32 @@ def run_packed(
     """
     The same on rows without padding, as ``PackedRecurrentDictRolloutBuffer`` gives them.
 
-    Only the LSTM's own input is padded, by one indexed copy; its output is gathered by another.
-    (PyTorch's PackedSequence would spare this padding too, but its LSTM costs up to twice as much
-    on a CPU per row and pays only where most rows would be padding.)
+    With the longest sequences first, those that reach time t are the first few: one call of the
+    LSTM a time step on just these. Where episodes are short and uneven, as with an agent that
+    decides when to stop, most rows of the padded computation would be padding.
 
     :param features: float32 (B, F), sequence after sequence
     :param states: hidden and cell state at the first rows, each (n_layers, n_seq, hidden_size), and
         the indices of these rows, int64 (n_seq,), increasing from 0
     :param episode_starts: float32 (B,), nonzero at first rows only
     :param lstm: the memory
-    :return: float32 (B, hidden_size), and the states after padding (of no use)
+    :return: float32 (B, hidden_size), and the last states of the longest sequences (of no use)
     """
-    hidden, cell, starts = states
-    n_rows, n_seq = features.shape[0], starts.shape[0]
-    rows = th.arange(n_rows, device=starts.device)
-    lengths = th.diff(starts, append=starts.new_full((1,), n_rows))
-    sequence = th.repeat_interleave(rows[:n_seq], lengths, output_size=n_rows)
-    length = int(lengths.max())
-    # Row -> its place in (T, n_seq), flattened
-    place = ((rows - starts[sequence]) * n_seq + sequence).to(features.device)
+    n_rows = features.shape[0]
+    first = states[2].to(features.device)
+    lengths = th.diff(first, append=first.new_full((1,), n_rows))
+    lengths, order = lengths.sort(descending=True, stable=True)
+    first = first[order]
+    hidden, cell = _reset((states[0][:, order], states[1][:, order]), episode_starts[first])
 
-    padded = features.new_zeros(length * n_seq, features.shape[1]).index_copy(0, place, features)
-    first = starts.to(features.device)
-    output, new_states = lstm(
-        padded.view(length, n_seq, -1), _reset((hidden, cell), episode_starts[first])
-    )
-    return output.flatten(0, 1).index_select(0, place), new_states
+    times = th.arange(int(lengths[0]), device=lengths.device)
+    outputs, places = [], []
+    for t, n in enumerate((lengths[None, :] > times[:, None]).sum(dim=1).tolist()):
+        rows = first[:n] + t
+        state = hidden[:, :n].contiguous(), cell[:, :n].contiguous()
+        output, (hidden, cell) = lstm(features.index_select(0, rows)[None], state)
+        outputs.append(output[0])
+        places.append(rows)
+    order_of_rows = th.empty_like(th.cat(places))
+    order_of_rows[th.cat(places)] = th.arange(n_rows, device=first.device)
+    return th.cat(outputs).index_select(0, order_of_rows), (hidden, cell)
