@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.utils import seeding
+from numba import njit
 from numpy.typing import NDArray
 
 from glimpse_envs.config import GlimpseConfig
@@ -60,6 +61,8 @@ class GlimpseCore:
         self.predictions = np.full(n_lanes, -1, np.int64)
         self.history = np.zeros((n_lanes, config.budget, 3), np.float32)
         self.memory = config.scheme.memory(n_lanes)
+        unused = config.budget - np.arange(config.budget + 1)
+        self._remaining = (unused / config.budget).astype(np.float32)  # by glimpses taken
         self._allocate_images()
         self._allocate_classifier()
 
@@ -205,8 +208,7 @@ class GlimpseCore:
 
     def _enter(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> None:
         """Count the glimpses (n, ...) that `lanes` (n,) took at their gaze, and let all know."""
-        self.history[lanes, self.glimpses[lanes]] = self.gaze[lanes]
-        self.glimpses[lanes] += 1
+        _count(lanes, self.gaze, self.glimpses, self.history)
         self.config.scheme.remember(self.memory, lanes, self.gaze, self.geometry)
         if self.config.classifier is not None and len(lanes):
             self._classify(lanes, glimpse)
@@ -218,8 +220,7 @@ class GlimpseCore:
             self.predictions[lanes] = reading.belief.argmax(axis=1)
 
     def _observe(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> Observation:
-        budget = self.config.budget
-        remaining = ((budget - self.glimpses[lanes]) / budget).astype(np.float32)
+        remaining = self._remaining[self.glimpses[lanes]]
         observation = {
             "glimpse": glimpse,
             "gaze": self.gaze[lanes],
@@ -232,3 +233,11 @@ class GlimpseCore:
         if self.config.observe_state:
             observation["state"] = self.hidden[lanes]
         return observation
+
+
+@njit(cache=True)
+def _count(lanes, gaze, glimpses, history):
+    """Enter the gaze of `lanes` into their history."""
+    for lane in lanes:
+        history[lane, glimpses[lane]] = gaze[lane]
+        glimpses[lane] += 1

@@ -7,7 +7,6 @@ so that it is downloaded once and read fast.
 """
 
 import http.client
-import os
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence

@@ -157,6 +157,9 @@ def _coverage(history, counts, span, height, width, finest):
                 order[k] = order[k - 1]
                 k -= 1
             order[k, 0], order[k, 1], order[k, 2], order[k, 3] = top, bottom, left, right
+        if n > 0 and _covers_all(order[:n], height, width):
+            out[i] = 1.0
+            continue
         area = 0.0
         for k in range(2 * n - 1):
             if edges[k + 1] > edges[k]:
@@ -169,6 +172,16 @@ def _coverage(history, counts, span, height, width, finest):
                 area += length * (edges[k + 1] - edges[k])
         out[i] = area / (height * width)
     return out
+
+
+@njit(cache=True)
+def _covers_all(windows, height, width):
+    """Tell whether one window (top, bottom, left, right) is the whole image, as an overview is."""
+    for t in range(windows.shape[0]):
+        top, bottom, left, right = windows[t]
+        if top <= 0.0 and left <= 0.0 and bottom >= height and right >= width:
+            return True
+    return False
 
 
 @njit(cache=True, inline="always")

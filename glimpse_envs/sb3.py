@@ -91,12 +91,15 @@ class GlimpseVecEnv(VecEnv):
         """Reset the lanes that ended, in `observation` too, and complete their infos."""
         core, lanes = self.core, ended.nonzero()[0]
         summary = core.summary(lanes)
-        endings = zip(*summary.values(), strict=True)
+        parts = tuple(observation)
         last = zip(*(rows[lanes] for rows in observation.values()), strict=True)
-        for lane, ending, rows in zip(lanes.tolist(), endings, last, strict=True):
-            info = infos[lane]
-            info.update(zip(summary, ending, strict=True))
-            info["terminal_observation"] = dict(zip(observation, rows, strict=True))
+        for lane, rows, samples, glimpses, coverage, success in zip(
+            lanes.tolist(), last, *summary.values(), strict=True
+        ):
+            info = infos[lane]  # item by item: half the time of update()
+            info["samples"], info["glimpses"] = samples, glimpses
+            info["coverage"], info["is_success"] = coverage, success
+            info["terminal_observation"] = dict(zip(parts, rows, strict=True))
         for key, rows in core.reset(lanes).items():
             observation[key][lanes] = rows
         labels, predictions = core.labels[lanes].tolist(), core.predictions[lanes].tolist()

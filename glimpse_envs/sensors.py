@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from glimpse_envs.components import Component, check_integer
 from glimpse_envs.gaze import Geometry, window_of
+from glimpse_envs.prefetch import prefetch
 
 _MAX_PIXELS = 2**32 // 255 - 1  # the table's last entry must fit in 32 bits
 
@@ -181,12 +182,21 @@ def _read(table, rows, gaze, size, scales):
     # where the borders between cells lie, and the table along two neighbouring borders
     positions, fractions = np.empty(borders, np.uint64), np.empty(borders)
     exact, between = np.empty((2, borders), np.uint32), np.empty((2, borders))
+    windows = np.empty((rows.shape[0], 3))
     for i in range(rows.shape[0]):
         left, top, side = window_of(
             gaze[i, 0], gaze[i, 1], gaze[i, 2], height - 1.0, width - 1.0, float(size)
         )
         if side == size:  # zoom 1: whole pixels
             left, top = np.floor(left + 0.5), np.floor(top + 0.5)
+        windows[i, 0], windows[i, 1], windows[i, 2] = left, top, side
+    for i in range(-1, rows.shape[0]):
+        if i + 1 < rows.shape[0]:  # bring the next lane's lines while this one is averaged
+            first = rows[i + 1] * height * width * channels
+            _fetch(flat, first, table.shape, windows[i + 1], size, scales)
+        if i < 0:
+            continue
+        left, top, side = windows[i]
         image = rows[i] * height * width * channels
         for scale in range(scales):
             cell = side / size
@@ -207,6 +217,28 @@ def _read(table, rows, gaze, size, scales):
             top -= 0.5 * side
             side *= 2.0
     return out.reshape((rows.shape[0], size, scales * size, channels))
+
+
+@njit(cache=True)
+def _fetch(flat, image, shape, window, size, scales):
+    """Ask for the lines of the table that a lane's glimpse reads."""
+    _, height, width, channels = shape
+    left, top, side = window
+    line = 64 // 4  # entries
+    for _ in range(scales):
+        cell = side / size
+        whole = _is_whole(left) and _is_whole(top) and cell == np.floor(cell)
+        first = min(max(int(left), 0), width - 1) * channels
+        last = min(max(int(left + side) + 1, 1), width) * channels
+        stride = max(line, int(cell * channels))
+        for j in range(size + 1):
+            y = min(max(int(top + j * cell), 0), height - 1)
+            for k in range(1 if whole else 2):
+                row = image + min(y + k, height - 1) * width * channels
+                for m in range(row + first, row + last - 1, stride):
+                    prefetch(flat, np.uint64(m))
+                prefetch(flat, np.uint64(row + last - 1))
+        left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
 
 
 @njit(cache=True, inline="always")

@@ -70,7 +70,7 @@ def test_a_gaze_drawn_at_random_keeps_the_decisions(scheme):
         actions = {key: np.stack([s[key] for s in samples]) for key in space.spaces}
     else:
         actions = np.stack(samples)
-    drawn = scheme.with_random_gaze(actions, np.random.default_rng(0))
+    drawn = scheme.with_random_gaze(actions, np.random.default_rng(1))
     before, after = decode(scheme, actions), decode(scheme, drawn)
     np.testing.assert_array_equal(before.answers, after.answers)
     going_on = before.answers < 0
@@ -289,7 +289,8 @@ def test_an_action_outside_its_space_is_refused(scheme, action, message):
 def test_a_refused_action_changes_nothing():
     env = gym.make("GlimpseMNIST-GreedyMap-v0", disable_env_checker=True).unwrapped
     twin = gym.make("GlimpseMNIST-GreedyMap-v0").unwrapped
-    env.reset(seed=0), twin.reset(seed=0)
+    env.reset(seed=0)
+    twin.reset(seed=0)
     with pytest.raises(ValueError, match="wanted integers"):
         env.step(99)
     ours, theirs = env.step(4)[0], twin.step(4)[0]

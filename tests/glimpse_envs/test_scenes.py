@@ -199,7 +199,7 @@ def test_the_random_start_of_an_evaluated_image_is_the_same_whatever_the_seed():
 
 @pytest.mark.parametrize("scene_seed", [-1, 0.5, "0", 2**64])
 def test_a_scene_seed_that_is_no_seed_is_refused(scene_seed):
-    with pytest.raises(ValueError, match="scene_seed=.*wanted an integer from 0"):
+    with pytest.raises(ValueError, match=r"scene_seed=.*wanted an integer from 0"):
         gym.make("GlimpseMNIST-MultiCat-v0", scene_seed=scene_seed)
 
 

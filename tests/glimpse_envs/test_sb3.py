@@ -1,0 +1,120 @@
+"""The face for Stable-Baselines3, and the Box view of Dict actions."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.wrappers import RecordVideo
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecMonitor, VecVideoRecorder
+
+from glimpse_envs.sb3 import BoxView, GlimpseVecEnv
+
+MULTI_CAT = "GlimpseMNIST-MultiCat-v0"
+
+# ---- the vector ----
+
+
+def test_vec_monitor_sees_return_and_length():
+    env = VecMonitor(GlimpseVecEnv(MULTI_CAT, 2, seed=0), info_keywords=("is_success",))
+    env.reset()
+    label = env.venv.reset_infos[0]["label"]
+    env.step(np.array([[0, 2, 0]] * 2))
+    _, reward, ended, infos = env.step(np.array([[0, 1, label + 1], [0, 1, 0]]))
+    np.testing.assert_array_equal(ended, [True, False])
+    assert reward[0] == 1 and infos[0]["episode"]["r"] == 1 and infos[0]["episode"]["l"] == 2
+    assert infos[0]["episode"]["is_success"] is True and "episode" not in infos[1]
+
+
+def test_vec_video_recorder_writes_a_video(tmp_path):
+    env = VecVideoRecorder(
+        GlimpseVecEnv(MULTI_CAT, 2, seed=0),
+        str(tmp_path),
+        record_video_trigger=lambda step: step == 0,
+        video_length=4,
+    )
+    env.reset()
+    for _ in range(6):
+        env.step(np.array([[5, 2, 0]] * 2))
+    env.close()
+    (video,) = tmp_path.glob("*.mp4")
+    assert video.stat().st_size > 1000
+
+
+def test_a_single_environment_works_in_sb3s_own_vector():
+    ours = GlimpseVecEnv(MULTI_CAT, 2, seed=7)
+    theirs = make_vec_env(MULTI_CAT, 2, seed=7)
+    first, second = ours.reset(), theirs.reset()
+    for _ in range(12):
+        assert all(np.array_equal(first[key], second[key]) for key in first)
+        actions = np.stack([ours.action_space.sample() for _ in range(2)])
+        first, _, ended, _ = ours.step(actions)
+        second, _, theirs_ended, _ = theirs.step(actions)
+        np.testing.assert_array_equal(ended, theirs_ended)
+
+
+def test_seeding_a_vec_env_again_repeats_its_episodes():
+    env = GlimpseVecEnv(MULTI_CAT, 2)
+    env.seed(5)
+    first = env.reset()
+    env.seed(5)
+    again = env.reset()
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+    other = env.reset()
+    assert not np.array_equal(first["glimpse"], other["glimpse"])
+
+
+def test_attributes_of_a_vec_env_are_those_of_all_lanes():
+    env = GlimpseVecEnv(MULTI_CAT, 3)
+    assert env.get_attr("config", [0, 2]) == [env.config] * 2
+    env.set_attr("note", "all")
+    assert env.get_attr("note") == ["all"] * 3
+    assert env.env_is_wrapped(RecordVideo) == [False] * 3
+    with pytest.raises(ValueError, match="lanes share their attributes"):
+        env.set_attr("note", "one", indices=[0])
+
+
+# ---- the Box view ----
+
+
+def test_the_box_view_of_hybrid_is_exact_both_ways():
+    space = gym.make("GlimpseMNIST-Hybrid-v0").action_space
+    view = BoxView(space)
+    assert view.space == spaces.Box(-1, 1, (2 + 10 + 2 + 1,), np.float32)
+    space.seed(0)
+    for _ in range(50):
+        sample = {key: np.asarray(value)[None] for key, value in space.sample().items()}
+        sample |= {key: np.round(sample[key] * 64) / 64 for key in ("move", "zoom")}
+        decoded = view.decode(view.encode(sample))
+        assert decoded.keys() == sample.keys()
+        for key in sample:
+            np.testing.assert_array_equal(decoded[key], sample[key])
+            assert decoded[key].dtype == sample[key].dtype
+
+
+def test_the_box_view_takes_the_largest_entry_of_a_discrete_part():
+    space = spaces.Dict({"a": spaces.Discrete(3, start=5), "b": spaces.Box(0, 4, (1,), np.float32)})
+    decoded = BoxView(space).decode(np.float32([[-0.5, 0.25, 0.2, -1.0], [1, -1, -1, 0.5]]))
+    np.testing.assert_array_equal(decoded["a"], [6, 5])
+    np.testing.assert_array_equal(decoded["b"], [[0.0], [3.0]])
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        (np.zeros((2, 14)), r"got actions \(2, 14\); wanted \(B, 15\)"),
+        (np.zeros(15), r"got actions \(15,\)"),
+        (np.full((1, 15), 1.5), r"wanted numbers in \[-1, 1\]"),
+        (np.full((1, 15), np.nan), r"nan.*wanted numbers in \[-1, 1\]"),
+    ],
+)
+def test_the_box_view_refuses_what_lies_outside(actions, message):
+    view = BoxView(gym.make("GlimpseMNIST-Hybrid-v0").action_space)
+    with pytest.raises(ValueError, match=message):
+        view.decode(actions)
+
+
+def test_a_view_of_an_unbounded_part_is_refused():
+    space = spaces.Dict({"speed": spaces.Box(-np.inf, np.inf, (1,))})
+    with pytest.raises(ValueError, match=r"part 'speed' is .*wanted Discrete or a bounded Box"):
+        BoxView(space)

@@ -1,0 +1,153 @@
+"""The directions of imports, and the sizes of files."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("glimpse_envs", "policies")
+LONGEST = 400  # lines
+
+#: what each module may import of the two packages; a new module gets a line here
+ENVS = {
+    "actions": {"components", "gaze"},
+    "classifier": set(),
+    "components": set(),
+    "config": {
+        *("actions", "classifier", "components", "datasets", "gaze", "loaders"),
+        *("rewards", "scenes", "sensors"),
+    },
+    "core": {"config", "randomness", "rewards"},
+    "datasets": {"components"},
+    "downloads": {"datasets", "files"},
+    "envs": {"config", "core", "rendering"},
+    "evaluation": {"files"},
+    "files": set(),
+    "folders": {"datasets"},
+    "gaze": set(),
+    "loaders": {"components", "datasets", "downloads", "folders"},
+    "prefetch": set(),
+    "randomness": set(),
+    "registration": set(),
+    "rendering": {"videos"},
+    "rewards": {"components"},
+    "sb3": {"config", "core", "envs"},
+    "scenes": {"components", "randomness"},
+    "sensors": {"components", "gaze", "prefetch"},
+    "videos": {"files"},
+}
+POLICIES = {
+    "buffers": set(),
+    "callbacks": {"buffers", "recurrent"},
+    "distributions": {"layers"},
+    "extractors": {"layers"},
+    "layers": set(),
+    "play": {
+        *("glimpse_envs.config", "glimpse_envs.core", "glimpse_envs.envs"),
+        *("glimpse_envs.evaluation", "glimpse_envs.sb3", "glimpse_envs.videos"),
+    },
+    "plots": {"glimpse_envs.files"},
+    "recipes": {"glimpse_envs.components"},
+    "recurrent": {"distributions", "extractors", "layers"},
+    "reports": {"play", "plots", "runs", "glimpse_envs.evaluation", "glimpse_envs.videos"},
+    "runs": {"recipes", "glimpse_envs.config", "glimpse_envs.files", "glimpse_envs.sb3"},
+}
+TABLES = {"glimpse_envs": ENVS, "policies": POLICIES}
+ALLOWED = {
+    f"{package}.{module}": {name if "." in name else f"{package}.{name}" for name in names}
+    for package, table in TABLES.items()
+    for module, names in table.items()
+}
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def scripts() -> list[Path]:
+    return sorted(ROOT.glob("*.py")) + python_files("benchmarks")
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in python_files(*PACKAGES)}
+
+
+def imports(path: Path, *, lazy: bool = True) -> Iterator[str]:
+    """Every module that a file imports, `from package import module` included.
+
+    :param lazy: also what is imported inside functions
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if lazy else tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import; name the package"
+            below = [f"{node.module}.{alias.name}" for alias in node.names]
+            found = [name for name in below if name in MODULES]
+            yield from found
+            if len(found) < len(below):
+                yield node.module
+
+
+def top_level(names: Iterator[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_imports_only_what_lies_before_it(module):
+    if module in PACKAGES:  # the public names: all of its own package
+        allowed = {name for name in ALLOWED if name.startswith(f"{module}.")}
+    else:
+        assert module in ALLOWED, f"{module} is new: enter it with its imports in {__file__}"
+        allowed = ALLOWED[module]
+    ours = {name for name in imports(MODULES[module]) if name.partition(".")[0] in PACKAGES}
+    assert ours <= allowed
+
+
+def test_the_table_names_no_module_that_is_gone():
+    assert ALLOWED.keys() <= MODULES.keys()
+
+
+def test_the_allowed_imports_make_no_circle():
+    rest = {name: set(below) for name, below in ALLOWED.items()}
+    while rest:
+        free = {name for name, below in rest.items() if not below & rest.keys()}
+        assert free, f"a circle among {sorted(rest)}"
+        rest = {name: below for name, below in rest.items() if name not in free}
+
+
+@pytest.mark.parametrize("path", python_files("glimpse_envs"), ids=module_of)
+def test_the_environments_know_neither_policies_nor_torch(path):
+    used = top_level(imports(path))
+    assert not used & {"policies", "torch", "sb3_contrib"}
+    assert "stable_baselines3" not in used or path.name == "sb3.py"
+    assert "torchvision" not in used or path.name == "downloads.py"
+    assert "torchvision" not in top_level(imports(path, lazy=False))
+
+
+def test_nothing_imports_a_script():
+    names = {module_of(path).rpartition(".")[2] for path in scripts()} | {"benchmarks"}
+    for path in python_files(*PACKAGES):
+        assert not top_level(imports(path)) & names, path
+
+
+@pytest.mark.parametrize("path", scripts() + python_files(*PACKAGES), ids=module_of)
+def test_no_file_is_too_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+def test_importing_the_environments_imports_no_deep_learning():
+    heavy = ("torch", "torchvision", "stable_baselines3", "sklearn", "matplotlib", "policies")
+    code = f"import glimpse_envs, sys; print([m for m in {heavy} if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
