@@ -1,0 +1,80 @@
+"""Exact evaluation: every image once, the same as stepping the single environment."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import PPO
+
+from glimpse_envs.config import GlimpseConfig, make_config
+from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
+from policies import GlimpseLstmPolicy, GlimpsePolicy
+from policies.play import evaluate, record
+
+ENV_ID = "GlimpseDigits-GreedyMap-v0"
+
+
+@pytest.fixture(scope="module")
+def model() -> RecurrentPPO:
+    env = GlimpseVecEnv(ENV_ID, 8, seed=0)
+    model = RecurrentPPO(GlimpseLstmPolicy, env, n_steps=16, batch_size=64, n_epochs=1, seed=0)
+    return model.learn(256)
+
+
+def config(env_id: str = ENV_ID, **changes: object) -> GlimpseConfig:
+    return make_config(**{**registered_kwargs(env_id), "split": "validation", **changes})
+
+
+def test_every_image_of_the_split_is_shown_once_in_order(model: RecurrentPPO) -> None:
+    counts: list[int] = []
+    episodes = evaluate(model, config(), progress=counts.append)
+    assert np.array_equal(episodes.labels, config().images.labels)
+    assert sum(counts) == len(episodes.labels) == 144
+
+
+def test_evaluation_equals_stepping_the_single_environment(model: RecurrentPPO) -> None:
+    episodes = evaluate(model, config())
+    env = gymnasium.make(ENV_ID, split="validation")
+    for image in range(12):
+        observation, info = env.reset(options={"index": image})
+        state, start, terminated, total = None, np.ones(1, bool), False, 0.0
+        while not terminated:
+            action, state = model.predict(observation, state, start, deterministic=True)
+            observation, reward, terminated, _, info = env.step(action)
+            start, total = np.zeros(1, bool), total + reward
+        assert episodes.predictions[image] == info["prediction"]
+        assert episodes.glimpses[image] == info["glimpses"]
+        assert episodes.samples[image] == info["samples"]
+        assert episodes.coverage[image] == np.float32(info["coverage"])
+        assert episodes.rewards[image] == total
+
+
+def test_random_gaze_keeps_the_decisions_and_repeats_by_seed(model: RecurrentPPO) -> None:
+    near = config(start="centre")
+    one, same, other = (evaluate(model, near, random_gaze=True, seed=s) for s in (1, 1, 2))
+    assert np.array_equal(one.coverage, same.coverage)
+    assert not np.array_equal(one.coverage, other.coverage)
+
+
+def test_a_film_has_equal_frames_and_ends_when_all_have_ended(model: RecurrentPPO) -> None:
+    film = record(model, config(budget=3), np.array([0, 5, 7]), hold=2)
+    assert len({frame.shape for frame in film}) == 1
+    assert np.array_equal(film[-1], film[-3])
+    assert 2 + 2 <= len(film) <= 1 + 4 + 2  # reset, steps, hold
+
+
+def test_a_model_of_another_environment_is_refused(model: RecurrentPPO) -> None:
+    with pytest.raises(ValueError, match="does not fit the environment"):
+        evaluate(model, config("GlimpseDigits-MultiCat-v0"))
+    with pytest.raises(ValueError, match="does not fit the environment"):
+        evaluate(model, config(sensor={"type": "Crop", "size": 6}))
+
+
+def test_a_hybrid_agent_without_memory_plays_too() -> None:
+    env_id = "GlimpseDigits-Hybrid-v0"
+    env = GlimpseVecEnv(env_id, 4, seed=0)
+    model = PPO(GlimpsePolicy, env, n_steps=8, batch_size=32, n_epochs=1, seed=0).learn(64)
+    episodes = evaluate(model, config(env_id), random_gaze=True)
+    assert len(episodes.labels) == 144
