@@ -72,10 +72,11 @@ def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> None:
 
 
 def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> str:
-    """Write `video.mp4`: the agent on the first images of a split; return its path."""
+    """Film the agent on the first images of a split, `video.mp4` and `.gif`; return the path."""
     config = run.env_config(split=split)
-    index = np.arange(min(n_images, len(config.images)))
-    return str(write_video(run.path / "video.mp4", record(model, config, index)))
+    film = record(model, config, np.arange(min(n_images, len(config.images))))
+    write_video(run.path / "video.gif", film, fps=1)
+    return str(write_video(run.path / "video.mp4", film))
 
 
 def summary(result: dict[str, Any]) -> str:

@@ -164,6 +164,16 @@ def test_the_belief_starts_anew_with_every_episode():
     assert same(fresh, again)
 
 
+def test_the_map_starts_anew_with_every_episode():
+    env = make("GlimpseMNIST-GreedyMap-v0")
+    fresh, _ = env.reset(options={"index": 3})
+    for _ in range(3):
+        closer, *_ = env.step(4)
+    assert closer["map"].max() > fresh["map"].max()
+    again, _ = env.reset(options={"index": 3})
+    assert same(fresh, again)
+
+
 def test_rewards_see_the_beliefs_before_and_after():
     env = make(SACCADE, classifier=NumpyClassifier(), reward=InformationGain(clip=100.0))
     first, info = env.reset(seed=0)

@@ -282,6 +282,8 @@ def test_the_vector_environment_declares_and_does_same_step_autoreset():
     np.testing.assert_array_equal(infos["_final_info"], [True, False])
     np.testing.assert_array_equal(infos["prediction"], [-1, -1])  # of the new episode
     assert infos["final_info"]["prediction"][0] == 0
+    for key in ("_label", "_prediction", "_samples", "_is_success"):
+        np.testing.assert_array_equal(infos["final_info"][key], [True, False])
 
 
 def test_what_a_vector_gave_is_not_written_again():

@@ -108,6 +108,11 @@ def test_a_step_is_counted_in_sides_of_the_new_window():
     np.testing.assert_array_equal(moved, gaze((0.75, 0.25, 0.5)))  # the new window is 16 wide
 
 
+def test_a_step_is_as_many_pixels_in_both_directions_on_a_wide_image():
+    moved = Geometry(24, 48, 6).shift(gaze((0.5, 0.5, 1.0)), gaze((1.0, 1.0, 0.0)))
+    np.testing.assert_array_equal(moved, gaze((0.625, 0.75, 1.0)))  # 6 pixels each
+
+
 @pytest.mark.parametrize("finest", [0, -1, 33])
 def test_a_sensor_that_does_not_fit_is_refused(finest):
     with pytest.raises(ValueError, match="does not fit an image of 32 x 48"):

@@ -64,6 +64,17 @@ def test_seeding_a_vec_env_again_repeats_its_episodes():
     assert not np.array_equal(first["glimpse"], other["glimpse"])
 
 
+def test_the_reset_infos_are_those_of_the_running_episode():
+    env = GlimpseVecEnv(MULTI_CAT, 2, seed=0)
+    env.reset()
+    for _ in range(10):  # lane 0 answers at every step, lane 1 never
+        _, _, _, infos = env.step(np.array([[0, 1, 3], [0, 2, 0]]))
+        assert infos[0]["prediction"] == 2
+        labels = [info["label"] for info in env.reset_infos]
+        assert labels == env.core.labels.tolist()
+        assert env.reset_infos[0]["prediction"] == -1
+
+
 def test_attributes_of_a_vec_env_are_those_of_all_lanes():
     env = GlimpseVecEnv(MULTI_CAT, 3)
     assert env.get_attr("config", [0, 2]) == [env.config] * 2
