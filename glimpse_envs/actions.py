@@ -10,7 +10,7 @@ from gymnasium import spaces
 from numba import njit
 from numpy.typing import NDArray
 
-from glimpse_envs.components import Component, check_integer
+from glimpse_envs.components import Component, check_integer, check_number
 from glimpse_envs.gaze import Geometry, window_of
 
 #: left, right, up, down, then the diagonals; in window sides, y downwards
@@ -93,7 +93,7 @@ class GreedyMap(ActionScheme):
     grid: int = 8
 
     def __post_init__(self) -> None:
-        _check_stride(self)
+        check_number(self, "stride", low=0.05, high=2.0)
         check_integer(self, "grid", low=1)
 
     def action_space(self, n_classes: int) -> spaces.Discrete:
@@ -105,7 +105,7 @@ class GreedyMap(ActionScheme):
         actions = _integers(actions, (len(gaze),), self.N_MOVES + n_classes)
         table = np.zeros((self.N_MOVES + n_classes, 3), np.float32)
         table[:4, :2] = self.stride * _DIRECTIONS[:4]
-        table[4:6, 2] = geometry.octave, -geometry.octave
+        table[4:6, 2] = geometry.zoom_step, -geometry.zoom_step
         answers = np.maximum(actions - self.N_MOVES, GO_ON)
         return Move(geometry.shift(gaze, table[actions]), answers)
 
@@ -132,8 +132,8 @@ class MultiCategorical(ActionScheme):
     """Move, zoom and decision at once: `MultiDiscrete([9, 3, K + 1])`.
 
     Move: 0 stays, 1-8 left, right, up, down, up left, up right, down left, down right. Zoom: 0
-    out, 1 keep, 2 in; a step halves or doubles the window and comes before the move. Decision: 0
-    goes on, k + 1 answers class k.
+    out, 1 keep, 2 in; a step about halves or doubles the window and comes before the move.
+    Decision: 0 goes on, k + 1 answers class k.
 
     :param stride: length of a move, sides of the window
     """
@@ -141,7 +141,7 @@ class MultiCategorical(ActionScheme):
     stride: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_stride(self)
+        check_number(self, "stride", low=0.05, high=2.0)
 
     def action_space(self, n_classes: int) -> spaces.MultiDiscrete:
         return spaces.MultiDiscrete([9, 3, n_classes + 1])
@@ -151,7 +151,7 @@ class MultiCategorical(ActionScheme):
     ) -> Move:
         actions = _integers(actions, (len(gaze), 3), np.array([9, 3, n_classes + 1]))
         step = np.empty((len(gaze), 3), np.float32)
-        _multi_categorical_step(actions, _DIRECTIONS, self.stride, geometry.octave, step)
+        _multi_categorical_step(actions, _DIRECTIONS, self.stride, geometry.zoom_step, step)
         return Move(geometry.shift(gaze, step), actions[:, 2] - 1)
 
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
@@ -214,8 +214,7 @@ class Saccade(ActionScheme):
     zoom: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.zoom <= 1.0:
-            raise ValueError(f"got Saccade(zoom={self.zoom!r}); wanted a number in [0, 1]")
+        check_number(self, "zoom", low=0.0, high=1.0)
 
     def action_space(self, n_classes: int) -> spaces.Box:
         return spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -235,24 +234,18 @@ class Saccade(ActionScheme):
         return rng.uniform(-1.0, 1.0, np.shape(actions)).astype(np.float32)
 
 
-def _check_stride(scheme: GreedyMap | MultiCategorical) -> None:
-    if not 0.0 < scheme.stride <= 2.0:
-        raise ValueError(
-            f"got {type(scheme).__name__}(stride={scheme.stride!r}); wanted a number of window "
-            "sides in (0, 2]"
-        )
-
-
 def _integers(
     actions: Any, shape: tuple[int, ...], below: int | NDArray[np.int64], part: str = "action"
 ) -> NDArray[np.int64]:
     """Return the actions as int64 of the given shape, each in 0 ... below - 1."""
     array = np.asarray(actions)
-    if array.dtype.kind not in "iu" or array.shape != shape:
-        raise ValueError(f"got {part} {array.dtype} {array.shape}; wanted integers {shape}")
+    _check_layout(array, shape, "iu", part)
     array = array.astype(np.int64, copy=False)
-    if ((array < 0) | (array >= below)).any():
-        raise ValueError(f"got {part} {array.tolist()}; wanted integers from 0 to below {below}")
+    wrong = (array < 0) | (array >= below)
+    if wrong.any():
+        raise ValueError(
+            f"got {part} {_first(array, wrong)}; wanted integers from 0 to below {below}"
+        )
     return array
 
 
@@ -261,23 +254,38 @@ def _reals(
 ) -> NDArray[np.float32]:
     """Return the actions as float32 of the given shape, each in [low, 1]."""
     array = np.asarray(actions)
-    if array.dtype.kind not in "iuf" or array.shape != shape:
-        raise ValueError(f"got {part} {array.dtype} {array.shape}; wanted floats {shape}")
+    _check_layout(array, shape, "iuf", part)
     array = array.astype(np.float32, copy=False)
-    if not ((array >= low) & (array <= 1.0)).all():  # NaN fails both
-        raise ValueError(f"got {part} {array.tolist()}; wanted numbers in [{low:g}, 1]")
+    wrong = ~((array >= low) & (array <= 1.0))  # so that NaN is wrong
+    if wrong.any():
+        raise ValueError(f"got {part} {_first(array, wrong)}; wanted numbers in [{low:g}, 1]")
     return array
 
 
+def _check_layout(array: NDArray, shape: tuple[int, ...], kinds: str, part: str) -> None:
+    if array.dtype.kind not in kinds or array.shape != shape:
+        wanted = "numbers" if "f" in kinds else "integers"
+        raise ValueError(
+            f"got {part} {array.dtype} of shape {array.shape[1:]} for {len(array)} lane(s); "
+            f"wanted {wanted} of shape {shape[1:]} for {shape[0]} lane(s)"
+        )
+
+
+def _first(array: NDArray, wrong: NDArray[np.bool_]) -> Any:
+    """Return the first lane's action that is wrong."""
+    lane = np.argwhere(wrong)[0, 0]
+    return array[lane].tolist()
+
+
 @njit(cache=True)
-def _multi_categorical_step(actions, directions, stride, octave, step):
+def _multi_categorical_step(actions, directions, stride, zoom_step, step):
     for i in range(actions.shape[0]):
         move = actions[i, 0]
         step[i, 0] = step[i, 1] = 0.0
         if move > 0:
             step[i, 0] = stride * directions[move - 1, 0]
             step[i, 1] = stride * directions[move - 1, 1]
-        step[i, 2] = octave * (actions[i, 1] - 1)
+        step[i, 2] = zoom_step * (actions[i, 1] - 1)
 
 
 @njit(cache=True)

@@ -1,7 +1,8 @@
 """What the simulation asks of a classifier that watches the glimpses.
 
 A classifier is any object with these attributes; the simulation keeps each lane's state and calls
-the classifier once a step for all lanes that took a glimpse. One object serves many environments.
+the classifier once a step for all lanes that took a glimpse. One object serves many environments:
+give it a `__deepcopy__` that returns itself, since Gymnasium copies the arguments of `make`.
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T", bound="Component")
@@ -56,7 +58,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     lower = {k.lower(): k for k in known}  # "crop" is near "Crop" for a person, not for difflib
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
     hint = f"did you mean {lower[close[0]]!r}? " if close else ""
-    return f"{hint}known: {', '.join(known)}"
+    shown = known if len(known) <= 20 else [*known[:20], f"and {len(known) - 20} more"]
+    return f"{hint}known: {', '.join(shown)}"
 
 
 def _subclasses(base: type[T]) -> dict[str, type[T]]:
@@ -105,7 +108,18 @@ def resolve(value: Any, base: type[T]) -> T:
 def check_integer(owner: Component, name: str, *, low: int) -> None:
     """Raise a ValueError unless the field `name` of `owner` is an integer of at least `low`."""
     value = getattr(owner, name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise ValueError(
-            f"{type(owner).__name__}({name}={value!r}): wanted an integer of at least {low}"
+            f"got {type(owner).__name__}({name}={value!r}); wanted an integer of at least {low}"
+        )
+
+
+def check_number(owner: Component, name: str, *, low: float, high: float = math.inf) -> None:
+    """Raise a ValueError unless the field `name` of `owner` is a number in [low, high]."""
+    value = getattr(owner, name)
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not (low <= value <= high) or math.isinf(value):
+        raise ValueError(
+            f"got {type(owner).__name__}({name}={value!r}); wanted a finite number from {low:g} to "
+            f"{high:g}"
         )

@@ -68,6 +68,7 @@ class GlimpseConfig:
         self._check_budget()
         self._check_classifier()
         _ = self.images, self.geometry  # an unknown split or a sensor that does not fit
+        self._check_glimpse()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # by the fields alone: what is cached beside them, such as the images, is found again
@@ -124,6 +125,17 @@ class GlimpseConfig:
             raise ValueError(
                 f"got budget={self.budget}; wanted at least {low} glimpses for "
                 f"{type(self.scheme).__name__}"
+            )
+
+    def _check_glimpse(self) -> None:
+        """Look once at a black image: a sensor of one's own may give something else."""
+        wanted = self.sensor.glimpse_shape(self.shape[2])
+        black = np.zeros((1, *self.shape), np.uint8)
+        glimpse = self.sensor(black, np.full((1, 3), 0.5, np.float32))
+        if glimpse.dtype != np.uint8 or glimpse.shape != (1, *wanted):
+            raise ValueError(
+                f"{self.sensor} gives glimpses {glimpse.dtype} {glimpse.shape[1:]}; wanted uint8 "
+                f"{wanted}, as its glimpse_shape says"
             )
 
     def _check_classifier(self) -> None:

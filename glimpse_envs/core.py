@@ -139,7 +139,7 @@ class GlimpseCore:
             lanes = looked.nonzero()[0]
             self._enter(lanes, glimpse[lanes])
         if config.scheme.answers:
-            self.predictions = move.answers
+            self.predictions = move.answers.copy()  # written to at the next reset
             ended = ~looked
         else:
             ended = self.glimpses == config.budget

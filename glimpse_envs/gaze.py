@@ -44,10 +44,12 @@ class Geometry:
         return min(self.height, self.width)
 
     @cached_property
-    def octave(self) -> float:
-        """The difference of zoom that halves or doubles the window's side (1 where none can)."""
-        ratio = self.largest / self.finest
-        return min(1.0, math.log(2.0) / math.log(ratio)) if ratio > 1.0 else 1.0
+    def zoom_step(self) -> float:
+        """The difference of zoom of one step in or out: the fewest equal steps from 0 to 1 that
+        at most halve or double the window's side (just that, where largest / finest is a power
+        of two). Equal steps so that zooming in and out again comes back."""
+        octaves = math.log2(self.largest / self.finest)
+        return 1.0 / max(1, math.ceil(octaves - 1e-9))
 
     @cached_property
     def _scalars(self) -> tuple[float, float, float, bool]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse_envs.components import Component, resolve
+from glimpse_envs.components import Component, check_number, resolve
 
 _SMALLEST = np.float32(1e-7)  # a probability below this counts as this: logarithms stay finite
 
@@ -95,6 +96,9 @@ class InformationGain(Reward):
 
     clip: float = 5.0
 
+    def __post_init__(self) -> None:
+        check_number(self, "clip", low=0.0)
+
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         gain = _log_probability(outcome.belief, outcome.labels)
         gain -= _log_probability(outcome.previous_belief, outcome.labels)
@@ -109,6 +113,9 @@ class GlimpseCost(Reward):
     """
 
     cost: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_number(self, "cost", low=-math.inf)
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         return np.where(outcome.looked, np.float32(-self.cost), np.float32(0.0))
@@ -126,8 +133,10 @@ class Sum(Reward):
     weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.terms, (str, dict)):
+            raise ValueError(f"got Sum(terms={self.terms!r}); wanted a list of rewards")
         terms = tuple(resolve(term, Reward) for term in self.terms)
-        weights = (1.0,) * len(terms) if self.weights is None else tuple(self.weights)
+        weights = (1.0,) * len(terms) if self.weights is None else tuple(map(float, self.weights))
         if not terms or len(weights) != len(terms):
             raise ValueError(
                 f"got Sum of {len(terms)} terms with {len(weights)} weights; wanted at least one "

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from glimpse_envs.components import nearest
 from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.envs import GlimpseEnv, check_render_mode, draw_lane
+from glimpse_envs.envs import GlimpseEnv, check_render_mode, chosen_images, draw_lane
 
 
 class GlimpseVecEnv(VecEnv):
@@ -56,12 +57,15 @@ class GlimpseVecEnv(VecEnv):
         self._seeds = [None if seed is None else seed + lane for lane in range(n_envs)]
 
     def reset(self) -> dict[str, NDArray]:
-        """Begin an episode in every lane; seeds given by `seed()` or at construction come first."""
+        """Begin an episode in every lane, with the seeds of `seed()` or construction at first.
+
+        `set_options` can give every lane an `index`, the image to show.
+        """
         core = self.core
         if self._seed_next:
             core.seed_all(self._seeds[0])
             self._seed_next = False
-        observation = core.reset(core.lanes)
+        observation = core.reset(core.lanes, self._chosen_images())
         self.reset_infos = self._infos()
         self._reset_seeds()
         self._reset_options()
@@ -106,6 +110,13 @@ class GlimpseVecEnv(VecEnv):
         for lane, label, prediction in zip(lanes.tolist(), labels, predictions, strict=True):
             self.reset_infos[lane] = {"label": label, "prediction": prediction}
 
+    def _chosen_images(self) -> NDArray[np.int64] | None:
+        """Return the images that the lanes' reset options ask for."""
+        if not any("index" in options for options in self._options):
+            return None
+        index = [options.get("index", -1) for options in self._options]  # -1 is refused
+        return chosen_images({"index": index}, self.num_envs, len(self.config.images))
+
     def _infos(self) -> list[dict[str, Any]]:
         pairs = zip(self.core.labels.tolist(), self.core.predictions.tolist(), strict=True)
         return [{"label": label, "prediction": prediction} for label, prediction in pairs]
@@ -114,6 +125,8 @@ class GlimpseVecEnv(VecEnv):
         """Return one drawing for each lane."""
         if self.render_mode is None:
             return [None] * self.num_envs
+        if self._seed_next:
+            raise gym.error.ResetNeeded("no episode was begun: call reset()")
         return [draw_lane(self.core, lane) for lane in range(self.num_envs)]
 
     def close(self) -> None:
@@ -208,8 +221,10 @@ def registered_kwargs(env_id: str) -> dict[str, Any]:
     """
     try:
         spec = gym.spec(env_id)
-    except gym.error.Error as error:
-        raise ValueError(f"unknown environment {env_id!r}: {error}") from error
+    except gym.error.Error:
+        glimpse_ids = [name for name in gym.registry if name.startswith("Glimpse")]
+        hint = nearest(env_id, glimpse_ids)
+        raise ValueError(f"unknown environment {env_id!r}; {hint}") from None
     if spec.vector_entry_point != "glimpse_envs.envs:GlimpseVectorEnv":
         raise ValueError(
             f"{env_id!r} is not a glimpse environment; for others use "

@@ -23,8 +23,9 @@ _MAX_PIXELS = 2**32 // 255 - 1  # the table's last entry must fit in 32 bits
 class Sensor(Component):
     """What turns an image and a gaze into a glimpse.
 
-    A sensor of one's own is a frozen dataclass that sets `size` and defines `glimpse_shape` and
-    `__call__`. `prepare` and `read` are for sensors that read a table instead of the image.
+    A sensor of one's own is a frozen dataclass that sets `size`, the side in pixels of its window
+    at zoom 1, and defines `__call__`; `glimpse_shape` too, unless it is (size, size, C). `prepare`
+    and `read` are for sensors that read a table instead of the image.
     """
 
     size: int
@@ -56,7 +57,11 @@ class Sensor(Component):
     def __call__(
         self, images: NDArray[np.uint8], gaze: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """Return the glimpses (B, *glimpse_shape) of images uint8 (B, H, W, C) at gaze (B, 3)."""
+        """Return the glimpses, uint8 (B, *glimpse_shape).
+
+        :param images: uint8 (B, H, W, C)
+        :param gaze: float32 (B, 3); an environment gives a clamped one
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
     def prepare(self, images: NDArray[np.uint8]) -> NDArray:

@@ -117,8 +117,8 @@ def _play_batch(
             lanes = just.nonzero()[0]
             finals = {**core.summary(lanes), "predictions": core.predictions[lanes]}
             for name in ("glimpses", "samples", "coverage", "predictions"):
-                column = columns.setdefault(name, np.zeros(len(index), np.asarray(finals[name]).dtype))
-                column[lanes] = finals[name]
+                final = np.asarray(finals[name])
+                columns.setdefault(name, np.zeros(len(index), final.dtype))[lanes] = final
             running &= ~ended
     return {**columns, "labels": core.labels.copy(), "rewards": rewards, "answers": answers}
 

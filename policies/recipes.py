@@ -102,7 +102,8 @@ def make_model(
     known = list(inspect.signature(cls).parameters)
     for key in arguments:
         if key not in known:
-            raise RecipeError(f"{cls.__name__} has no hyperparameter {key!r}; {nearest(key, known)}")
+            hint = nearest(key, known)
+            raise RecipeError(f"{cls.__name__} has no hyperparameter {key!r}; {hint}")
     try:
         return cls(policy, env, seed=seed, device=device, **arguments)
     except (TypeError, KeyError, AssertionError) as error:

@@ -92,8 +92,9 @@ def summary(result: dict[str, Any]) -> str:
             f"  glimpses    {result['mean_glimpses']:.2f} per image = "
             f"{result['mean_samples']:.0f} samples, {100 * result['sample_fraction']:.1f} % of the "
             f"image's pixels; {100 * result['coverage']:.0f} % of its area seen",
-            f"  random gaze {100 * baseline['accuracy']:.2f} %  with {baseline['mean_glimpses']:.2f}"
-            " glimpses (the same agent, its moves and zooms drawn uniformly: it never",
-            "              trained with such a gaze, so this is no equally trained baseline)",
+            f"  random gaze {100 * baseline['accuracy']:.2f} %  with "
+            f"{baseline['mean_glimpses']:.2f} glimpses: the same agent, its moves and zooms drawn",
+            "              uniformly; it never trained with such a gaze, so this is no equally "
+            "trained baseline",
         ]
     )

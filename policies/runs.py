@@ -135,10 +135,10 @@ class Run:
             with replacing(self.model_file) as temporary:
                 model.save(temporary)
         except (OSError, RuntimeError) as error:  # PyTorch raises the latter for a failed write
-            kept = "the checkpoint before it is kept" * self.model_file.exists()
+            kept = "the one before it is kept" if self.model_file.exists() else "none is saved yet"
             raise RunError(
-                f"{self.model_file} could not be written ({error}). {kept or 'Nothing is saved yet'}:"
-                f" make room, then python train.py --resume {self.path}"
+                f"checkpoint {self.model_file} could not be written ({error}), {kept}: make room, "
+                f"then python train.py --resume {self.path}"
             ) from error
 
     def saved_timesteps(self) -> int:

@@ -35,7 +35,7 @@ ENVS = {
     "registration": set(),
     "rendering": {"videos"},
     "rewards": {"components"},
-    "sb3": {"config", "core", "envs"},
+    "sb3": {"components", "config", "core", "envs"},
     "scenes": {"components", "randomness"},
     "sensors": {"components", "gaze", "prefetch"},
     "videos": {"files"},

@@ -8,7 +8,7 @@ from gymnasium import spaces
 from glimpse_envs import Crop, GreedyMap, Hybrid, MultiCategorical, Saccade
 
 K = 10
-GEOMETRY = Crop(8).geometry(32, 32)  # an octave of zoom is 0.5
+GEOMETRY = Crop(8).geometry(32, 32)  # a zoom step is 0.5
 MIDDLE = (0.5, 0.5, 0.5)  # a window of 16 x 16 in the middle: half a window is a quarter
 
 
@@ -90,7 +90,7 @@ def test_greedy_map_moves_by_half_a_window(action, step):
 
 
 @pytest.mark.parametrize(("action", "zoom"), [(4, 1.0), (5, 0.0)])
-def test_greedy_map_zooms_by_an_octave(action, zoom):
+def test_greedy_map_zooms_by_a_step(action, zoom):
     move = decode(GreedyMap(), np.array([action]))
     np.testing.assert_array_equal(move.gaze, gaze((0.5, 0.5, zoom)))
     assert move.answers == -1
@@ -192,7 +192,7 @@ def test_multi_categorical_goes_on_or_answers_class_k_by_k_and_1():
 @pytest.mark.parametrize("scheme", [GreedyMap, MultiCategorical])
 @pytest.mark.parametrize("stride", [0, -1, 2.5, float("nan")])
 def test_a_stride_outside_its_range_is_refused(scheme, stride):
-    with pytest.raises(ValueError, match=r"stride=.*window sides in \(0, 2\]"):
+    with pytest.raises(ValueError, match=r"stride=.*wanted a finite number from 0\.05 to 2"):
         scheme(stride=stride)
 
 
@@ -221,13 +221,13 @@ def test_hybrid_answers_only_where_it_decides_to():
         (np.zeros((1, 5)), "wanted a dict with"),
         ({"decision": np.zeros(1, int)}, r"wanted a dict with \['class', 'decision', 'move'"),
         (hybrid(look=np.zeros(1)), "wanted a dict with"),
-        (hybrid(decision=np.array([2])), r"got decision \[2\]"),
+        (hybrid(decision=np.array([2])), "got decision 2;"),
         (hybrid(decision=np.array([1.0])), "got decision float64"),
-        (hybrid(**{"class": np.array([10])}), r"got class \[10\]"),
+        (hybrid(**{"class": np.array([10])}), "got class 10;"),
         (hybrid(move=np.float32([[0.5, 1.1]])), r"got move .*numbers in \[0, 1\]"),
-        (hybrid(move=np.float32([0.5, 0.5])), r"got move float32 \(2,\); wanted floats \(1, 2\)"),
+        (hybrid(move=np.float32([0.5, 0.5])), r"got move float32.*wanted numbers of shape \(2,\)"),
         (hybrid(zoom=np.float32([[np.nan]])), r"got zoom .*nan"),
-        (hybrid(zoom=np.float32([0.5])), r"got zoom float32 \(1,\); wanted floats \(1, 1\)"),
+        (hybrid(zoom=np.float32([0.5])), r"got zoom float32.*wanted numbers of shape \(1,\)"),
     ],
 )
 def test_hybrid_refuses_what_is_not_its_dict(action, message):
@@ -253,7 +253,7 @@ def test_saccade_keeps_its_zoom():
 
 @pytest.mark.parametrize("zoom", [-0.1, 1.1, float("nan")])
 def test_saccade_refuses_a_zoom_outside_its_range(zoom):
-    with pytest.raises(ValueError, match=r"Saccade\(zoom=.*number in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"Saccade\(zoom=.*finite number from 0 to 1"):
         Saccade(zoom)
 
 
@@ -264,19 +264,19 @@ WRONG = [
     (GreedyMap(), np.array([-1]), "wanted integers from 0"),
     (GreedyMap(), np.array([1.0]), "got action float64"),
     (GreedyMap(), np.array([True]), "got action bool"),
-    (GreedyMap(), np.array([[1]]), r"got action int64 \(1, 1\); wanted integers \(1,\)"),
-    (GreedyMap(), np.array([1, 2]), r"\(2,\); wanted integers \(1,\)"),
+    (GreedyMap(), np.array([[1]]), r"int64 of shape \(1,\).*wanted integers of shape \(\)"),
+    (GreedyMap(), np.array([1, 2]), r"for 2 lane\(s\); wanted integers of shape \(\) for 1"),
     (GreedyMap(), [None], "got action object"),
     (MultiCategorical(), np.array([[9, 0, 0]]), "wanted integers from 0"),
     (MultiCategorical(), np.array([[0, 3, 0]]), "wanted integers from 0"),
     (MultiCategorical(), np.array([[0, 0, 11]]), "wanted integers from 0"),
     (MultiCategorical(), np.array([[0.0, 0.0, 1.0]]), "got action float64"),
-    (MultiCategorical(), np.array([0, 0, 0]), r"wanted integers \(1, 3\)"),
+    (MultiCategorical(), np.array([0, 0, 0]), r"wanted integers of shape \(3,\)"),
     (Saccade(), np.float32([[0, 1.01]]), r"wanted numbers in \[-1, 1\]"),
     (Saccade(), np.float32([[np.nan, 0]]), r"nan.*wanted numbers in \[-1, 1\]"),
     (Saccade(), np.float32([[np.inf, 0]]), r"inf.*wanted numbers in \[-1, 1\]"),
-    (Saccade(), np.float32([[0, 0, 0]]), r"wanted floats \(1, 2\)"),
-    (Saccade(), np.array([["a", "b"]]), "wanted floats"),
+    (Saccade(), np.float32([[0, 0, 0]]), r"wanted numbers of shape \(2,\)"),
+    (Saccade(), np.array([["a", "b"]]), "wanted numbers"),
 ]
 
 

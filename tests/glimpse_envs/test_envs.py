@@ -148,7 +148,7 @@ def test_parts_compose_through_the_vector_faces(face):
 
 
 def test_an_unknown_id_gives_the_nearest_one():
-    with pytest.raises(ValueError, match=r"GlimpseCIFR-Multi.*Did you mean: `GlimpseCIFAR-Multi"):
+    with pytest.raises(ValueError, match=r"GlimpseCIFR-Multi.*did you mean 'GlimpseCIFAR-Multi"):
         GlimpseVecEnv("GlimpseCIFR-MultiCat-v0")
 
 

@@ -80,17 +80,24 @@ def test_the_side_of_the_window_is_geometric_in_the_zoom(size):
     assert side[0] == largest and side[-1] == finest
 
 
-@pytest.mark.parametrize("size", [(64, 64, 8), (32, 48, 8), (28, 28, 8), (60, 60, 12)])
-def test_an_octave_of_zoom_halves_the_window(size):
+@pytest.mark.parametrize("size", [(64, 64, 8), (32, 48, 8), (16, 16, 8)])
+def test_a_zoom_step_halves_the_window_where_that_leads_to_the_finest(size):
     geometry = Geometry(*size)
-    rows = gaze((0.5, 0.5, 0.0), (0.5, 0.5, geometry.octave))
+    side = geometry.windows(gaze((0.5, 0.5, 0.0), (0.5, 0.5, geometry.zoom_step)))[:, 2]
+    assert side[1] == side[0] / 2
+
+
+@pytest.mark.parametrize(
+    ("size", "steps"), [((8, 8, 8), 1), ((12, 12, 8), 1), ((28, 28, 8), 2), ((100, 100, 12), 4)]
+)
+def test_zoom_steps_are_equal_and_at_most_halve_the_window(size, steps):
+    geometry = Geometry(*size)
+    assert geometry.zoom_step == pytest.approx(1 / steps)
+    zoom = np.arange(steps + 1) * geometry.zoom_step
+    rows = np.stack([zoom * 0 + 0.5, zoom * 0 + 0.5, zoom], axis=1).astype(np.float32)
     side = geometry.windows(rows)[:, 2]
-    np.testing.assert_allclose(side[1], side[0] / 2, atol=1e-4)
-
-
-@pytest.mark.parametrize("size", [(8, 8, 8), (12, 12, 8)])
-def test_an_octave_is_the_whole_zoom_where_the_window_cannot_be_halved(size):
-    assert Geometry(*size).octave == 1.0
+    assert (side[:-1] / side[1:]).max() <= 2.0 + 1e-6
+    assert side[-1] == size[2]
 
 
 def test_a_window_is_centred_on_the_fixation():
@@ -103,7 +110,7 @@ def test_a_window_is_centred_on_the_fixation():
 
 def test_a_step_is_counted_in_sides_of_the_new_window():
     geometry = Geometry(32, 32, 8)
-    step = gaze((0.5, -0.5, geometry.octave))
+    step = gaze((0.5, -0.5, geometry.zoom_step))
     moved = geometry.shift(gaze((0.5, 0.5, 0.0)), step)
     np.testing.assert_array_equal(moved, gaze((0.75, 0.25, 0.5)))  # the new window is 16 wide
 

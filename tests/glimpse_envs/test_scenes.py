@@ -131,9 +131,9 @@ def test_a_split_of_one_image_has_nothing_to_cut_pieces_from():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"side": 0}, r"ClutteredCanvas\(side=0\): wanted an integer of at least 1"),
+        ({"side": 0}, r"ClutteredCanvas\(side=0\); wanted an integer of at least 1"),
         ({"side": 60.0}, r"side=60.0"),
-        ({"pieces": -1}, r"pieces=-1\): wanted an integer of at least 0"),
+        ({"pieces": -1}, r"pieces=-1\); wanted an integer of at least 0"),
         ({"piece": 0}, r"piece=0"),
         ({"blend": "mean"}, r"got blend='mean'; wanted 'max' or 'paste'"),
     ],
