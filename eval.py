@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch as th
 
+from policies.recipes import torch_device, trust
 from policies.reports import evaluate_run, summary, write_film, write_report
 from policies.runs import Run
 
@@ -30,10 +31,19 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="images to show; default: %(default)s",
     )
     parser.add_argument(
-        "--video", type=int, default=0, metavar="N", help="film the first N images (video.mp4)"
+        "--video", type=int, default=0, metavar="N", help="film the first N images, as mp4 and gif"
     )
     parser.add_argument("--json", action="store_true", help="print metrics.json, not the summary")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
+    parser.add_argument(
+        "--device", default="cpu", help="cpu, cuda or auto; default: %(default)s"
+    )
+    parser.add_argument(
+        "--packages",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="packages of your own whose parts, policies or callbacks the run names",
+    )
     return parser.parse_args(argv)
 
 
@@ -42,18 +52,18 @@ def main() -> None:
     if args.video < 0:
         raise ValueError(f"got --video {args.video}; wanted a number of images of at least 0")
     th.set_num_threads(1)
+    trust(args.packages)
+    device = torch_device(args.device)
     run = Run.open(args.run)
-    model = run.make_model(run.make_env(seed=run.config["seed"]), args.device)
+    model = run.make_model(run.make_env(), device)
     run.load_weights(model)
     result, episodes = evaluate_run(run, model, args.split)
     write_report(run, result, episodes)
-    film = write_film(run, model, args.split, args.video) if args.video else None
-    if args.json:
-        print(json.dumps(result, indent=2))
-        return
-    print(summary(result))
-    if film:
-        print(f"video: {film}")
+    print(json.dumps(result, indent=2) if args.json else summary(result))
+    if args.video:
+        names = write_film(run, model, args.split, args.video)
+        films = ", ".join(str(run.path / name) for name in names)
+        print(f"films: {films}", file=sys.stderr if args.json else sys.stdout)
 
 
 if __name__ == "__main__":
@@ -61,3 +71,5 @@ if __name__ == "__main__":
         main()
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped")

@@ -21,11 +21,19 @@ from stable_baselines3.common.vec_env import VecMonitor
 from glimpse_envs.config import make_config
 from glimpse_envs.sb3 import registered_kwargs
 from policies.callbacks import Checkpoint, EpisodeStatistics, Progress
-from policies.recipes import load_recipe, make_callbacks, override
+from policies.recipes import (
+    check_training,
+    load_recipe,
+    make_callbacks,
+    override,
+    torch_device,
+    trust,
+)
 from policies.reports import evaluate_run, summary, write_film, write_report
 from policies.runs import Run, git_commit, latest, new_name, versions
 
-RECIPES = Path(__file__).parent / "hyperparams"
+DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
+RECIPE = Path(__file__).parent / "hyperparams" / "ppo_lstm.yml"
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -33,40 +41,48 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     what = parser.add_argument_group("what to train")
-    what.add_argument(
-        "--env", default="GlimpseDigits-MultiCat-v0", metavar="ID", help="default: %(default)s"
-    )
+    what.add_argument("--env", metavar="ID", help=f"default: {DEFAULT_ENV}")
     what.add_argument(
         "--dataset",
         metavar="NAME",
         help="digits, mnist, fashion_mnist, cifar10, folder:PATH, or NAME of a NAME.npz in "
         "GLIMPSE_DATA_DIR; default: the environment's own",
     )
-    what.add_argument("--seed", type=int, default=0, help="of everything; default: %(default)s")
+    what.add_argument("--seed", type=int, help="of everything; default: 0")
     how = parser.add_argument_group("how to train")
     how.add_argument("--total-timesteps", type=float, metavar="N", help="steps of all lanes")
     how.add_argument("--n-envs", type=int, metavar="N", help="lanes stepped together")
-    how.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
     how.add_argument(
+        "--recipe",
+        type=Path,
+        metavar="FILE",
+        help="hyperparameters by environment id, in a file named after the algorithm "
+        "(ppo_lstm.yml, ppo.yml); default: hyperparams/ppo_lstm.yml",
+    )
+    how.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        metavar="KEY=VALUE",
+        help="override any hyperparameter; dots reach inside: policy_kwargs.lstm_hidden_size=64",
+    )
+    machine = parser.add_argument_group("on what")
+    machine.add_argument(
+        "--device", default="cpu", help="cpu, cuda or auto; default: %(default)s"
+    )
+    machine.add_argument(
         "--threads",
         type=int,
         default=1,
         metavar="N",
         help="of PyTorch; more are slower on such small networks; default: %(default)s",
     )
-    how.add_argument(
-        "--recipe",
-        type=Path,
-        default=RECIPES / "ppo_lstm.yml",
-        metavar="FILE",
-        help="hyperparameters by environment id, named after the algorithm (ppo_lstm.yml, ppo.yml)",
-    )
-    how.add_argument(
-        "--set",
+    machine.add_argument(
+        "--packages",
         nargs="+",
         default=[],
-        metavar="KEY=VALUE",
-        help="override any hyperparameter; dots reach inside: policy_kwargs.lstm_hidden_size=64",
+        metavar="NAME",
+        help="packages of your own whose parts, policies or callbacks are named",
     )
     where = parser.add_argument_group("where it is kept")
     where.add_argument("--runs", type=Path, default=Path("runs"), help="default: %(default)s")
@@ -79,56 +95,63 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="go on from the last checkpoint of a run (default: the one written to last) with the "
         "settings it was started with; --total-timesteps may extend it",
     )
-    where.add_argument("--no-video", action="store_true", help="leave the video out")
-    return parser.parse_args(argv)
+    where.add_argument("--no-video", action="store_true", help="leave the film out")
+    args = parser.parse_args(argv)
+    fixed = ("env", "dataset", "seed", "n_envs", "recipe", "set", "name")
+    if args.resume and (given := [name for name in fixed if getattr(args, name) is not None]):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        parser.error(f"a resumed run keeps its settings; leave out {names}")
+    return args
 
 
 def new_run(args: argparse.Namespace) -> Run:
     """Resolve recipe, overrides and environment into a run that is not yet written."""
-    registered_kwargs(args.env)  # an unknown id gets the better message here
-    recipe = load_recipe(args.recipe, args.env)
-    override(recipe, args.set)
+    env_id, seed, file = args.env or DEFAULT_ENV, args.seed or 0, args.recipe or RECIPE
+    registered = registered_kwargs(env_id)
+    recipe = load_recipe(file, env_id)
+    override(recipe, args.set or [])
     if args.total_timesteps is not None:
         recipe["n_timesteps"] = args.total_timesteps
     if args.n_envs is not None:
         recipe["n_envs"] = args.n_envs
+    check_training(recipe)
+    env_kwargs = {**registered, **(recipe.pop("env_kwargs", None) or {})}
     if args.dataset is not None:
-        recipe.setdefault("env_kwargs", {})["dataset"] = args.dataset
-    env_kwargs = recipe.pop("env_kwargs", None) or {}
-    dataset = make_config(**{**registered_kwargs(args.env), **env_kwargs}).dataset
+        env_kwargs["dataset"] = args.dataset
+    dataset = make_config(**env_kwargs).dataset
     config: dict[str, Any] = {
-        "env": args.env,
-        "env_kwargs": env_kwargs,
-        "algorithm": args.recipe.stem,
+        "env": env_id,
+        "env_kwargs": {**env_kwargs, "dataset": dataset.source},
+        "algorithm": file.stem,
         "recipe": recipe,
-        "seed": args.seed,
-        "dataset": {"name": dataset.name, "source": dataset.source, "digest": dataset.digest},
+        "seed": seed,
+        "dataset": {"name": dataset.name, "digest": dataset.digest},
         "git": git_commit(),
         "versions": versions(),
     }
-    root = args.runs / args.env
-    return Run(root / (args.name or new_name(root, args.seed)), config)
+    root = args.runs / env_id
+    return Run(root / (args.name or new_name(root, seed)), config)
 
 
 def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
     """Train from the start or the last checkpoint; save at intervals, at the end, on Ctrl-C."""
-    resumed = run.saved_timesteps() if args.resume else 0
-    # after a resume other images come than those already seen since the start
-    env = VecMonitor(run.make_env(seed=run.config["seed"] + 1_000_003 * resumed))
+    env = VecMonitor(run.make_env())
     model = run.make_model(env, args.device)
-    if args.resume:
-        run.load_weights(model)
-    else:
-        run.create()  # only now, when all settings have proved to fit
-    print(f"run directory: {run.path}")
-    model.set_logger(run.make_logger(upto=resumed))
-    total = int(args.total_timesteps or run.recipe["n_timesteps"])
     statistics = EpisodeStatistics()
     progress = Progress(statistics)
     callbacks = [*make_callbacks(run.recipe), statistics, progress, Checkpoint(run.save_model)]
+    if args.resume:
+        run.load_weights(model)
+        if args.total_timesteps is not None:
+            run.extend(args.total_timesteps)
+    else:
+        run.create()  # only now, when all settings have proved to fit
+    print(f"run directory: {run.path}")
+    done, total = model.num_timesteps, int(run.recipe["n_timesteps"])
+    model.set_logger(run.make_logger(upto=done))
     try:
-        if resumed < total:
-            model.learn(total - resumed, callback=callbacks, reset_num_timesteps=not resumed)
+        if done < total:
+            model.learn(total - done, callback=callbacks, reset_num_timesteps=not done)
     except KeyboardInterrupt:
         progress.close()
         run.save_model(model)
@@ -139,9 +162,25 @@ def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
     return model
 
 
+def report(run: Run, model: BaseAlgorithm, minutes: float, with_film: bool) -> None:
+    """Evaluate on the test split, write the files of the run, and say what came out."""
+    result, episodes = evaluate_run(run, model, "test")
+    result["minutes_of_last_training"] = round(minutes, 2)
+    files = write_report(run, result, episodes)
+    print(f"\n{summary(result)}\n")
+    print(f"trained to {model.num_timesteps:,} timesteps, now for {minutes:.1f} min")
+    if with_film:
+        files += write_film(run, model, "test", n_images=9)
+    print(f"in {run.path}: {', '.join([*files, 'progress.csv', 'model.zip'])}")
+    print(f"next:  python eval.py {run.path} --video 16")
+    print(f"       tensorboard --logdir {run.path.parent}")
+
+
 def main() -> None:
     args = parse_arguments()
     th.set_num_threads(args.threads)
+    torch_device(args.device)  # one that cannot be used is said before anything is loaded
+    trust(args.packages)
     begin = time.perf_counter()
     if args.resume:
         run = Run.open(latest(args.runs) if args.resume == "latest" else Path(args.resume))
@@ -149,16 +188,11 @@ def main() -> None:
         run = new_run(args)
     model = train(run, args)
     minutes = (time.perf_counter() - begin) / 60
-    result, episodes = evaluate_run(run, model, "test")
-    result["training_minutes"] = round(minutes, 2)
-    write_report(run, result, episodes)
-    if not args.no_video:
-        write_film(run, model, "test", n_images=9)
-    print(f"\n{summary(result)}")
-    print(f"\ntrained {model.num_timesteps:,} timesteps in {minutes:.1f} min. In {run.path}:")
-    print("  learning_curve.png, confusion.png, video.mp4, metrics.json, progress.csv, model.zip")
-    print(f"next:  python eval.py {run.path} --video 16")
-    print(f"       tensorboard --logdir {args.runs}")
+    try:
+        report(run, model, minutes, with_film=not args.no_video)
+    except KeyboardInterrupt:
+        print(f"\nstopped; the training is saved. Go on with:  python eval.py {run.path}")
+        sys.exit(130)
 
 
 if __name__ == "__main__":
@@ -166,3 +200,5 @@ if __name__ == "__main__":
         main()
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped before the training began; nothing is saved")

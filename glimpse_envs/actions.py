@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
-from numba import njit
 from numpy.typing import NDArray
 
+from glimpse_envs.compiled import kernel
 from glimpse_envs.components import Component, check_integer, check_number
 from glimpse_envs.gaze import Geometry, window_of
 
@@ -81,7 +81,7 @@ class GreedyMap(ActionScheme):
     """One small step or an answer: left, right, up, down, zoom in, zoom out, answer class k.
 
     `Discrete(6 + K)`. The observation adds `map`, a flat grid: how finely each part has been seen,
-    1 for full resolution (a window of the sensor's own size), 0 for not at all.
+    1 for all of it at full resolution (a window of the sensor's own size), 0 for not at all.
 
     :param stride: length of a move, sides of the window
     :param grid: cells of the map along each side of the image
@@ -277,7 +277,7 @@ def _first(array: NDArray, wrong: NDArray[np.bool_]) -> Any:
     return array[lane].tolist()
 
 
-@njit(cache=True)
+@kernel
 def _multi_categorical_step(actions, directions, stride, zoom_step, step):
     for i in range(actions.shape[0]):
         move = actions[i, 0]
@@ -288,19 +288,26 @@ def _multi_categorical_step(actions, directions, stride, zoom_step, step):
         step[i, 2] = zoom_step * (actions[i, 1] - 1)
 
 
-@njit(cache=True)
+@kernel
 def _mark(grids, grid, lanes, gaze, height, width, finest):
-    """Raise every cell whose centre lies in the window to the window's resolution."""
+    """Raise the cells that a window overlaps to its resolution, times the share of their area."""
+    cell_height, cell_width = height / grid, width / grid
     for lane in lanes:
         left, top, side = window_of(
             gaze[lane, 0], gaze[lane, 1], gaze[lane, 2], height, width, finest
         )
-        resolution = np.float32(finest / side)
+        resolution = finest / side
         for j in range(grid):
-            y = (j + 0.5) * height / grid
-            if top <= y < top + side:
+            rows = _overlap(top, side, j * cell_height, cell_height)
+            if rows > 0.0:
                 for k in range(grid):
-                    x = (k + 0.5) * width / grid
-                    if left <= x < left + side:
-                        cell = j * grid + k
-                        grids[lane, cell] = max(grids[lane, cell], resolution)
+                    share = rows * _overlap(left, side, k * cell_width, cell_width)
+                    cell = j * grid + k
+                    grids[lane, cell] = max(grids[lane, cell], np.float32(resolution * share))
+
+
+@kernel(inline="always")
+def _overlap(start, length, cell_start, cell_length):
+    """Return the share of a cell that an interval covers."""
+    end = min(start + length, cell_start + cell_length)
+    return max(end - max(start, cell_start), 0.0) / cell_length

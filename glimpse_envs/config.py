@@ -32,7 +32,7 @@ class GlimpseConfig:
     :param scheme: what the agent can do
     :param reward: what a step earns
     :param budget: the most glimpses of an episode, the first included
-    :param start: first gaze: "overview" (all of the image), "centre" or "random" (at zoom 1);
+    :param start: first gaze: "overview" (the largest window), "centre" or "random" (at zoom 1);
         None for the scheme's own
     :param classifier: watches the glimpses; adds `belief` to the observation
     :param observe_state: add the classifier's hidden features as `state` to the observation
@@ -161,6 +161,21 @@ class GlimpseConfig:
             )
         if self.observe_state and self.classifier.hidden_size < 1:
             raise ValueError("observe_state=True, and the classifier's hidden_size is 0")
+        self._check_reading()
+
+    def _check_reading(self) -> None:
+        """Let the classifier read one black glimpse."""
+        classifier = self.classifier
+        black = np.zeros((1, *self.sensor.glimpse_shape(self.shape[2])), np.uint8)
+        start = np.asarray(classifier.start(1))
+        reading = classifier.update(start, black, np.full((1, 3), 0.5, np.float32))
+        got = tuple(np.shape(part) for part in reading)
+        wanted = (start.shape, (1, classifier.n_classes), (1, classifier.hidden_size))
+        if got != wanted:
+            raise ValueError(
+                f"the classifier's update gives state, belief and hidden of shapes {got}; wanted "
+                f"{wanted} for one lane"
+            )
 
 
 def make_config(**parts: Any) -> GlimpseConfig:

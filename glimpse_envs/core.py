@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.utils import seeding
-from numba import njit
 from numpy.typing import NDArray
 
+from glimpse_envs.compiled import kernel
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.randomness import episode_keys, integers, uniforms
 from glimpse_envs.rewards import Outcome
@@ -146,7 +146,10 @@ class GlimpseCore:
         outcome = Outcome(
             self.labels, self.predictions, ended, looked, self.belief, previous_belief
         )
-        return Step(self._observe(self.lanes, glimpse), config.reward(outcome), ended)
+        reward = np.asarray(config.reward(outcome), np.float32)
+        if reward.shape != ended.shape:
+            raise ValueError(f"{config.reward} gives {reward.shape}; wanted one for each lane")
+        return Step(self._observe(self.lanes, glimpse), reward, ended)
 
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of `lanes`, a list of n each."""
@@ -235,7 +238,7 @@ class GlimpseCore:
         return observation
 
 
-@njit(cache=True)
+@kernel
 def _count(lanes, gaze, glimpses, history):
     """Enter the gaze of `lanes` into their history."""
     for lane in lanes:

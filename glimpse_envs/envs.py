@@ -52,8 +52,8 @@ class GlimpseEnv(gym.Env):
     A reward object, by default `Terminal`: 1 for the right answer at the end, else 0.
 
     ## Starting State
-    A random image of the split and its first glimpse, which counts: `overview` sees the whole
-    image, `centre` and `random` look closely. `reset(options={"index": i})` shows image i.
+    A random image of the split and its first glimpse, which counts: `overview` sees the largest
+    window, `centre` and `random` look closely. `reset(options={"index": i})` shows image i.
 
     ## Episode End
     The episode is `terminated` (never `truncated`) when the agent answers. After the last glimpse
@@ -166,6 +166,7 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
     ) -> tuple[dict[str, NDArray], dict[str, Any]]:
         """Begin an episode in every lane. Option `index`: the image of each lane, (num_envs,)."""
         core = self.core
+        super().reset(seed=seed if isinstance(seed, (int, np.integer)) else None)
         if isinstance(seed, (int, np.integer)) or (seed is None and core.episodes[0] < 0):
             core.seed_all(seed)
         elif seed is not None:
@@ -243,7 +244,10 @@ def chosen_images(
     options: dict[str, Any] | None, n: int, n_images: int
 ) -> NDArray[np.int64] | None:
     """Return the images that the reset option `index` asks for, int64 (n,), or None."""
-    if not options or "index" not in options:
+    for name in options or {}:
+        if name != "index":
+            raise ValueError(f"got reset option {name!r}; the only one is 'index'")
+    if not options:
         return None
     index = np.asarray(options["index"])
     index = index[None] if index.ndim == 0 else index
@@ -257,11 +261,17 @@ def chosen_images(
 
 
 def draw_lane(core: GlimpseCore, lane: int) -> NDArray[np.uint8]:
-    """Return a drawing of a lane: image, windows so far, glimpse, belief, prediction; uint8."""
+    """Return a drawing of a lane: image, windows so far, glimpse, belief, prediction; uint8.
+
+    Of images with other than 1 or 3 channels, the first 1 or 3 are drawn.
+    """
+    if core.episodes[lane] < 0:
+        raise gym.error.ResetNeeded("no episode was begun: call reset()")
+    channels = 3 if core.config.shape[2] >= 3 else 1
     return draw_frame(
-        core.image(lane),
+        core.image(lane)[..., :channels],
         core.windows(lane),
-        glimpse=core.glimpse(lane),
+        glimpse=core.glimpse(lane)[..., :channels],
         belief=None if core.belief is None else core.belief[lane],
         classes=core.config.dataset.classes,
         label=int(core.labels[lane]),

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from glimpse_envs.compiled import kernel
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _stay(n: int) -> NDArray[np.float32]:
     return np.zeros((n, 3), np.float32)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def window_side(zoom: float, height: float, width: float, finest: float) -> float:
     """Return the side of the window at `zoom`, pixels."""
     if zoom >= 1.0:
@@ -105,7 +106,7 @@ def window_side(zoom: float, height: float, width: float, finest: float) -> floa
     return whole if abs(side - whole) < 1e-4 else side
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def window_of(
     x: float, y: float, zoom: float, height: float, width: float, finest: float
 ) -> tuple[float, float, float]:
@@ -114,7 +115,7 @@ def window_of(
     return x * width - 0.5 * side, y * height - 0.5 * side, side
 
 
-@njit(cache=True)
+@kernel
 def _shift(gaze, step, height, width, finest, padded):
     out = np.empty(gaze.shape, np.float32)
     for i in range(gaze.shape[0]):
@@ -130,7 +131,7 @@ def _shift(gaze, step, height, width, finest, padded):
     return out
 
 
-@njit(cache=True)
+@kernel
 def _windows(gaze, height, width, finest):
     out = np.empty(gaze.shape, np.float64)
     for i in range(gaze.shape[0]):
@@ -138,7 +139,7 @@ def _windows(gaze, height, width, finest):
     return out
 
 
-@njit(cache=True)
+@kernel
 def _coverage(history, counts, span, height, width, finest):
     """Area of a union of rectangles: sweep over the strips between neighbouring left and right
     edges; in a strip the rectangles, ordered by top, merge into disjoint intervals."""
@@ -176,7 +177,7 @@ def _coverage(history, counts, span, height, width, finest):
     return out
 
 
-@njit(cache=True)
+@kernel
 def _covers_all(windows, height, width):
     """Tell whether one window (top, bottom, left, right) is the whole image, as an overview is."""
     for t in range(windows.shape[0]):
@@ -186,7 +187,7 @@ def _covers_all(windows, height, width):
     return False
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _insert(ordered, n, value):
     """Insert a value into the first n entries, which are in order."""
     k = n

@@ -8,8 +8,9 @@ lanes draws without a Python loop. The hash is the finaliser of SplitMix64 (Stee
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from glimpse_envs.compiled import kernel
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -17,7 +18,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def mix(x: np.uint64) -> np.uint64:
     """Return a well-mixed 64-bit hash of the 64-bit integer `x`."""
     x = x + _GOLDEN
@@ -26,19 +27,19 @@ def mix(x: np.uint64) -> np.uint64:
     return x ^ (x >> _S31)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def draw(key: np.uint64, number: int) -> np.uint64:
     """Return draw `number` of the stream `key`, uniform over all 64-bit integers."""
     return mix(key ^ mix(np.uint64(number)))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def draw_below(key: np.uint64, number: int, n: int) -> int:
     """Return draw `number` of the stream `key`, uniform over 0 ... n - 1 (bias below n / 2^64)."""
     return int(draw(key, number) % np.uint64(n))
 
 
-@njit(cache=True)
+@kernel
 def episode_keys(
     keys: NDArray[np.uint64], episodes: NDArray[np.int64]
 ) -> NDArray[np.uint64]:  # (B,), (B,) -> (B,)
@@ -49,7 +50,7 @@ def episode_keys(
     return out
 
 
-@njit(cache=True)
+@kernel
 def integers(keys: NDArray[np.uint64], number: int, n: int) -> NDArray[np.int64]:
     """Return draw `number` of every stream, int64 in 0 ... n - 1."""
     out = np.empty(keys.shape[0], np.int64)
@@ -58,7 +59,7 @@ def integers(keys: NDArray[np.uint64], number: int, n: int) -> NDArray[np.int64]
     return out
 
 
-@njit(cache=True)
+@kernel
 def uniforms(keys: NDArray[np.uint64], number: int) -> NDArray[np.float32]:
     """Return draw `number` of every stream, float32 in [0, 1)."""
     out = np.empty(keys.shape[0], np.float32)

@@ -125,8 +125,6 @@ class GlimpseVecEnv(VecEnv):
         """Return one drawing for each lane."""
         if self.render_mode is None:
             return [None] * self.num_envs
-        if self._seed_next:
-            raise gym.error.ResetNeeded("no episode was begun: call reset()")
         return [draw_lane(self.core, lane) for lane in range(self.num_envs)]
 
     def close(self) -> None:
@@ -157,10 +155,11 @@ class GlimpseVecEnv(VecEnv):
 
 
 class BoxView:
-    """A Dict action space seen as one Box in [-1, 1], for algorithms that know no Dict.
+    """A Dict action space seen as one Box, for algorithms that know no Dict.
 
-    In the Dict's order: a Discrete(n) part takes n entries, the largest of which wins; a Box part
-    takes one entry for each of its own, [-1, 1] standing for [low, high].
+    In the Dict's order: a Discrete(n) part takes n scores in [-5, 5], the largest of which wins
+    (SB3 clips its Gaussian to the Box: in a narrower one clipped scores would often tie); a Box
+    part takes one entry in [-1, 1] for each of its own, standing for [low, high].
 
     :param space: a Dict of Discrete and bounded Box parts
     """
@@ -168,20 +167,27 @@ class BoxView:
     def __init__(self, space: spaces.Dict) -> None:
         self.parts = space
         self._slices: dict[str, slice] = {}
-        size = 0
+        bounds: list[float] = []
         for name, part in space.spaces.items():
             width = self._width(name, part)
-            self._slices[name] = slice(size, size + width)
-            size += width
-        self.space = spaces.Box(-1.0, 1.0, (size,), np.float32)
+            self._slices[name] = slice(len(bounds), len(bounds) + width)
+            bounds += [5.0 if isinstance(part, spaces.Discrete) else 1.0] * width
+        high = np.array(bounds, np.float32)
+        self.space = spaces.Box(-high, high, dtype=np.float32)
 
     def decode(self, actions: NDArray[np.float32]) -> dict[str, NDArray]:
         """Return the Dict actions, (B, ...) each, of Box actions (B, size)."""
         actions = np.asarray(actions)
         if actions.ndim != 2 or actions.shape[1:] != self.space.shape:
             raise ValueError(f"got actions {actions.shape}; wanted (B, {self.space.shape[0]})")
-        if not ((actions >= -1.0) & (actions <= 1.0)).all():  # NaN fails both
-            raise ValueError(f"got actions {actions.tolist()}; wanted numbers in [-1, 1]")
+        wrong = ~(np.abs(actions) <= self.space.high)  # so that NaN is wrong
+        if wrong.any():
+            lane, entry = np.argwhere(wrong)[0]
+            limit = self.space.high[entry]
+            raise ValueError(
+                f"got {actions[lane, entry]} in entry {entry} of lane {lane}'s action; wanted "
+                f"numbers in [-{limit:g}, {limit:g}]"
+            )
         decoded = {}
         for name, part in self.parts.spaces.items():
             columns = actions[:, self._slices[name]]
@@ -189,7 +195,8 @@ class BoxView:
                 decoded[name] = columns.argmax(axis=1) + part.start
             else:
                 unit = (0.5 + 0.5 * columns).reshape(-1, *part.shape)
-                decoded[name] = (part.low + unit * (part.high - part.low)).astype(part.dtype)
+                scaled = (part.low + unit * (part.high - part.low)).astype(part.dtype)
+                decoded[name] = scaled.clip(part.low, part.high)  # rounding may overshoot
         return decoded
 
     def encode(self, actions: dict[str, NDArray]) -> NDArray[np.float32]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from glimpse_envs.compiled import kernel
 from glimpse_envs.components import Component, check_integer
 from glimpse_envs.randomness import draw_below
 
@@ -127,7 +127,7 @@ class TranslatedCanvas(Scene):
         return ClutteredCanvas(self.side, pieces=0).compose(images, index, keys)
 
 
-@njit(cache=True)
+@kernel
 def _compose(canvas, images, index, keys, pieces, piece, paste):
     """Draw 0 and 1 of a stream place the image, five more each piece: the same image lies at the
     same place whatever the number of pieces."""
@@ -150,7 +150,7 @@ def _compose(canvas, images, index, keys, pieces, piece, paste):
         _blend(canvas[i, top : top + height, left : left + width], images[index[i]], paste)
 
 
-@njit(cache=True)
+@kernel
 def _blend(target, image, paste):
     for y in range(target.shape[0]):
         for x in range(target.shape[1]):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from glimpse_envs.compiled import kernel
 from glimpse_envs.components import Component, check_integer
 from glimpse_envs.gaze import Geometry, window_of
 from glimpse_envs.prefetch import prefetch
@@ -158,13 +158,13 @@ def summed_area(images: NDArray[np.uint8]) -> NDArray[np.uint32]:
     return tables
 
 
-@njit(cache=True)
+@kernel
 def _summed_area(images, tables):
     for i in range(images.shape[0]):
         _summed_area_of_one(images[i], tables[i])
 
 
-@njit(cache=True)
+@kernel
 def _summed_area_of_one(image, table):
     height, width, channels = image.shape
     table[0] = 0
@@ -176,7 +176,7 @@ def _summed_area_of_one(image, table):
         table[y + 1] += table[y]
 
 
-@njit(cache=True)
+@kernel
 def _read(table, rows, gaze, size, scales):
     """Read all lanes. Positions in the flat arrays are unsigned: numba then leaves out the check
     for negative indices, and the inner loops become vector instructions."""
@@ -224,7 +224,7 @@ def _read(table, rows, gaze, size, scales):
     return out.reshape((rows.shape[0], size, scales * size, channels))
 
 
-@njit(cache=True)
+@kernel
 def _fetch(flat, image, shape, window, size, scales):
     """Ask for the lines of the table that a lane's glimpse reads."""
     _, height, width, channels = shape
@@ -246,12 +246,12 @@ def _fetch(flat, image, shape, window, size, scales):
         left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _is_whole(position):
     return abs(position - np.floor(position + 0.5)) < 1e-4
 
 
-@njit(cache=True)
+@kernel
 def _read_whole(flat, image, shape, corner, cell, size, out, target, stride, positions, rows):
     """Average cells of whole pixels. Beyond the border the table is constant: zero padding."""
     height, width, channels = shape
@@ -274,7 +274,7 @@ def _read_whole(flat, image, shape, corner, cell, size, out, target, stride, pos
                 out[row + m] = np.uint8(np.int32(np.float32(total) * scale + np.float32(0.5)))
 
 
-@njit(cache=True)
+@kernel
 def _read_between(
     flat, image, shape, corner, cell, size, out, target, stride, positions, fractions, rows
 ):

@@ -100,6 +100,7 @@ class Progress(BaseCallback):
     def __init__(self, statistics: EpisodeStatistics) -> None:
         super().__init__()
         self.statistics = statistics
+        self._bar: tqdm | None = None
 
     def _on_training_start(self) -> None:
         self._bar = tqdm(
@@ -128,15 +129,17 @@ class Progress(BaseCallback):
 
     def close(self) -> None:
         """Leave the bar as it is, so that what is printed next starts on a new line."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 class Checkpoint(BaseCallback):
     """
-    Save the model every so many seconds, so that a killed training loses no more than that.
+    Save the model when training starts and every so many seconds, so that a killed training loses
+    no more than that.
 
     :param save: called with the model
-    :param seconds: between two checkpoints (or an update, where that takes longer)
+    :param seconds: between two checkpoints (or one update, where that takes longer)
     """
 
     def __init__(self, save: Callable[[Any], None], seconds: float = 20.0) -> None:
@@ -145,13 +148,13 @@ class Checkpoint(BaseCallback):
         self.seconds = seconds
 
     def _on_training_start(self) -> None:
-        self._last = time.monotonic()
-
-    def _on_rollout_start(self) -> None:
-        # here the parameters are those of the last update, and no rollout is lost
-        if time.monotonic() - self._last >= self.seconds:
-            self.save(self.model)
-            self._last = time.monotonic()
+        self._save()  # so that there is something to resume from the start
 
     def _on_step(self) -> bool:
+        if time.monotonic() - self._last >= self.seconds:
+            self._save()
         return True
+
+    def _save(self) -> None:
+        self.save(self.model)
+        self._last = time.monotonic()

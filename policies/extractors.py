@@ -9,8 +9,8 @@ from torch import nn
 
 from policies.layers import BypassLayout, FourierFeatures, GlimpseEncoder
 
-VECTORS = {"gaze": True, "remaining": True, "map": False, "belief": False, "state": False}
-"""Vector keys of the observation in reading order, and whether a space must have them."""
+NEEDED = {"glimpse", "gaze", "remaining"}
+"""Keys that an observation must have; any other holds a vector: `map`, `belief`, `state`, ..."""
 
 
 def glimpse_is_channels_first(space: spaces.Box) -> bool:
@@ -40,8 +40,8 @@ class GlimpseExtractor(BaseFeaturesExtractor):
     ``bypass``) tells.
 
     :param observation_space: Dict of ``glimpse`` uint8 (S, k * S, C) or transposed by SB3,
-        ``gaze`` float32 (3,), ``remaining`` float32 (1,), and optionally float32 vectors ``map``,
-        ``belief`` and ``state``.
+        ``gaze`` float32 (3,), ``remaining`` float32 (1,), and any other float32 vectors, such as
+        ``map``, ``belief`` and ``state``.
     :param encoded_dim: Size of the joined code of what and where.
     :param encoder: ``"cnn"`` or ``"mlp"`` (about twenty times faster on a CPU), see
         :class:`~policies.layers.GlimpseEncoder`.
@@ -80,7 +80,7 @@ class GlimpseExtractor(BaseFeaturesExtractor):
 
         self.fourier = FourierFeatures(3, n_frequencies)
         # All but the gaze, which goes through the Fourier features
-        self.vector_keys = [key for key in VECTORS if key in observation_space.keys()][1:]
+        self.vector_keys = sorted(set(observation_space.keys()) - {"glimpse", "gaze"})
         n_vector = sum(observation_space[key].shape[0] for key in self.vector_keys)
         self.where = nn.Sequential(
             nn.Linear(self.fourier.output_dim + n_vector, where_dim), nn.ReLU()
@@ -118,14 +118,12 @@ def _check_space(space: spaces.Space) -> None:
             f"the observation space is {space}, wanted a Dict with 'glimpse', 'gaze' and "
             "'remaining'; make a glimpse environment, or choose another features extractor"
         )
-    known = {"glimpse", *VECTORS}
-    needed = {"glimpse"} | {key for key, required in VECTORS.items() if required}
-    missing, unknown = needed - set(space.keys()), set(space.keys()) - known
-    if missing or unknown:
+    missing = NEEDED - set(space.keys())
+    if missing:
         raise ValueError(
-            f"the observation space has {sorted(space.keys())}, wanted {sorted(needed)} and any of "
-            f"{sorted(known - needed)}; missing {sorted(missing)}, unknown {sorted(unknown)}: wrap "
-            "the environment, or subclass GlimpseExtractor"
+            f"the observation space has {sorted(space.keys())}, wanted {sorted(NEEDED)} and any "
+            f"other vectors; missing {sorted(missing)}: wrap the environment, or subclass "
+            "GlimpseExtractor"
         )
     for key, subspace in space.spaces.items():
         n_dims = 3 if key == "glimpse" else 1

@@ -11,11 +11,13 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import torch as th
 import yaml
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -24,6 +26,8 @@ from glimpse_envs.components import nearest
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
 
 Recipe = dict[str, Any]
+
+_TRUSTED = {"policies", "stable_baselines3", "sb3_contrib"}
 
 
 class RecipeError(ValueError):
@@ -56,6 +60,19 @@ def load_recipe(path: Path, env_id: str) -> Recipe:
         known = nearest(env_id, (str(name) for name in recipes))
         raise RecipeError(f"recipe {path} has no entry {env_id!r} and no 'default'; {known}")
     return recipe
+
+
+def check_training(recipe: Recipe) -> None:
+    """
+    Check what training needs beside the algorithm: `n_envs` and `n_timesteps`.
+
+    :raises RecipeError: unless both are there and at least 1
+    """
+    for key in ("n_envs", "n_timesteps"):
+        value = recipe.get(key)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 1 <= value < float("inf"):
+            raise RecipeError(f"got {key}={value!r}; wanted a number of at least 1")
 
 
 def override(recipe: Recipe, settings: list[str]) -> None:
@@ -97,16 +114,12 @@ def make_model(
     arguments = {key: value for key, value in recipe.items() if key not in passed_over}
     arguments = {key: _schedule(key, value) for key, value in arguments.items()}
     policy = arguments.pop("policy", "MultiInputPolicy")
-    policy = import_class(policy) if "." in str(policy) else policy
+    policy = import_class(policy, BasePolicy) if "." in str(policy) else policy
     cls = ALGORITHMS[algorithm]
-    known = list(inspect.signature(cls).parameters)
-    for key in arguments:
-        if key not in known:
-            hint = nearest(key, known)
-            raise RecipeError(f"{cls.__name__} has no hyperparameter {key!r}; {hint}")
+    _check_arguments(cls, arguments)
     try:
         return cls(policy, env, seed=seed, device=device, **arguments)
-    except (TypeError, KeyError, AssertionError) as error:
+    except (TypeError, KeyError, AssertionError, RuntimeError) as error:
         raise RecipeError(f"recipe of {algorithm}: {error}") from error
 
 
@@ -121,19 +134,75 @@ def make_callbacks(recipe: Recipe) -> list[BaseCallback]:
     for entry in entries if isinstance(entries, list) else [entries]:
         name, arguments = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
         try:
-            callbacks.append(import_class(name)(**(arguments or {})))
+            callbacks.append(import_class(name, BaseCallback)(**(arguments or {})))
         except TypeError as error:
             raise RecipeError(f"callback {name}: {error}") from error
     return callbacks
 
 
-def import_class(name: str) -> type:
-    """Return the class named "module.Class", for classes of one's own in a recipe."""
-    module, _, cls = str(name).rpartition(".")
+def torch_device(name: str) -> str:
+    """
+    Return the name of a device that PyTorch can use, or "auto".
+
+    :raises ValueError: for another name
+    """
+    if name != "auto":
+        try:
+            th.zeros(1, device=name)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device {name!r} cannot be used: {error}") from error
+    return name
+
+
+def trust(packages: list[str]) -> None:
+    """
+    Import packages of the user's own, and let recipes name their classes.
+
+    :raises RecipeError: for a package that does not import
+    """
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise RecipeError(f"package {package!r} does not import: {error}") from error
+        _TRUSTED.add(package.partition(".")[0])
+
+
+def import_class(name: str, base: type) -> type:
+    """
+    Return the class named "module.Class", if it is a `base`.
+
+    Only packages that are trusted are imported: a recipe can come with a run of somebody else's.
+
+    :raises RecipeError: for another package, or what is no class below `base`
+    """
+    module, _, attribute = str(name).rpartition(".")
+    if module.partition(".")[0] not in _TRUSTED:
+        raise RecipeError(
+            f"got {name!r}; only classes of {', '.join(sorted(_TRUSTED))} are imported. For your "
+            "own add --packages PACKAGE"
+        )
     try:
-        return getattr(importlib.import_module(module), cls)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RecipeError(f"got {name!r}; wanted module.Class that imports: {error}") from error
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"got {name!r}, which does not import: {error}") from error
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise RecipeError(f"got {name!r}; wanted a class below {base.__name__}")
+    return cls
+
+
+def _check_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> None:
+    """Raise a RecipeError for hyperparameters that are unknown, or no numbers but should be."""
+    parameters = inspect.signature(cls).parameters
+    for key, value in arguments.items():
+        if key not in parameters:
+            raise RecipeError(
+                f"{cls.__name__} has no hyperparameter {key!r}; {nearest(key, parameters)}"
+            )
+        default = parameters[key].default
+        numeric = isinstance(default, (int, float)) and not isinstance(default, bool)
+        if numeric and not isinstance(value, (int, float)) and not callable(value):
+            raise RecipeError(f"got {key}={value!r}; wanted a number")
 
 
 def _parse(text: str) -> Any:

@@ -9,6 +9,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtr
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
+from glimpse_envs.actions import GreedyMap
 from policies.distributions import NO_BYPASS, make_factored_distribution
 from policies.extractors import GlimpseExtractor
 from policies.layers import BesideBypass, BypassLayout
@@ -87,7 +88,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         self,
         *args: Any,
         initial_stop_probability: float = 0.1,
-        n_moves: int = 6,
+        n_moves: int = GreedyMap.N_MOVES,
         features_extractor_class: type[BaseFeaturesExtractor] = GlimpseExtractor,
         **kwargs: Any,
     ) -> None:

@@ -50,33 +50,50 @@ def evaluate_run(run: Run, model: BaseAlgorithm, split: str) -> tuple[dict[str, 
     return result, episodes
 
 
-def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> None:
-    """Write `metrics.json` (with the split in its name unless it is test) and the plots."""
+def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> list[str]:
+    """
+    Write `metrics.json` and the plots, with the split in their names unless it is test.
+
+    :return: names of the files
+    """
     config = run.env_config(split=result["split"])
-    suffix = "" if result["split"] == "test" else f"-{result['split']}"
-    run.write_json(f"metrics{suffix}.json", result)
+    suffix = _suffix(result["split"])
+    metrics_file, confusion_file = f"metrics{suffix}.json", f"confusion{suffix}.png"
+    run.write_json(metrics_file, result)
     plot_confusion(
         confusion(episodes, config.dataset.n_classes),
         config.dataset.classes,
-        run.path / f"confusion{suffix}.png",
+        run.path / confusion_file,
         title=f"{run.config['env']}, {result['split']}: accuracy {100 * result['accuracy']:.1f} %",
     )
     progress = run.path / "progress.csv"
-    if progress.exists():
-        plot_learning_curve(
-            read_progress(progress),
-            run.path / "learning_curve.png",
-            chance=1.0 / config.dataset.n_classes,
-            baseline=result["baselines"][RANDOM_GAZE]["accuracy"],
-        )
+    if suffix or not progress.exists():
+        return [metrics_file, confusion_file]
+    plot_learning_curve(
+        read_progress(progress),
+        run.path / "learning_curve.png",
+        chance=1.0 / config.dataset.n_classes,
+        baseline=result["baselines"][RANDOM_GAZE]["accuracy"],
+    )
+    return [metrics_file, confusion_file, "learning_curve.png"]
 
 
-def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> str:
-    """Film the agent on the first images of a split, `video.mp4` and `.gif`; return the path."""
+def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> list[str]:
+    """
+    Film the agent on the first images of a split, as mp4 and gif.
+
+    :return: names of the files
+    """
     config = run.env_config(split=split)
     film = record(model, config, np.arange(min(n_images, len(config.images))))
-    write_video(run.path / "video.gif", film, fps=1)
-    return str(write_video(run.path / "video.mp4", film))
+    names = [f"video{_suffix(split)}.mp4", f"video{_suffix(split)}.gif"]
+    for name, fps in zip(names, (2, 1), strict=True):
+        write_video(run.path / name, film, fps=fps)
+    return names
+
+
+def _suffix(split: str) -> str:
+    return "" if split == "test" else f"-{split}"
 
 
 def summary(result: dict[str, Any]) -> str:

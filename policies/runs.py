@@ -24,12 +24,20 @@ import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
 
+from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.files import replacing
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
-from policies.recipes import Recipe, make_model
+from policies.recipes import ALGORITHMS, Recipe, check_training, make_model
 
-_NEEDED = ("env", "env_kwargs", "algorithm", "recipe", "seed", "dataset")
+_NEEDED = {
+    "env": str,
+    "env_kwargs": dict,
+    "algorithm": str,
+    "recipe": dict,
+    "seed": int,
+    "dataset": dict,
+}
 
 
 class RunError(ValueError):
@@ -58,6 +66,14 @@ class Run:
             raise RunError(
                 f"{self.path} exists already; choose another --name, or --resume {self.path}"
             )
+        self._write_config()
+
+    def extend(self, n_timesteps: float) -> None:
+        """Set how long to train in all, and note it in `config.yml` for the next resume."""
+        self.recipe["n_timesteps"] = n_timesteps
+        self._write_config()
+
+    def _write_config(self) -> None:
         with replacing(self.path / "config.yml") as temporary:
             temporary.write_text(yaml.safe_dump(self.config, sort_keys=False))
 
@@ -78,9 +94,14 @@ class Run:
             ) from error
         except yaml.YAMLError as error:
             raise RunError(f"{file} is not valid YAML: {error}") from error
-        missing = [key for key in _NEEDED if not isinstance(config, dict) or key not in config]
-        if missing:
-            raise RunError(f"{file} lacks {', '.join(missing)}; train anew")
+        config = config if isinstance(config, dict) else {}
+        wrong = [key for key, kind in _NEEDED.items() if not isinstance(config.get(key), kind)]
+        if wrong:
+            raise RunError(f"{file} lacks {', '.join(wrong)}, or has it wrong; train anew")
+        if config["algorithm"] not in ALGORITHMS:
+            known = nearest(config["algorithm"], ALGORITHMS)
+            raise RunError(f"{file}: unknown algorithm {config['algorithm']!r}; {known}")
+        check_training(config["recipe"])
         return cls(path, config)
 
     @property
@@ -101,7 +122,7 @@ class Run:
         """
         kwargs = {**registered_kwargs(self.config["env"]), **self.config["env_kwargs"], **changes}
         config = make_config(**kwargs)
-        recorded = self.config["dataset"]["digest"]
+        recorded = self.config["dataset"].get("digest")
         if config.dataset.digest != recorded:
             raise RunError(
                 f"data set {config.dataset.name!r} has changed since this run (digest "
@@ -109,7 +130,7 @@ class Run:
             )
         return config
 
-    def make_env(self, *, seed: int) -> GlimpseVecEnv:
+    def make_env(self) -> GlimpseVecEnv:
         """
         Return the training environment.
 
@@ -117,10 +138,10 @@ class Run:
         """
         self.env_config()
         n_envs = int(self.recipe["n_envs"])
-        return GlimpseVecEnv(self.config["env"], n_envs, seed=seed, **self.config["env_kwargs"])
+        return GlimpseVecEnv(self.config["env"], n_envs, **self.config["env_kwargs"])
 
     def make_model(self, env: Any, device: str) -> BaseAlgorithm:
-        """Return the untrained model."""
+        """Return the untrained model, which seeds the environment too."""
         return make_model(
             self.config["algorithm"], self.recipe, env, seed=self.config["seed"], device=device
         )
@@ -147,11 +168,12 @@ class Run:
 
         :raises RunError: if `model.zip` is missing or broken
         """
-        return int(self._read_zip("data", json.loads)["num_timesteps"])
+        return self._read_zip("data", lambda data: int(json.loads(data)["num_timesteps"]))
 
     def load_weights(self, model: BaseAlgorithm) -> None:
         """
-        Put the saved parameters, optimiser state and number of timesteps into a fresh model.
+        Put the saved parameters, optimiser state and number of timesteps into a fresh model, and
+        seed it and its environment for what comes next.
 
         Reads tensors and numbers only: loading cannot run code that somebody put into the file.
 
@@ -172,6 +194,8 @@ class Run:
                 f"{self.model_file} does not fit the model of {self.path / 'config.yml'}: {error}"
             ) from error
         model.num_timesteps = self.saved_timesteps()
+        # other images and draws than those at the start: a resumed run repeats nothing
+        model.set_random_seed((self.config["seed"] + 1_000_003 * model.num_timesteps) % 2**31)
 
     def make_logger(self, upto: int | None = None) -> Logger:
         """
@@ -181,11 +205,9 @@ class Run:
         """
         file = self.path / "progress.csv"
         header, rows = _read_rows(file, upto or 0)
-        output = CSVOutputFormat(str(file))
-        if rows:
-            output.keys = header
-            csv.writer(output.file, lineterminator="\n").writerows([header, *rows])
-            output.file.flush()
+        with replacing(file) as temporary, temporary.open("w") as kept:
+            csv.writer(kept, lineterminator="\n").writerows([header, *rows] if rows else [])
+        output = _GrowingCSV(file, header if rows else [])
         return Logger(str(self.path), [output, TensorBoardOutputFormat(str(self.path))])
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -206,6 +228,17 @@ class Run:
             raise RunError(
                 f"{self.model_file} is broken ({member}: {error}); train anew"
             ) from error
+
+
+class _GrowingCSV(CSVOutputFormat):
+    """SB3's CSV output, going on at the end of a file that has a header already."""
+
+    def __init__(self, file: Path, keys: list[str]) -> None:
+        self.file = file.open("r+")
+        self.file.seek(0, io.SEEK_END)
+        self.keys = keys
+        self.separator = ","
+        self.quotechar = '"'
 
 
 def new_name(root: Path, seed: int) -> str:
@@ -241,12 +274,14 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the working directory, with "+" if it has changes, or None."""
+    """Return the commit of this checkout, "+" if it has changes; None for an installed package."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
+    if not (Path(__file__).parents[1] / "train.py").exists():
+        return None
     try:
         return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--porcelain"))
     except (OSError, subprocess.CalledProcessError):

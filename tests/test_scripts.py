@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--set", "n_envs=8", "n_steps=16", "batch_size=64", "n_epochs=1"]
@@ -84,7 +86,8 @@ def test_eval_of_another_split_writes_beside_and_films(trained: Path) -> None:
     result = run("eval.py", trained, "--split", "validation", "--video", 2)
     assert result.returncode == 0, result.stderr
     assert json.loads((trained / "metrics-validation.json").read_text())["n_images"] == 144
-    assert "video.mp4" in result.stdout
+    assert "video-validation.mp4" in result.stdout
+    assert (trained / "video-validation.gif").exists()
 
 
 def _start(runs: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -164,7 +167,14 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained: Path, tmp_path: Path) ->
         (["--set", "policy_kwargs.lstm=1"], "lstm"),
         (["--set", "budget"], "wanted KEY=VALUE"),
         (["--recipe", "nowhere/ppo.yml"], "cannot be read"),
+        (["--set", "n_steps=many"], "got n_steps='many'; wanted a number"),
+        (["--set", "learning_rat=1", "--set", "n_epochs=1"], "'learning_rate'"),
+        (["--set", "callback=os.getcwd"], "--packages"),
+        (["--total-timesteps", "nan"], "n_timesteps"),
+        (["--device", "abacus"], "cannot be used"),
+        (["--packages", "nowhere"], "does not import"),
         (["--resume", "nowhere"], "not a run directory"),
+        (["--resume", "--env", "x", "--n-envs", "3"], "leave out --env, --n-envs"),
     ],
 )
 def test_wrong_arguments_get_a_message_and_leave_nothing(
@@ -172,6 +182,35 @@ def test_wrong_arguments_get_a_message_and_leave_nothing(
 ) -> None:
     assert message in fails(*arguments, "--runs", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_relative_image_folder_is_found_from_anywhere(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("dark", "bright"):
+        folder = tmp_path / "pictures" / name
+        folder.mkdir(parents=True)
+        for k in range(10):
+            pixels = rng.integers(0, 100, (16, 16), dtype=np.uint8) + 150 * (name == "bright")
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{k}.png")
+    arguments = ["--dataset", "folder:pictures", "--total-timesteps", 128, "--name", "x"]
+    result = run("train.py", *arguments, *TINY, "--no-video", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "runs" / "GlimpseDigits-MultiCat-v0" / "x"
+    result = run("eval.py", folder, "--json", cwd="/")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["n_images"] == 4
+
+
+def test_a_strangers_run_imports_nothing_of_his(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes())
+    config = yaml.safe_load((trained / "config.yml").read_text())
+    config["recipe"]["callback"] = {"subprocess.call": {"args": ["touch", str(tmp_path / "x")]}}
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
+    assert "--packages" in fails("--resume", tmp_path, "--total-timesteps", 1024)
+    config["recipe"]["policy"] = "this.s"
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
+    assert "'this.s'" in fails(tmp_path, script="eval.py")
+    assert not (tmp_path / "x").exists()
 
 
 def test_no_data_and_no_network_gives_three_ways_on(tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def test_a_classifier_predicts_from_the_reset_on():
 def test_a_classifier_sees_each_glimpse_once():
     classifier = NumpyClassifier()
     vec_env = GlimpseVecEnv(MULTI_CAT, 4, seed=0, classifier=classifier)
+    classifier.calls.clear()  # one glimpse was read to see that the classifier fits
     vec_env.reset()
     actions = np.stack([CLOSER, CLOSER, answer(0), answer(1)])
     vec_env.step(actions)

@@ -91,7 +91,8 @@ def test_attributes_of_a_vec_env_are_those_of_all_lanes():
 def test_the_box_view_of_hybrid_is_exact_both_ways():
     space = gym.make("GlimpseMNIST-Hybrid-v0").action_space
     view = BoxView(space)
-    assert view.space == spaces.Box(-1, 1, (2 + 10 + 2 + 1,), np.float32)
+    high = np.float32([5] * (2 + 10) + [1] * (2 + 1))
+    assert view.space == spaces.Box(-high, high, dtype=np.float32)
     space.seed(0)
     for _ in range(50):
         sample = {key: np.asarray(value)[None] for key, value in space.sample().items()}
@@ -115,8 +116,8 @@ def test_the_box_view_takes_the_largest_entry_of_a_discrete_part():
     [
         (np.zeros((2, 14)), r"got actions \(2, 14\); wanted \(B, 15\)"),
         (np.zeros(15), r"got actions \(15,\)"),
-        (np.full((1, 15), 1.5), r"wanted numbers in \[-1, 1\]"),
-        (np.full((1, 15), np.nan), r"nan.*wanted numbers in \[-1, 1\]"),
+        (np.full((1, 15), 1.5), r"1.5 in entry 12 of lane 0.*wanted numbers in \[-1, 1\]"),
+        (np.full((1, 15), np.nan), r"nan.*wanted numbers in \[-5, 5\]"),
     ],
 )
 def test_the_box_view_refuses_what_lies_outside(actions, message):

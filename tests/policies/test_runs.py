@@ -6,6 +6,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch as th
 
@@ -35,10 +36,10 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_saved_model_comes_back_with_optimiser_and_timesteps(run: Run) -> None:
-    model = run.make_model(run.make_env(seed=0), "cpu").learn(64)
+    model = run.make_model(run.make_env(), "cpu").learn(64)
     run.save_model(model)
     again = Run.open(run.path)
-    fresh = again.make_model(again.make_env(seed=0), "cpu")
+    fresh = again.make_model(again.make_env(), "cpu")
     again.load_weights(fresh)
     assert fresh.num_timesteps == model.num_timesteps == 64
     for old, new in zip(model.policy.parameters(), fresh.policy.parameters(), strict=True):
@@ -46,12 +47,29 @@ def test_a_saved_model_comes_back_with_optimiser_and_timesteps(run: Run) -> None
     assert len(fresh.policy.optimizer.state) == len(model.policy.optimizer.state) > 0
 
 
+def test_a_resumed_run_sees_other_images_than_at_its_start(run: Run) -> None:
+    env = run.make_env()
+    model = run.make_model(env, "cpu")
+    env.reset()
+    first = env.core.index.copy()
+    run.save_model(model.learn(64))
+    env = run.make_env()
+    run.load_weights(run.make_model(env, "cpu"))
+    env.reset()
+    assert not np.array_equal(env.core.index, first)
+
+
+def test_an_extended_run_remembers_how_far(run: Run) -> None:
+    run.extend(123)
+    assert Run.open(run.path).recipe["n_timesteps"] == 123
+
+
 def test_loading_runs_no_code_hidden_in_the_file(run: Run, tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple:
             return os.mkdir, (str(tmp_path / "exploded"),)
 
-    model = run.make_model(run.make_env(seed=0), "cpu")
+    model = run.make_model(run.make_env(), "cpu")
     run.save_model(model)
     th.save({"weights": Bomb()}, tmp_path / "policy.pth")
     with zipfile.ZipFile(run.model_file) as archive:

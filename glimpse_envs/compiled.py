@@ -1,0 +1,24 @@
+"""Compiled kernels: numba's `njit`, cached on disk where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+
+def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Compile a function at its first call, and keep the result for the next process.
+
+    Where no folder for the cache can be written (a read-only installation without a home), each
+    process compiles anew; `NUMBA_CACHE_DIR` names another folder.
+
+    :param options: of `numba.njit`
+    """
+    if function is None:
+        return lambda decorated: kernel(decorated, **options)
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # numba finds no place for the cache
+        return njit(**options)(function)
