@@ -79,6 +79,7 @@ def _write_mp4(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float) -> N
         pixelformat="yuv420p",  # the one that browsers and players read
         quality=8,
         macro_block_size=1,  # keep the size: even is enough for the codec
+        ffmpeg_log_level="error",
         output_params=["-movflags", "+faststart"],
     ) as writer:
         for frame in frames:

@@ -17,6 +17,7 @@ from glimpse_envs.files import replacing
 
 # Okabe and Ito's palette ("Color universal design", 2008): told apart by colour-blind people
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+_LEVELS = (_GREY, _GREEN, _ORANGE, "#CC79A7")
 _MAX_COUNTS = 20  # with more classes the numbers in the cells would not be readable
 
 
@@ -42,8 +43,7 @@ def plot_learning_curve(
     progress: Mapping[str, Sequence[float] | NDArray[np.float64]],
     path: str | os.PathLike[str],
     *,
-    chance: float | None = None,
-    baseline: float | None = None,
+    levels: Mapping[str, float] | None = None,
 ) -> Path:
     """Plot accuracy and glimpses per image over the time steps; return the path.
 
@@ -54,8 +54,7 @@ def plot_learning_curve(
     :param progress: columns of equal length, as `read_progress` gives
     :param path: of the file, its suffix one that matplotlib writes (.png, .svg, .pdf); missing
         folders are made
-    :param chance: accuracy of guessing, 0 to 1: a dotted line
-    :param baseline: accuracy of random gaze with the same classifier, 0 to 1: a dotted line
+    :param levels: accuracies to compare with, 0 to 1 by name: a dotted line each, at most four
     :raises ValueError: no `time/total_timesteps`, or columns of unequal lengths
     """
     if "time/total_timesteps" not in progress:
@@ -66,12 +65,11 @@ def plot_learning_curve(
     figure = Figure(figsize=(7, 5.5), dpi=150, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
 
-    drawn = _draw(upper, progress, "rollout/accuracy", "training (rolling)", _BLUE, "-")
+    drawn = _draw(upper, progress, "rollout/accuracy", "training images, each rollout", _BLUE, "-")
     drawn |= _draw(upper, progress, "eval/accuracy", "evaluation", _ORANGE, "o-")
-    for value, label, colour in ((chance, "chance", _GREY), (baseline, "random gaze", _GREEN)):
-        if value is not None:
-            name = f"{label} ({value:.1%})"
-            upper.axhline(value, color=colour, linestyle=":", linewidth=1.8, label=name)
+    for (name, value), colour in zip((levels or {}).items(), _LEVELS, strict=False):
+        label = f"{name} ({value:.1%})"
+        upper.axhline(value, color=colour, linestyle=":", linewidth=1.8, label=label)
     upper.set(ylabel="accuracy", ylim=(0, 1))
     upper.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     _finish(upper, drawn)

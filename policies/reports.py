@@ -72,8 +72,11 @@ def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> list[s
     plot_learning_curve(
         read_progress(progress),
         run.path / "learning_curve.png",
-        chance=1.0 / config.dataset.n_classes,
-        baseline=result["baselines"][RANDOM_GAZE]["accuracy"],
+        levels={
+            "chance": 1.0 / config.dataset.n_classes,
+            "test images, random gaze": result["baselines"][RANDOM_GAZE]["accuracy"],
+            "test images": result["accuracy"],
+        },
     )
     return [metrics_file, confusion_file, "learning_curve.png"]
 

@@ -71,7 +71,7 @@ def test_learning_curve_draws_what_is_there(tmp_path: Path) -> None:
     assert not count(path, GREEN) and not count(path, ORANGE)
 
     progress["eval/accuracy"] = np.where(steps % 5000 == 0, 0.4, np.nan)
-    plots.plot_learning_curve(progress, path, chance=0.1, baseline=0.6)
+    plots.plot_learning_curve(progress, path, levels={"chance": 0.1, "random gaze": 0.6})
     assert count(path, GREEN) > 100 and count(path, GREY) > grey + 100 and count(path, ORANGE) > 100
 
 
@@ -85,7 +85,7 @@ def test_learning_curve_draws_what_is_there(tmp_path: Path) -> None:
     ],
 )
 def test_learning_curve_tolerates_missing_values(tmp_path: Path, progress: dict) -> None:
-    path = plots.plot_learning_curve(progress, tmp_path / "learning.png", chance=0.1)
+    path = plots.plot_learning_curve(progress, tmp_path / "learning.png", levels={"chance": 0.1})
     assert min(size(path)) > 300
 
 
