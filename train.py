@@ -30,7 +30,7 @@ from policies.recipes import (
     trust,
 )
 from policies.reports import evaluate_run, summary, write_film, write_report
-from policies.runs import Run, git_commit, latest, new_name, versions
+from policies.runs import Run, RunError, git_commit, latest, new_name, versions
 
 DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
 RECIPE = Path(__file__).parent / "hyperparams" / "ppo_lstm.yml"
@@ -141,6 +141,7 @@ def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
     progress = Progress(statistics)
     callbacks = [*make_callbacks(run.recipe), statistics, progress, Checkpoint(run.save_model)]
     if args.resume:
+        run.remove_leftovers()
         run.load_weights(model)
         if args.total_timesteps is not None:
             run.extend(args.total_timesteps)
@@ -152,6 +153,11 @@ def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
     try:
         if done < total:
             model.learn(total - done, callback=callbacks, reset_num_timesteps=not done)
+    except OSError as error:  # a full disk, say: TensorBoard and progress.csv are written too
+        raise RunError(
+            f"writing to {run.path} failed ({error}). The last checkpoint is kept: make room, then "
+            f"python train.py --resume {run.path}"
+        ) from error
     except KeyboardInterrupt:
         progress.close()
         run.save_model(model)

@@ -73,6 +73,11 @@ class Run:
         self.recipe["n_timesteps"] = n_timesteps
         self._write_config()
 
+    def remove_leftovers(self) -> None:
+        """Remove temporary files of a training that was killed while it wrote them."""
+        for file in self.path.glob(".*.*"):
+            file.unlink()
+
     def _write_config(self) -> None:
         with replacing(self.path / "config.yml") as temporary:
             temporary.write_text(yaml.safe_dump(self.config, sort_keys=False))

@@ -139,9 +139,11 @@ def test_resume_after_a_kill_goes_on_from_the_checkpoint(tmp_path: Path) -> None
         time.sleep(0.2)
     process.kill()
     process.communicate()
+    (folder / ".model.123.zip").write_bytes(b"killed while it was written")
     result = run("train.py", "--runs", tmp_path, "--resume", "--total-timesteps", 600, "--no-video")
     assert result.returncode == 0, result.stderr
     assert json.loads((folder / "metrics.json").read_text())["timesteps"] > 600
+    assert not list(folder.glob(".*"))
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(trained: Path, tmp_path: Path) -> None:
