@@ -31,7 +31,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="images to show; default: %(default)s",
     )
     parser.add_argument(
-        "--video", type=int, default=0, metavar="N", help="film the first N images, as mp4 and gif"
+        "--video", type=int, default=0, metavar="N", help="film N images, as mp4 and gif"
     )
     parser.add_argument("--json", action="store_true", help="print metrics.json, not the summary")
     parser.add_argument(
@@ -54,7 +54,7 @@ def main() -> None:
     th.set_num_threads(1)
     trust(args.packages)
     device = torch_device(args.device)
-    run = Run.open(args.run)
+    run = Run.open(args.run, args.packages)
     model = run.make_model(run.make_env(), device)
     run.load_weights(model)
     result, episodes = evaluate_run(run, model, args.split)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -126,9 +127,12 @@ def new_run(args: argparse.Namespace) -> Run:
         "recipe": recipe,
         "seed": seed,
         "dataset": {"name": dataset.name, "digest": dataset.digest},
+        "packages": args.packages,
         "git": git_commit(),
         "versions": versions(),
     }
+    if args.name and (len(Path(args.name).parts) > 1 or args.name == ".."):
+        raise ValueError(f"got --name {args.name}; wanted a plain name, the folder is --runs")
     root = args.runs / env_id
     return Run(root / (args.name or new_name(root, seed)), config)
 
@@ -144,60 +148,74 @@ def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
         run.remove_leftovers()
         run.load_weights(model)
         if args.total_timesteps is not None:
+            print(f"now to {int(args.total_timesteps):,} timesteps in all")
             run.extend(args.total_timesteps)
     else:
         run.create()  # only now, when all settings have proved to fit
     print(f"run directory: {run.path}")
     done, total = model.num_timesteps, int(run.recipe["n_timesteps"])
     model.set_logger(run.make_logger(upto=done))
+    if done >= total:
+        print(f"trained to {done:,} of {total:,} timesteps already; --total-timesteps extends it")
+        return model
     try:
-        if done < total:
+        with run.locked():
             model.learn(total - done, callback=callbacks, reset_num_timesteps=not done)
     except OSError as error:  # a full disk, say: TensorBoard and progress.csv are written too
         raise RunError(
             f"writing to {run.path} failed ({error}). The last checkpoint is kept: make room, then "
-            f"python train.py --resume {run.path}"
+            + command("train.py", "--resume", run.path, packages=args.packages)
         ) from error
     except KeyboardInterrupt:
         progress.close()
         run.save_model(model)
         print(f"\nstopped and saved at {model.num_timesteps:,} of {total:,} timesteps.")
-        print(f"go on with:  python train.py --resume {run.path}")
+        go_on = command("train.py", "--resume", run.path, packages=args.packages)
+        print(f"go on with:  {go_on}")
         sys.exit(130)
     run.save_model(model)
     return model
 
 
-def report(run: Run, model: BaseAlgorithm, minutes: float, with_film: bool) -> None:
+def command(script: str, *words: object, packages: list[str]) -> str:
+    """Return how to call a script of this folder from the current one."""
+    path = os.path.relpath(Path(__file__).with_name(script))
+    words = (*words, *(["--packages", *packages] if packages else []))
+    return " ".join(["python", path, *map(str, words)])
+
+
+def report(run: Run, model: BaseAlgorithm, args: argparse.Namespace, minutes: float) -> None:
     """Evaluate on the test split, write the files of the run, and say what came out."""
     result, episodes = evaluate_run(run, model, "test")
     result["minutes_of_last_training"] = round(minutes, 2)
     files = write_report(run, result, episodes)
     print(f"\n{summary(result)}\n")
-    print(f"trained to {model.num_timesteps:,} timesteps, now for {minutes:.1f} min")
-    if with_film:
+    print(f"trained to {model.num_timesteps:,} timesteps in {minutes:.1f} min")
+    if not args.no_video:
         files += write_film(run, model, "test", n_images=9)
     print(f"in {run.path}: {', '.join([*files, 'progress.csv', 'model.zip'])}")
-    print(f"next:  python eval.py {run.path} --video 16")
+    print(f"next:  {command('eval.py', run.path, '--video', 16, packages=args.packages)}")
     print(f"       tensorboard --logdir {run.path.parent}")
 
 
 def main() -> None:
     args = parse_arguments()
-    th.set_num_threads(args.threads)
+    th.set_num_threads(max(1, args.threads))
     torch_device(args.device)  # one that cannot be used is said before anything is loaded
     trust(args.packages)
     begin = time.perf_counter()
     if args.resume:
-        run = Run.open(latest(args.runs) if args.resume == "latest" else Path(args.resume))
+        path = latest(args.runs) if args.resume == "latest" else Path(args.resume)
+        run = Run.open(path, args.packages)
     else:
         run = new_run(args)
     model = train(run, args)
     minutes = (time.perf_counter() - begin) / 60
     try:
-        report(run, model, minutes, with_film=not args.no_video)
+        report(run, model, args, minutes)
     except KeyboardInterrupt:
-        print(f"\nstopped; the training is saved. Go on with:  python eval.py {run.path}")
+        go_on = command("eval.py", run.path, packages=args.packages)
+        print(f"\nstopped; the training is saved. Go on with:  {go_on}")
         sys.exit(130)
 
 
@@ -207,4 +225,5 @@ if __name__ == "__main__":
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("stopped before the training began; nothing is saved")
+        print("stopped before the training began; nothing is saved", file=sys.stderr)
+        sys.exit(130)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def load_recipe(path: Path, env_id: str) -> Recipe:
     :param env_id: falls back on the entry `default`
     :raises RecipeError: for a file that is missing, broken or has neither entry
     """
+    if not path.exists():
+        raise RecipeError(f"recipe {path} cannot be read: there is no such file")
     if path.stem not in ALGORITHMS:
         raise RecipeError(
             f"recipe {path}: the file's name tells the algorithm, wanted one of "
@@ -117,6 +120,12 @@ def make_model(
     policy = import_class(policy, BasePolicy) if "." in str(policy) else policy
     cls = ALGORITHMS[algorithm]
     _check_arguments(cls, arguments)
+    rows = int(arguments.get("n_steps", 128)) * env.num_envs
+    if rows % int(arguments.get("batch_size", 128)) == 1:
+        raise RecipeError(
+            f"n_steps times n_envs is {rows}: batches of {arguments['batch_size']} leave one row "
+            "over, whose advantage cannot be normalised; choose another batch_size"
+        )
     try:
         return cls(policy, env, seed=seed, device=device, **arguments)
     except (TypeError, KeyError, AssertionError, RuntimeError) as error:
@@ -156,10 +165,13 @@ def torch_device(name: str) -> str:
 
 def trust(packages: list[str]) -> None:
     """
-    Import packages of the user's own, and let recipes name their classes.
+    Import packages of the user's own, also from the current folder, and let recipes name their
+    classes.
 
     :raises RecipeError: for a package that does not import
     """
+    if packages and "" not in sys.path:
+        sys.path.insert(0, "")
     for package in packages:
         try:
             importlib.import_module(package)
@@ -203,6 +215,8 @@ def _check_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> Non
         numeric = isinstance(default, (int, float)) and not isinstance(default, bool)
         if numeric and not isinstance(value, (int, float)) and not callable(value):
             raise RecipeError(f"got {key}={value!r}; wanted a number")
+        if key in ("n_steps", "batch_size", "n_epochs") and not value >= 1:
+            raise RecipeError(f"got {key}={value!r}; wanted at least 1")
 
 
 def _parse(text: str) -> Any:

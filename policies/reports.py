@@ -37,6 +37,7 @@ def evaluate_run(run: Run, model: BaseAlgorithm, split: str) -> tuple[dict[str, 
         )
     result = {
         "env": run.config["env"],
+        "env_kwargs": run.changed_kwargs(),
         "dataset": config.dataset.name,
         "split": split,
         **metrics(episodes),
@@ -64,7 +65,8 @@ def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> list[s
         confusion(episodes, config.dataset.n_classes),
         config.dataset.classes,
         run.path / confusion_file,
-        title=f"{run.config['env']}, {result['split']}: accuracy {100 * result['accuracy']:.1f} %",
+        title=f"{run.config['env']} on {config.dataset.name}, {result['split']}: accuracy "
+        f"{100 * result['accuracy']:.1f} %",
     )
     progress = run.path / "progress.csv"
     if suffix or not progress.exists():
@@ -83,15 +85,17 @@ def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> list[s
 
 def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> list[str]:
     """
-    Film the agent on the first images of a split, as mp4 and gif.
+    Film the agent on some images of a split, always the same, as mp4 and gif.
 
     :return: names of the files
     """
     config = run.env_config(split=split)
-    film = record(model, config, np.arange(min(n_images, len(config.images))))
+    # drawn, since image folders come sorted by class
+    index = np.random.default_rng(0).permutation(len(config.images))[:n_images]
+    film = record(model, config, index)
     names = [f"video{_suffix(split)}.mp4", f"video{_suffix(split)}.gif"]
-    for name, fps in zip(names, (2, 1), strict=True):
-        write_video(run.path / name, film, fps=fps)
+    for name in names:
+        write_video(run.path / name, film, fps=1)
     return names
 
 
@@ -103,8 +107,10 @@ def summary(result: dict[str, Any]) -> str:
     """Return the result in a few lines."""
     low, high = (100 * bound for bound in result["accuracy_ci95"])
     baseline = result["baselines"][RANDOM_GAZE]
+    changed = "".join(f"\n  {key} = {value}" for key, value in result["env_kwargs"].items())
     return "\n".join(
         [
+            *([f"settings that differ from {result['env']}:{changed}"] if changed else []),
             f"{result['env']}, {result['split']} split of {result['dataset']}, each of "
             f"{result['n_images']} images once, deterministic actions:",
             f"  accuracy    {100 * result['accuracy']:.2f} %  (95 % interval {low:.2f} to "

@@ -13,6 +13,8 @@ import json
 import platform
 import subprocess
 import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch as th
 import yaml
+from filelock import FileLock, Timeout
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
 
@@ -60,13 +63,36 @@ class Run:
         """
         Make the directory and write its `config.yml`.
 
-        :raises RunError: if the directory exists and is not empty
+        :raises RunError: if the directory exists and is not empty, or cannot be written
         """
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(
                 f"{self.path} exists already; choose another --name, or --resume {self.path}"
             )
-        self._write_config()
+        try:
+            self._write_config()
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be written ({error}); choose another folder with --runs"
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """
+        Keep other processes from training this run at the same time.
+
+        :raises RunError: if one does
+        """
+        lock = FileLock(self.path / "training.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"{self.path} is being trained by another process") from None
+        try:
+            yield
+        finally:
+            lock.release()
+            (self.path / "training.lock").unlink(missing_ok=True)
 
     def extend(self, n_timesteps: float) -> None:
         """Set how long to train in all, and note it in `config.yml` for the next resume."""
@@ -83,11 +109,13 @@ class Run:
             temporary.write_text(yaml.safe_dump(self.config, sort_keys=False))
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: Path, packages: Sequence[str] = ()) -> Run:
         """
         Read a run directory.
 
-        :raises RunError: if it is missing or its `config.yml` is missing, broken or incomplete
+        :param packages: of the user's own, imported already
+        :raises RunError: if it is missing, its `config.yml` is missing, broken or incomplete, or
+            it needs further packages
         """
         file = path / "config.yml"
         try:
@@ -107,6 +135,9 @@ class Run:
             known = nearest(config["algorithm"], ALGORITHMS)
             raise RunError(f"{file}: unknown algorithm {config['algorithm']!r}; {known}")
         check_training(config["recipe"])
+        if absent := set(config.get("packages") or ()) - set(packages):
+            names = " ".join(sorted(absent))
+            raise RunError(f"{path} was trained with {names}; if you trust it: --packages {names}")
         return cls(path, config)
 
     @property
@@ -134,6 +165,12 @@ class Run:
                 f"{config.dataset.digest}, then {recorded}); bring the old data back, or train anew"
             )
         return config
+
+    def changed_kwargs(self) -> dict[str, Any]:
+        """Return the arguments of the environment that differ from those of its id."""
+        registered = registered_kwargs(self.config["env"])
+        kwargs = self.config["env_kwargs"]
+        return {key: value for key, value in kwargs.items() if registered.get(key) != value}
 
     def make_env(self) -> GlimpseVecEnv:
         """

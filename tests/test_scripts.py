@@ -174,6 +174,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained: Path, tmp_path: Path) ->
         (["--set", "callback=os.getcwd"], "--packages"),
         (["--total-timesteps", "nan"], "n_timesteps"),
         (["--device", "abacus"], "cannot be used"),
+        (["--name", "../x"], "wanted a plain name"),
         (["--packages", "nowhere"], "does not import"),
         (["--resume", "nowhere"], "not a run directory"),
         (["--resume", "--env", "x", "--n-envs", "3"], "leave out --env, --n-envs"),

@@ -65,6 +65,8 @@ def test_a_linear_schedule_falls_from_start_to_zero() -> None:
     ("recipe", "message"),
     [
         ({"n_step": 3}, "did you mean 'n_steps'"),
+        ({"n_steps": 0}, "at least 1"),
+        ({"n_steps": 8, "batch_size": 5}, "one row over"),
         ({"learning_rate": "cos_1"}, "lin_START"),
         ({"learning_rate": "lin_x"}, "could not convert"),
         ({"policy": "policies.Nothing"}, "policies.Nothing"),
@@ -96,6 +98,7 @@ def test_callbacks_by_name_with_and_without_arguments() -> None:
 
 
 def test_unknown_files_and_entries_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "dqn.yml").write_text("")
     with pytest.raises(RecipeError, match=r"ppo\.yml"):
         load_recipe(tmp_path / "dqn.yml", "x")
     file = tmp_path / "ppo.yml"

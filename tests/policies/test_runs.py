@@ -59,6 +59,23 @@ def test_a_resumed_run_sees_other_images_than_at_its_start(run: Run) -> None:
     assert not np.array_equal(env.core.index, first)
 
 
+def test_two_processes_do_not_train_one_run(run: Run) -> None:
+    with run.locked():
+        with pytest.raises(RunError, match="another process"), run.locked():
+            pass
+    with run.locked():
+        pass
+    assert not (run.path / "training.lock").exists()
+
+
+def test_a_run_says_which_packages_it_needs(run: Run, tmp_path: Path) -> None:
+    other = Run(tmp_path / "other", {**run.config, "packages": ["mine"]})
+    other.create()
+    with pytest.raises(RunError, match="--packages mine"):
+        Run.open(other.path)
+    assert Run.open(other.path, ["mine"]).config == other.config
+
+
 def test_an_extended_run_remembers_how_far(run: Run) -> None:
     run.extend(123)
     assert Run.open(run.path).recipe["n_timesteps"] == 123
