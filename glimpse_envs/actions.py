@@ -241,7 +241,7 @@ def _integers(
     array = np.asarray(actions)
     _check_layout(array, shape, "iu", part)
     array = array.astype(np.int64, copy=False)
-    wrong = (array < 0) | (array >= below)
+    wrong = array.view(np.uint64) >= np.asarray(below, np.uint64)  # negative ones look huge
     if wrong.any():
         raise ValueError(
             f"got {part} {_first(array, wrong)}; wanted integers from 0 to below {below}"

@@ -206,8 +206,12 @@ class GlimpseCore:
         return self.geometry.clamp(gaze)
 
     def _read(self, lanes: NDArray[np.int64]) -> NDArray[np.uint8]:
-        rows = lanes if self.config.scene.composed else self.index[lanes]
-        return self.config.sensor.read(self._prepared, rows, self.gaze[lanes])
+        rows = lanes if self.config.scene.composed else self._rows(self.index, lanes)
+        return self.config.sensor.read(self._prepared, rows, self._rows(self.gaze, lanes))
+
+    def _rows(self, state: NDArray, lanes: NDArray[np.int64]) -> NDArray:
+        """Return the rows of `lanes`; of all lanes the state itself, without a copy."""
+        return state if lanes is self.lanes else state[lanes]
 
     def _enter(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> None:
         """Count the glimpses (n, ...) that `lanes` (n,) took at their gaze, and let all know."""
@@ -226,7 +230,7 @@ class GlimpseCore:
         remaining = self._remaining[self.glimpses[lanes]]
         observation = {
             "glimpse": glimpse,
-            "gaze": self.gaze[lanes],
+            "gaze": self._rows(self.gaze, lanes).copy(),
             "remaining": remaining[:, None],
         }
         for name, rows in self.memory.items():
