@@ -55,7 +55,7 @@ def main() -> None:
     trust(args.packages)
     device = torch_device(args.device)
     run = Run.open(args.run, args.packages)
-    model = run.make_model(run.make_env(), device)
+    model = run.make_model(run.make_env(split=args.split), device)
     run.load_weights(model)
     result, episodes = evaluate_run(run, model, args.split)
     write_report(run, result, episodes)

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecMonitor
 
 from glimpse_envs.config import make_config
@@ -138,29 +139,37 @@ def new_run(args: argparse.Namespace) -> Run:
 
 
 def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
-    """Train from the start or the last checkpoint; save at intervals, at the end, on Ctrl-C."""
-    env = VecMonitor(run.make_env())
-    model = run.make_model(env, args.device)
-    statistics = EpisodeStatistics()
-    progress = Progress(statistics)
-    callbacks = [*make_callbacks(run.recipe), statistics, progress, Checkpoint(run.save_model)]
-    if args.resume:
-        run.remove_leftovers()
-        run.load_weights(model)
-        if args.total_timesteps is not None:
-            print(f"now to {int(args.total_timesteps):,} timesteps in all")
-            run.extend(args.total_timesteps)
-    else:
+    """Make the model, new or from the last checkpoint, and train it; return it."""
+    model = run.make_model(VecMonitor(run.make_env()), args.device)
+    callbacks = make_callbacks(run.recipe)
+    if not args.resume:
         run.create()  # only now, when all settings have proved to fit
     print(f"run directory: {run.path}")
+    with run.locked():  # before anything in the directory is read or changed
+        if args.resume:
+            run.remove_leftovers()
+            run.load_weights(model)
+            if args.total_timesteps is not None:
+                print(f"now to {int(args.total_timesteps):,} timesteps in all")
+                run.extend(args.total_timesteps)
+        learn(run, model, callbacks, args)
+    return model
+
+
+def learn(
+    run: Run, model: BaseAlgorithm, callbacks: list[BaseCallback], args: argparse.Namespace
+) -> None:
+    """Train up to the run's timesteps; save at intervals, at the end, and on Ctrl-C."""
+    statistics = EpisodeStatistics()
+    progress = Progress(statistics)
+    callbacks = [*callbacks, statistics, progress, Checkpoint(run.save_model)]
     done, total = model.num_timesteps, int(run.recipe["n_timesteps"])
     model.set_logger(run.make_logger(upto=done))
     if done >= total:
         print(f"trained to {done:,} of {total:,} timesteps already; --total-timesteps extends it")
-        return model
+        return
     try:
-        with run.locked():
-            model.learn(total - done, callback=callbacks, reset_num_timesteps=not done)
+        model.learn(total - done, callback=callbacks, reset_num_timesteps=not done)
     except OSError as error:  # a full disk, say: TensorBoard and progress.csv are written too
         raise RunError(
             f"writing to {run.path} failed ({error}). The last checkpoint is kept: make room, then "
@@ -174,7 +183,6 @@ def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
         print(f"go on with:  {go_on}")
         sys.exit(130)
     run.save_model(model)
-    return model
 
 
 def command(script: str, *words: object, packages: list[str]) -> str:
@@ -190,7 +198,7 @@ def report(run: Run, model: BaseAlgorithm, args: argparse.Namespace, minutes: fl
     result["minutes_of_last_training"] = round(minutes, 2)
     files = write_report(run, result, episodes)
     print(f"\n{summary(result)}\n")
-    print(f"trained to {model.num_timesteps:,} timesteps in {minutes:.1f} min")
+    print(f"trained to {model.num_timesteps:,} timesteps, {minutes:.1f} min of it in this call")
     if not args.no_video:
         files += write_film(run, model, "test", n_images=9)
     print(f"in {run.path}: {', '.join([*files, 'progress.csv', 'model.zip'])}")

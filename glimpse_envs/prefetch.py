@@ -1,7 +1,7 @@
 """The processor's prefetch instruction, for kernels that read scattered memory.
 
 Many lanes look at as many images: what they read is rarely in the cache. Asking for the next lane's
-memory while this lane's is worked on hides most of that wait.
+memory while this lane's is worked on hides part of that wait.
 """
 
 from __future__ import annotations

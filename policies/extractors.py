@@ -43,7 +43,7 @@ class GlimpseExtractor(BaseFeaturesExtractor):
         ``gaze`` float32 (3,), ``remaining`` float32 (1,), and any other float32 vectors, such as
         ``map``, ``belief`` and ``state``.
     :param encoded_dim: Size of the joined code of what and where.
-    :param encoder: ``"cnn"`` or ``"mlp"`` (about twenty times faster on a CPU), see
+    :param encoder: ``"cnn"`` or ``"mlp"`` (much faster on a CPU), see
         :class:`~policies.layers.GlimpseEncoder`.
     :param glimpse_dim: Size of the code of what.
     :param where_dim: Size of the code of where.

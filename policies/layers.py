@@ -54,7 +54,7 @@ class GlimpseEncoder(nn.Module):
     ``"cnn"``: one 3x3 convolution at full size, then 3x3 convolutions of stride 2 until the shorter
     side is at most 4, then a linear layer: 8x8 costs one halving, any other size works too.
     ``"mlp"``: two linear layers on the pixels, as in Mnih et al. 2014 ("RAM", section 4); for 8x8
-    glimpses about twenty times faster than the CNN on a CPU.
+    glimpses much faster than the CNN on a CPU.
 
     :param channels: Channels of the glimpse.
     :param height: Its height in sensor pixels.

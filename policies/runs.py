@@ -172,15 +172,16 @@ class Run:
         kwargs = self.config["env_kwargs"]
         return {key: value for key, value in kwargs.items() if registered.get(key) != value}
 
-    def make_env(self) -> GlimpseVecEnv:
+    def make_env(self, **changes: Any) -> GlimpseVecEnv:
         """
-        Return the training environment.
+        Return the training environment, with changes such as the split.
 
         :raises RunError: if the data set is not the one that the run was made with
         """
-        self.env_config()
+        self.env_config(**changes)
         n_envs = int(self.recipe["n_envs"])
-        return GlimpseVecEnv(self.config["env"], n_envs, **self.config["env_kwargs"])
+        kwargs = {**self.config["env_kwargs"], **changes}
+        return GlimpseVecEnv(self.config["env"], n_envs, **kwargs)
 
     def make_model(self, env: Any, device: str) -> BaseAlgorithm:
         """Return the untrained model, which seeds the environment too."""

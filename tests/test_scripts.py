@@ -239,3 +239,17 @@ def test_a_broken_run_directory_says_what_is_wrong(trained: Path, tmp_path: Path
     del config["recipe"]
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
     assert "lacks recipe" in fails(tmp_path, script="eval.py")
+
+
+def test_a_run_in_training_is_left_alone_by_a_second_process(tmp_path: Path) -> None:
+    process = _start(tmp_path)
+    folder = tmp_path / "GlimpseDigits-MultiCat-v0" / "long"
+    try:
+        _wait_for_training(process, folder)
+        before = (folder / "config.yml").read_text()
+        assert "another process" in fails("--resume", folder, "--total-timesteps", 9999)
+        assert (folder / "config.yml").read_text() == before
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.communicate()
