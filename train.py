@@ -23,8 +23,11 @@ from stable_baselines3.common.vec_env import VecMonitor
 from glimpse_envs.config import make_config
 from glimpse_envs.sb3 import registered_kwargs
 from policies.callbacks import Checkpoint, EpisodeStatistics, Progress
+from policies.cotraining import CoTrainingCallback, Diverged
 from policies.recipes import (
     check_training,
+    choose_classifier,
+    find_recipe,
     load_recipe,
     make_callbacks,
     override,
@@ -35,7 +38,7 @@ from policies.reports import evaluate_run, summary, write_film, write_report
 from policies.runs import Run, RunError, git_commit, latest, new_name, versions
 
 DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
-RECIPE = Path(__file__).parent / "hyperparams" / "ppo_lstm.yml"
+RECIPES = Path(__file__).parent / "hyperparams"
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -50,6 +53,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="digits, mnist, fashion_mnist, cifar10, folder:PATH, or NAME of a NAME.npz in "
         "GLIMPSE_DATA_DIR; default: the environment's own",
     )
+    what.add_argument(
+        "--classifier",
+        default="recipe",
+        metavar="KIND",
+        help="what watches the glimpses: cotrained (trained before and beside the agent), frozen "
+        "(before it alone, and kept for the next time), none, or a FILE such as the "
+        "classifier.pt of another run; default: the recipe's",
+    )
     what.add_argument("--seed", type=int, help="of everything; default: 0")
     how = parser.add_argument_group("how to train")
     how.add_argument("--total-timesteps", type=float, metavar="N", help="steps of all lanes")
@@ -59,7 +70,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         type=Path,
         metavar="FILE",
         help="hyperparameters by environment id, in a file named after the algorithm "
-        "(ppo_lstm.yml, ppo.yml); default: hyperparams/ppo_lstm.yml",
+        "(ppo_lstm.yml, ppo.yml); default: the one in hyperparams/ with an entry for it",
     )
     how.add_argument(
         "--set",
@@ -99,6 +110,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     where.add_argument("--no-video", action="store_true", help="leave the film out")
     args = parser.parse_args(argv)
+    if args.resume and args.classifier != "recipe":
+        parser.error("a resumed run keeps its settings; leave out --classifier")
     fixed = ("env", "dataset", "seed", "n_envs", "recipe", "set", "name")
     if args.resume and (given := [name for name in fixed if getattr(args, name) is not None]):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -108,8 +121,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def new_run(args: argparse.Namespace) -> Run:
     """Resolve recipe, overrides and environment into a run that is not yet written."""
-    env_id, seed, file = args.env or DEFAULT_ENV, args.seed or 0, args.recipe or RECIPE
+    env_id, seed = args.env or DEFAULT_ENV, args.seed or 0
     registered = registered_kwargs(env_id)
+    file = args.recipe or find_recipe(RECIPES, env_id)
     recipe = load_recipe(file, env_id)
     override(recipe, args.set or [])
     if args.total_timesteps is not None:
@@ -120,6 +134,7 @@ def new_run(args: argparse.Namespace) -> Run:
     env_kwargs = {**registered, **(recipe.pop("env_kwargs", None) or {})}
     if args.dataset is not None:
         env_kwargs["dataset"] = args.dataset
+    choose_classifier(recipe, env_kwargs, args.classifier, seed)
     dataset = make_config(**env_kwargs).dataset
     config: dict[str, Any] = {
         "env": env_id,
@@ -149,6 +164,9 @@ def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
         if args.resume:
             run.remove_leftovers()
             run.load_weights(model)
+            for callback in callbacks:
+                if isinstance(callback, CoTrainingCallback):
+                    callback.restore(run.classifier_extras())
             if args.total_timesteps is not None:
                 print(f"now to {int(args.total_timesteps):,} timesteps in all")
                 run.extend(args.total_timesteps)
@@ -162,7 +180,14 @@ def learn(
     """Train up to the run's timesteps; save at intervals, at the end, and on Ctrl-C."""
     statistics = EpisodeStatistics()
     progress = Progress(statistics)
-    callbacks = [*callbacks, statistics, progress, Checkpoint(run.save_model)]
+    cotraining = next((c for c in callbacks if isinstance(c, CoTrainingCallback)), None)
+
+    def save(model: BaseAlgorithm) -> None:
+        run.save_model(model, {} if cotraining is None else cotraining.state())
+
+    if cotraining is not None:
+        cotraining.checkpoint = save
+    callbacks = [Diverged(), *callbacks, statistics, progress, Checkpoint(save)]
     done, total = model.num_timesteps, int(run.recipe["n_timesteps"])
     model.set_logger(run.make_logger(upto=done))
     if done >= total:
@@ -177,12 +202,12 @@ def learn(
         ) from error
     except KeyboardInterrupt:
         progress.close()
-        run.save_model(model)
+        save(model)
         print(f"\nstopped and saved at {model.num_timesteps:,} of {total:,} timesteps.")
         go_on = command("train.py", "--resume", run.path, packages=args.packages)
         print(f"go on with:  {go_on}")
         sys.exit(130)
-    run.save_model(model)
+    save(model)
 
 
 def command(script: str, *words: object, packages: list[str]) -> str:

@@ -3,10 +3,19 @@
 Importing this package registers `Glimpse<Data>-<Scheme>-v0` with Gymnasium.
 """
 
-from glimpse_envs.actions import ActionScheme, GreedyMap, Hybrid, Move, MultiCategorical, Saccade
+from glimpse_envs.actions import (
+    ActionScheme,
+    Anywhere,
+    GreedyMap,
+    Hybrid,
+    Move,
+    MultiCategorical,
+    Saccade,
+)
+from glimpse_envs.augmentation import Augmentation, ShiftFlip
 from glimpse_envs.classifier import GlimpseClassifier, Reading
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.core import GlimpseCore
+from glimpse_envs.core import GlimpseCore, Sequences
 from glimpse_envs.datasets import DatasetError, ImageDataset
 from glimpse_envs.downloads import pack_dataset
 from glimpse_envs.envs import GlimpseEnv, GlimpseVectorEnv
@@ -34,6 +43,8 @@ register_all()
 __all__ = [
     "REGISTERED",
     "ActionScheme",
+    "Anywhere",
+    "Augmentation",
     "ClutteredCanvas",
     "Crop",
     "DatasetError",
@@ -61,6 +72,8 @@ __all__ = [
     "Saccade",
     "Scene",
     "Sensor",
+    "Sequences",
+    "ShiftFlip",
     "Sum",
     "Terminal",
     "TranslatedCanvas",

@@ -58,6 +58,10 @@ class ActionScheme(Component):
         """Return the zoom of the first glimpse of a start: "overview", "centre" or "random"."""
         return 0.0 if start == "overview" else 1.0
 
+    def zooms(self) -> tuple[float, float]:
+        """Return the lowest and the highest zoom that an agent can choose."""
+        return 0.0, 1.0
+
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
         """Return a batch of actions with moves and zooms drawn uniformly, decisions kept."""
         raise NotImplementedError(f"{type(self).__name__} does not define with_random_gaze")
@@ -222,6 +226,9 @@ class Saccade(ActionScheme):
     def start_zoom(self, start: str) -> float:
         return 0.0 if start == "overview" else self.zoom
 
+    def zooms(self) -> tuple[float, float]:
+        return self.zoom, self.zoom
+
     def decode(
         self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
     ) -> Move:
@@ -232,6 +239,40 @@ class Saccade(ActionScheme):
 
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
         return rng.uniform(-1.0, 1.0, np.shape(actions)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Anywhere(ActionScheme):
+    """The next gaze itself, `Box(0, 1, (3,))`: x, y, zoom; a classifier answers.
+
+    With it a gaze that no agent chose, such as a grid or the best fixed sequence, meets the images,
+    the sensor and the classifier of another environment.
+
+    :param close: zoom of a first look that starts "centre" or "random"
+    """
+
+    answers = False
+
+    close: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "close", low=0.0, high=1.0)
+
+    def action_space(self, n_classes: int) -> spaces.Box:
+        return spaces.Box(0.0, 1.0, (3,), np.float32)
+
+    def start_zoom(self, start: str) -> float:
+        return 0.0 if start == "overview" else self.close
+
+    def decode(
+        self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
+    ) -> Move:
+        n = len(gaze)
+        target = _reals(actions, (n, 3), 0.0)
+        return Move(geometry.clamp(target), np.full(n, GO_ON, np.int64))
+
+    def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        return rng.random(np.shape(actions), np.float32)
 
 
 def _integers(

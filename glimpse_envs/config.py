@@ -10,7 +10,8 @@ import numpy as np
 from gymnasium import spaces
 
 from glimpse_envs.actions import ActionScheme
-from glimpse_envs.classifier import GlimpseClassifier
+from glimpse_envs.augmentation import Augmentation
+from glimpse_envs.classifier import GlimpseClassifier, resolve_classifier
 from glimpse_envs.components import nearest, resolve
 from glimpse_envs.datasets import Split
 from glimpse_envs.gaze import Geometry
@@ -34,11 +35,13 @@ class GlimpseConfig:
     :param budget: the most glimpses of an episode, the first included
     :param start: first gaze: "overview" (the largest window), "centre" or "random" (at zoom 1);
         None for the scheme's own
-    :param classifier: watches the glimpses; adds `belief` to the observation
+    :param classifier: watches the glimpses; adds `belief` to the observation. An object, or the
+        name of a registered kind or a dict with its type, of which one is made
     :param observe_state: add the classifier's hidden features as `state` to the observation
     :param split: "train", "validation" or "test"
     :param scene_seed: fixes canvas and random start of every validation and test image; those of
         the train split are drawn anew for every episode from the lane's seed
+    :param augment: what varies the images of the train split, such as "ShiftFlip"; None: nothing
     """
 
     dataset: Any = "digits"
@@ -52,6 +55,7 @@ class GlimpseConfig:
     observe_state: bool = False
     split: str = "train"
     scene_seed: int = 0
+    augment: Any = None
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -60,12 +64,15 @@ class GlimpseConfig:
         put("dataset", load_dataset(self.dataset))
         for name, base in _KINDS.items():
             put(name, resolve(getattr(self, name), base))
+        if self.augment is not None:
+            put("augment", resolve(self.augment, Augmentation))
         if self.start is None:
             put("start", self.scheme.start)
         _check_choice("start", self.start, STARTS)
         if not isinstance(self.scene_seed, (int, np.integer)) or not 0 <= self.scene_seed < 2**63:
             raise ValueError(f"got scene_seed={self.scene_seed!r}; wanted an integer from 0")
         self._check_budget()
+        put("classifier", resolve_classifier(self.classifier, self))
         self._check_classifier()
         _ = self.images, self.geometry  # an unknown split or a sensor that does not fit
         self._check_glimpse()
@@ -78,6 +85,16 @@ class GlimpseConfig:
     def images(self) -> Split:
         """The split that is shown."""
         return self.dataset.split(self.split)
+
+    @property
+    def augmented(self) -> bool:
+        """Whether what is shown is augmented."""
+        return self.augment is not None and self.split == "train"
+
+    @property
+    def composed(self) -> bool:
+        """Whether every episode shows something of its own, not an image as it is stored."""
+        return self.scene.composed or self.augmented
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -140,8 +157,9 @@ class GlimpseConfig:
 
     def _check_classifier(self) -> None:
         how = (
-            "attach one: gymnasium.make(id, classifier=...) with an object that has n_classes, "
-            "hidden_size, start and update (see glimpse_envs.GlimpseClassifier)"
+            "attach one: gymnasium.make(id, classifier=...) with a kind by name, such as "
+            '{"type": "file", "path": "classifier.pt"} (after import policies), or an object that '
+            "has n_classes, hidden_size, start and update (see glimpse_envs.GlimpseClassifier)"
         )
         if self.classifier is None:
             wanting = [
@@ -159,6 +177,8 @@ class GlimpseConfig:
                 f"the classifier knows {self.classifier.n_classes} classes, data set "
                 f"{self.dataset.name!r} has {self.dataset.n_classes}; take one trained on it"
             )
+        if hasattr(self.classifier, "check_config"):
+            self.classifier.check_config(self)
         if self.observe_state and self.classifier.hidden_size < 1:
             raise ValueError("observe_state=True, and the classifier's hidden_size is 0")
         self._check_reading()

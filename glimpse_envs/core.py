@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,21 @@ class Step(NamedTuple):
     ended: NDArray[np.bool_]
 
 
+class Sequences(NamedTuple):
+    """The glimpses of n episodes.
+
+    :param glimpses: uint8 (n, budget, *glimpse_shape)
+    :param gaze: where they were taken, float32 (n, budget, 3)
+    :param counts: how many of each row there are, int64 (n,), 1 to budget
+    :param labels: true classes, int64 (n,)
+    """
+
+    glimpses: NDArray[np.uint8]
+    gaze: NDArray[np.float32]
+    counts: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
 class GlimpseCore:
     """Lanes of one environment, stepped together. Lanes that ended are reset by the caller.
 
@@ -63,18 +79,19 @@ class GlimpseCore:
         self.memory = config.scheme.memory(n_lanes)
         unused = config.budget - np.arange(config.budget + 1)
         self._remaining = (unused / config.budget).astype(np.float32)  # by glimpses taken
+        self._recorder: Callable[[Sequences], Any] | None = None
         self._allocate_images()
         self._allocate_classifier()
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        if not self.config.scene.composed:  # shared by all who show the data set: found again
+        if not self.config.composed:  # shared by all who show the data set: found again
             del state["_prepared"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if not self.config.scene.composed:
+        if not self.config.composed:
             self._allocate_images()
 
     def seed(self, lane: int, np_random: np.random.Generator) -> None:
@@ -96,6 +113,8 @@ class GlimpseCore:
         :return: the first observation of these lanes, (n, ...) each
         """
         config = self.config
+        if self._recorder is not None:
+            self._hand_over(lanes)
         self.episodes[lanes] += 1
         stream = episode_keys(self.keys[lanes], self.episodes[lanes])
         self.index[lanes] = index = (
@@ -104,8 +123,10 @@ class GlimpseCore:
         self.labels[lanes] = config.images.labels[index]
         if config.split != "train":  # what is shown depends on the image alone
             stream = episode_keys(np.full(len(lanes), config.scene_seed, np.uint64), index)
-        if config.scene.composed:
+        if config.composed:
             images = config.scene.compose(config.images.images, index, stream)
+            if config.augmented:
+                images = config.augment(images, stream)
             self.canvases[lanes] = images
             self._prepared[lanes] = config.sensor.prepare(images)
         self.gaze[lanes] = self._first_gaze(stream)
@@ -151,6 +172,32 @@ class GlimpseCore:
             raise ValueError(f"{config.reward} gives {reward.shape}; wanted one for each lane")
         return Step(self._observe(self.lanes, glimpse), reward, ended)
 
+    def record(self, recorder: Callable[[Sequences], Any]) -> None:
+        """Give the glimpses of every episode from now on to `recorder`, when its lane is reset.
+
+        The arrays are copies.
+        """
+        shape = self.config.sensor.glimpse_shape(self.config.shape[2])
+        self._seen = np.zeros((self.n_lanes, self.config.budget, *shape), np.uint8)
+        self._recorded = np.zeros(self.n_lanes, bool)  # an episode under way is not whole
+        self._recorder = recorder
+
+    def refresh(self) -> Observation:
+        """Let the classifier read the running episodes anew, after it has changed.
+
+        :return: the observation of all lanes
+        :raises ValueError: without a classifier
+        """
+        if self.config.classifier is None:
+            raise ValueError("refresh() is for environments with a classifier; attach one")
+        self._state[:] = self.config.classifier.start(self.n_lanes)
+        for t in range(self.glimpses.max()):
+            lanes = (self.glimpses > t).nonzero()[0]
+            gaze = np.ascontiguousarray(self.history[lanes, t])
+            rows = lanes if self.config.composed else self.index[lanes]
+            self._classify(lanes, self.config.sensor.read(self._prepared, rows, gaze), gaze)
+        return self._observe(self.lanes, self._read(self.lanes))
+
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of `lanes`, a list of n each."""
         config = self.config
@@ -165,7 +212,7 @@ class GlimpseCore:
 
     def image(self, lane: int) -> NDArray[np.uint8]:
         """Return what is shown to a lane, uint8 (H, W, C)."""
-        if self.config.scene.composed:
+        if self.config.composed:
             return self.canvases[lane]
         return self.config.images.images[self.index[lane]]
 
@@ -180,7 +227,7 @@ class GlimpseCore:
     def _allocate_images(self) -> None:
         """Get what the sensor reads: one for the whole split, or one canvas for each lane."""
         config = self.config
-        if config.scene.composed:
+        if config.composed:
             self.canvases = np.zeros((self.n_lanes, *config.shape), np.uint8)
             self._prepared = config.sensor.prepare(self.canvases)
             if self._prepared is self.canvases:
@@ -194,7 +241,7 @@ class GlimpseCore:
         self.belief = self.hidden = None
         classifier = self.config.classifier
         if classifier is not None:
-            self._state = np.array(classifier.start(self.n_lanes), np.float32)
+            self._state = np.array(classifier.start(self.n_lanes))
             self.belief = np.zeros((self.n_lanes, classifier.n_classes), np.float32)
             self.hidden = np.zeros((self.n_lanes, classifier.hidden_size), np.float32)
 
@@ -206,7 +253,7 @@ class GlimpseCore:
         return self.geometry.clamp(gaze)
 
     def _read(self, lanes: NDArray[np.int64]) -> NDArray[np.uint8]:
-        rows = lanes if self.config.scene.composed else self._rows(self.index, lanes)
+        rows = lanes if self.config.composed else self._rows(self.index, lanes)
         return self.config.sensor.read(self._prepared, rows, self._rows(self.gaze, lanes))
 
     def _rows(self, state: NDArray, lanes: NDArray[np.int64]) -> NDArray:
@@ -217,14 +264,32 @@ class GlimpseCore:
         """Count the glimpses (n, ...) that `lanes` (n,) took at their gaze, and let all know."""
         _count(lanes, self.gaze, self.glimpses, self.history)
         self.config.scheme.remember(self.memory, lanes, self.gaze, self.geometry)
+        if self._recorder is not None:
+            self._seen[lanes, self.glimpses[lanes] - 1] = glimpse
         if self.config.classifier is not None and len(lanes):
-            self._classify(lanes, glimpse)
+            self._classify(lanes, glimpse, self.gaze[lanes])
 
-    def _classify(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> None:
-        reading = self.config.classifier.update(self._state[lanes], glimpse, self.gaze[lanes])
+    def _classify(
+        self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
+    ) -> None:
+        reading = self.config.classifier.update(self._state[lanes], glimpse, gaze)
         self._state[lanes], self.belief[lanes], self.hidden[lanes] = reading
         if not self.config.scheme.answers:
             self.predictions[lanes] = reading.belief.argmax(axis=1)
+
+    def _hand_over(self, lanes: NDArray[np.int64]) -> None:
+        """Give the recorder the episodes of `lanes` that it has seen from their first glimpse."""
+        whole = lanes[self._recorded[lanes]]
+        if len(whole):
+            self._recorder(
+                Sequences(
+                    self._seen[whole],
+                    self.history[whole],
+                    self.glimpses[whole],
+                    self.labels[whole],
+                )
+            )
+        self._recorded[lanes] = True
 
     def _observe(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> Observation:
         remaining = self._remaining[self.glimpses[lanes]]

@@ -50,6 +50,11 @@ class Plain(Scene):
     def shape(self, height: int, width: int) -> tuple[int, int]:
         return height, width
 
+    def compose(
+        self, images: NDArray[np.uint8], index: NDArray[np.int64], keys: NDArray[np.uint64]
+    ) -> NDArray[np.uint8]:
+        return images[index]
+
 
 @dataclass(frozen=True)
 class ClutteredCanvas(Scene):

@@ -2,6 +2,8 @@
 
 from policies.buffers import PackedRecurrentDictRolloutBuffer
 from policies.callbacks import Checkpoint, EpisodeStatistics, PackedSequences, Progress
+from policies.classifier import TorchClassifier
+from policies.cotraining import CoTrainingCallback, Diverged
 from policies.distributions import (
     DecisionHead,
     FactoredCategoricalDistribution,
@@ -15,7 +17,9 @@ from policies.recurrent import GlimpseLstmPolicy, GlimpsePolicy, GlimpsePolicyMi
 __all__ = [
     "BypassLayout",
     "Checkpoint",
+    "CoTrainingCallback",
     "DecisionHead",
+    "Diverged",
     "EpisodeStatistics",
     "FactoredCategoricalDistribution",
     "FactoredMultiCategoricalDistribution",
@@ -28,5 +32,6 @@ __all__ = [
     "PackedRecurrentDictRolloutBuffer",
     "PackedSequences",
     "Progress",
+    "TorchClassifier",
     "make_factored_distribution",
 ]

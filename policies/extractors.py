@@ -44,7 +44,8 @@ class GlimpseExtractor(BaseFeaturesExtractor):
         ``map``, ``belief`` and ``state``.
     :param encoded_dim: Size of the joined code of what and where.
     :param encoder: ``"cnn"`` or ``"mlp"`` (much faster on a CPU), see
-        :class:`~policies.layers.GlimpseEncoder`.
+        :class:`~policies.layers.GlimpseEncoder`; ``"none"`` leaves the glimpse out, for an agent
+        that sees through a classifier's ``state`` alone.
     :param glimpse_dim: Size of the code of what.
     :param where_dim: Size of the code of where.
     :param n_frequencies: Octaves of the Fourier features of the gaze.
@@ -76,28 +77,32 @@ class GlimpseExtractor(BaseFeaturesExtractor):
             channels, height, width = glimpse_space.shape
         else:
             height, width, channels = glimpse_space.shape
-        self.what = GlimpseEncoder(channels, height, width, glimpse_dim, encoder)
-
-        self.fourier = FourierFeatures(3, n_frequencies)
-        # All but the gaze, which goes through the Fourier features
-        self.vector_keys = sorted(set(observation_space.keys()) - {"glimpse", "gaze"})
+        self.what: GlimpseEncoder | None = None
+        if encoder != "none":
+            self.what = GlimpseEncoder(channels, height, width, glimpse_dim, encoder)
+        # What was seen before (map, belief, state) is joined as it is
+        self.vector_keys = sorted(set(observation_space.keys()) - NEEDED)
         n_vector = sum(observation_space[key].shape[0] for key in self.vector_keys)
-        self.where = nn.Sequential(
-            nn.Linear(self.fourier.output_dim + n_vector, where_dim), nn.ReLU()
+        self.fourier = FourierFeatures(3, n_frequencies)
+        self.where = nn.Sequential(nn.Linear(self.fourier.output_dim + 1, where_dim), nn.ReLU())
+        seen_dim = 0 if self.what is None else glimpse_dim
+        self.join = nn.Sequential(
+            nn.Linear(seen_dim + where_dim + n_vector, encoded_dim), nn.ReLU()
         )
-        self.join = nn.Sequential(nn.Linear(glimpse_dim + where_dim, encoded_dim), nn.ReLU())
 
     def forward(self, observations: TensorDict) -> th.Tensor:
         """
         :param observations: float32 tensors by key, each (B, *shape of its space)
         :return: float32 (B, features_dim)
         """
-        glimpse = observations["glimpse"] * self.glimpse_scale
-        if not self.channels_first:
-            glimpse = glimpse.permute(0, 3, 1, 2)  # (B, H, W, C) -> (B, C, H, W)
-        vectors = [observations[key] for key in self.vector_keys]
-        where = self.where(th.cat([self.fourier(observations["gaze"]), *vectors], dim=1))
-        encoded = self.join(th.cat([self.what(glimpse), where], dim=1))
+        place = th.cat([self.fourier(observations["gaze"]), observations["remaining"]], dim=1)
+        parts = [self.where(place), *(observations[key] for key in self.vector_keys)]
+        if self.what is not None:
+            glimpse = observations["glimpse"] * self.glimpse_scale
+            if not self.channels_first:
+                glimpse = glimpse.permute(0, 3, 1, 2)  # (B, H, W, C) -> (B, C, H, W)
+            parts.append(self.what(glimpse))
+        encoded = self.join(th.cat(parts, dim=1))
         bypass = self.bypass.make(observations["remaining"], observations.get("belief"))
         return th.cat([encoded, bypass], dim=1)
 

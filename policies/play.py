@@ -1,4 +1,4 @@
-"""Play whole episodes with a trained agent, each image of a split exactly once."""
+"""Play whole episodes with an agent or a given gaze, each image of a split exactly once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from glimpse_envs.classifier import GlimpseClassifier
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.core import GlimpseCore
+from glimpse_envs.core import GlimpseCore, Observation
 from glimpse_envs.envs import draw_lane
 from glimpse_envs.evaluation import Episodes
 from glimpse_envs.sb3 import BoxView
+from glimpse_envs.strategies import GazeStrategy, scripted
 from glimpse_envs.videos import tile_frames
 
 _LANES = 500
@@ -40,14 +42,30 @@ def evaluate(
     """
     check_spaces(model, config)
     rng = np.random.default_rng(seed) if random_gaze else None
-    batches = []
-    for start in range(0, len(config.images), _LANES):
-        index = np.arange(start, min(start + _LANES, len(config.images)))
-        batches.append(_play_batch(model, config, index, rng))
-        if progress is not None:
-            progress(len(index))
-    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    return Episodes(**columns, pixels=config.shape[0] * config.shape[1])
+    return _evaluate(lambda: _Agent(model, config, rng), config, progress)
+
+
+def evaluate_gaze(
+    strategy: GazeStrategy,
+    config: GlimpseConfig,
+    *,
+    classifier: GlimpseClassifier | None = None,
+    seed: int = 0,
+    progress: Callable[[int], Any] | None = None,
+) -> Episodes:
+    """
+    Show each image of the split once along a gaze that no agent chose; the classifier answers after
+    the last glimpse of the budget, and `answers` tells what it would have said before.
+
+    :param strategy: the gaze after the environment's own first glimpse
+    :param config: the environment, with the split to evaluate
+    :param classifier: None for the environment's own
+    :param seed: of random gazes
+    :param progress: called with the number of images after each batch of them
+    """
+    played = scripted(config, classifier)
+    rng = np.random.default_rng(seed)
+    return _evaluate(lambda: _Script(strategy, config, rng), played, progress)
 
 
 def record(
@@ -64,7 +82,7 @@ def record(
     tiles = [np.zeros(0, np.uint8)] * len(index)
     running = np.ones(len(index), bool)
     film = []
-    for ended in _steps(model, core, index, None):
+    for ended in _steps(_Agent(model, config), core, index):
         for lane in running.nonzero()[0]:  # the others keep the last frame of their episode
             tiles[lane] = draw_lane(core, lane)
         running &= ~ended
@@ -94,11 +112,58 @@ def check_spaces(model: BaseAlgorithm, config: GlimpseConfig) -> None:
         )
 
 
-def _play_batch(
-    model: BaseAlgorithm,
+class _Agent:
+    """Acts as a model does, deterministically; with `rng` its moves and zooms are drawn."""
+
+    def __init__(
+        self, model: BaseAlgorithm, config: GlimpseConfig, rng: np.random.Generator | None = None
+    ) -> None:
+        self.model, self.scheme, self.rng = model, config.scheme, rng
+        space = config.action_space
+        self.view = BoxView(space) if isinstance(space, spaces.Dict) else None
+        self.state: Any = None
+
+    def __call__(self, core: GlimpseCore, observation: Observation, step: int) -> Any:
+        starts = np.full(core.n_lanes, step == 0)
+        actions, self.state = self.model.predict(
+            observation, self.state, starts, deterministic=True
+        )
+        actions = actions if self.view is None else self.view.decode(actions)
+        return actions if self.rng is None else self.scheme.with_random_gaze(actions, self.rng)
+
+
+class _Script:
+    """Looks where a strategy says; for the environment of `scripted`."""
+
+    def __init__(
+        self, strategy: GazeStrategy, config: GlimpseConfig, rng: np.random.Generator
+    ) -> None:
+        self.strategy, self.config, self.rng = strategy, config, rng
+
+    def __call__(self, core: GlimpseCore, observation: Observation, step: int) -> Any:
+        return self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0)
+
+
+_Player = Callable[[GlimpseCore, Observation, int], Any]
+
+
+def _evaluate(
+    make_player: Callable[[], _Player],
     config: GlimpseConfig,
-    index: NDArray[np.int64],
-    rng: np.random.Generator | None,
+    progress: Callable[[int], Any] | None,
+) -> Episodes:
+    batches = []
+    for start in range(0, len(config.images), _LANES):
+        index = np.arange(start, min(start + _LANES, len(config.images)))
+        batches.append(_play_batch(make_player(), config, index))
+        if progress is not None:
+            progress(len(index))
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    return Episodes(**columns, pixels=config.shape[0] * config.shape[1])
+
+
+def _play_batch(
+    player: _Player, config: GlimpseConfig, index: NDArray[np.int64]
 ) -> dict[str, NDArray]:
     """Play one episode with each image; return the columns of `Episodes`."""
     core = GlimpseCore(config, len(index))
@@ -106,8 +171,7 @@ def _play_batch(
     rewards = np.zeros(len(index), np.float32)
     running = np.ones(len(index), bool)
     columns: dict[str, NDArray] = {}
-    steps = _steps(model, core, index, rng, rewards)
-    for ended in steps:
+    for ended in _steps(player, core, index, rewards):
         # what is predicted after a glimpse stands until another prediction
         known = running & (core.predictions >= 0)
         later = np.arange(config.budget) >= core.glimpses[:, None] - 1
@@ -124,10 +188,9 @@ def _play_batch(
 
 
 def _steps(
-    model: BaseAlgorithm,
+    player: _Player,
     core: GlimpseCore,
     index: NDArray[np.int64],
-    rng: np.random.Generator | None,
     rewards: NDArray[np.float32] | None = None,
 ) -> Iterator[NDArray[np.bool_]]:
     """
@@ -137,22 +200,15 @@ def _steps(
 
     :param rewards: float32 (B,), to which the rewards of running episodes are added
     """
-    scheme = core.config.scheme
-    action_space = core.config.action_space
-    view = BoxView(action_space) if isinstance(action_space, spaces.Dict) else None
     core.seed_all(0)
     observation = core.reset(core.lanes, index)
     ended = np.zeros(core.n_lanes, bool)
-    state, starts = None, np.ones(core.n_lanes, bool)
     yield ended
+    step = 0
     while not ended.all():
-        actions, state = model.predict(observation, state, starts, deterministic=True)
-        actions = actions if view is None else view.decode(actions)
-        if rng is not None:
-            actions = scheme.with_random_gaze(actions, rng)
-        observation, reward, stopped = core.step(actions)
+        observation, reward, stopped = core.step(player(core, observation, step))
         if rewards is not None:
             rewards += np.where(ended, 0.0, reward)
         ended = ended | stopped
-        starts = np.zeros(core.n_lanes, bool)
+        step += 1
         yield ended

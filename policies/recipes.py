@@ -28,6 +28,9 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": P
 
 Recipe = dict[str, Any]
 
+COTRAINING = "policies.CoTrainingCallback"
+"""Name in recipes of the callback that trains the classifier."""
+
 _TRUSTED = {"policies", "stable_baselines3", "sb3_contrib"}
 
 
@@ -50,12 +53,7 @@ def load_recipe(path: Path, env_id: str) -> Recipe:
             f"recipe {path}: the file's name tells the algorithm, wanted one of "
             f"{', '.join(f'{name}.yml' for name in ALGORITHMS)}"
         )
-    try:
-        recipes = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"recipe {path} is not valid YAML: {error}") from error
+    recipes = _read(path)
     if not isinstance(recipes, dict):
         raise RecipeError(f"recipe {path}: wanted a mapping from environment ids to recipes")
     recipe = recipes.get(env_id, recipes.get("default"))
@@ -132,6 +130,53 @@ def make_model(
         raise RecipeError(f"recipe of {algorithm}: {error}") from error
 
 
+def find_recipe(folder: Path, env_id: str) -> Path:
+    """
+    Return the recipe file of an environment: the first with an entry of its own, or else the file
+    of the first algorithm.
+    """
+    files = [folder / f"{name}.yml" for name in ALGORITHMS]
+    own = (file for file in files if file.exists() and env_id in (_read(file) or {}))
+    return next(own, files[0])
+
+
+def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, seed: int) -> None:
+    """
+    Set, in place, which classifier watches the glimpses and how it is trained.
+
+    :param recipe: whose callbacks are changed
+    :param env_kwargs: of the environment, whose classifier is changed
+    :param choice: "recipe" leaves both, "cotrained" trains it before and beside the agent, "frozen"
+        before it alone, "none" takes it away; anything else is a file, used as it is
+    :param seed: of the first weights of a classifier that is made anew
+    """
+    entries = recipe.get("callback") or []
+    entries = list(entries if isinstance(entries, list) else [entries])
+    names = list(map(_name, entries))
+    training: dict[str, Any] = {}
+    if choice != "recipe" and COTRAINING in names:
+        entry = entries.pop(names.index(COTRAINING))
+        training = dict(entry[COTRAINING] or {}) if isinstance(entry, dict) else {}
+    if choice in ("cotrained", "frozen"):
+        if env_kwargs.get("classifier") is None:
+            env_kwargs["classifier"] = {"type": "canvas"}
+        entries.append({COTRAINING: {**training, "frozen": choice == "frozen"}})
+    elif choice == "none":
+        env_kwargs.update(classifier=None, observe_state=False)
+    elif choice != "recipe":
+        env_kwargs["classifier"] = {"type": "file", "path": str(Path(choice).resolve())}
+    if isinstance(env_kwargs.get("classifier"), str):
+        env_kwargs["classifier"] = {"type": env_kwargs["classifier"]}
+    if isinstance(env_kwargs.get("classifier"), dict) and COTRAINING in map(_name, entries):
+        env_kwargs["classifier"].setdefault("seed", seed)
+    if choice != "recipe":
+        recipe["callback"] = entries
+
+
+def _name(entry: Any) -> str:
+    return next(iter(entry)) if isinstance(entry, dict) else entry
+
+
 def make_callbacks(recipe: Recipe) -> list[BaseCallback]:
     """
     Return the callbacks that a recipe names: "module.Class", or {"module.Class": arguments}.
@@ -141,7 +186,7 @@ def make_callbacks(recipe: Recipe) -> list[BaseCallback]:
     entries = recipe.get("callback") or []
     callbacks = []
     for entry in entries if isinstance(entries, list) else [entries]:
-        name, arguments = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
+        name, arguments = _name(entry), entry[_name(entry)] if isinstance(entry, dict) else {}
         try:
             callbacks.append(import_class(name, BaseCallback)(**(arguments or {})))
         except TypeError as error:
@@ -217,6 +262,15 @@ def _check_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> Non
             raise RecipeError(f"got {key}={value!r}; wanted a number")
         if key in ("n_steps", "batch_size", "n_epochs") and not value >= 1:
             raise RecipeError(f"got {key}={value!r}; wanted at least 1")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {path} is not valid YAML: {error}") from error
 
 
 def _parse(text: str) -> Any:

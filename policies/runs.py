@@ -1,8 +1,11 @@
 """A run directory: everything about one training, written so that a crash loses nothing.
 
-`config.yml` (all that is needed to make environment and model again), `model.zip` (the newest
-state, also while training), `progress.csv`, TensorBoard events, and after the evaluation
-`metrics.json`, plots and a video.
+`config.yml` (all that is needed to make environment and model again), `model.zip` and
+`classifier.pt` (the newest state, also while training), `progress.csv`, TensorBoard events, and after
+the evaluation `metrics.json`, plots and a video.
+
+`model.zip` holds the digest of the classifier that it was trained beside: neither is read without the
+other.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,7 @@ from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.files import replacing
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
+from policies.classifier import ClassifierError, TorchClassifier, read_file
 from policies.recipes import ALGORITHMS, Recipe, check_training, make_model
 
 _NEEDED = {
@@ -41,6 +46,10 @@ _NEEDED = {
     "seed": int,
     "dataset": dict,
 }
+
+
+_DIGEST = "classifier"  # member of model.zip that holds the digest
+_NOT_OURS = "no TorchClassifier"
 
 
 class RunError(ValueError):
@@ -146,9 +155,64 @@ class Run:
         return self.path / "model.zip"
 
     @property
+    def classifier_file(self) -> Path:
+        """The newest state of the classifier, if there is one."""
+        return self.path / "classifier.pt"
+
+    @property
+    def _previous_classifier_file(self) -> Path:
+        return self.path / "classifier.previous.pt"
+
+    @property
     def recipe(self) -> Recipe:
         """The hyperparameters."""
         return self.config["recipe"]
+
+    @cached_property
+    def classifier(self) -> Any:
+        """
+        The classifier of the environment, one object for all uses of the run: that of `model.zip`,
+        or for a new run the one that `config.yml` describes. None if there is none.
+
+        :raises RunError: if the file that belongs to `model.zip` is missing or another
+        """
+        kwargs = self._env_kwargs()
+        if kwargs.get("classifier") is None:
+            return None
+        if not self.model_file.exists():
+            return make_config(**kwargs).classifier
+        wanted = self._read_zip(_DIGEST, bytes.decode)
+        if wanted == _NOT_OURS:  # of a class of the user's own, made from its arguments alone
+            return make_config(**kwargs).classifier
+        found = []
+        # a kill between the two renames of a checkpoint leaves the model with the previous one
+        for file in (self.classifier_file, self._previous_classifier_file):
+            if file.exists():
+                try:
+                    classifier = TorchClassifier.load(file)
+                except ClassifierError as error:
+                    raise RunError(str(error)) from error
+                found.append(classifier.digest())
+                if found[-1] == wanted:
+                    return classifier
+        raise RunError(
+            f"{self.model_file} was trained beside a classifier with digest {wanted}; "
+            + (f"{self.classifier_file} has {found[0]}" if found else f"there is no "
+               f"{self.classifier_file}")
+            + ": bring back the classifier.pt of this run"
+        )
+
+    def classifier_extras(self) -> dict[str, Any]:
+        """Return what was saved beside the classifier's weights, such as its optimiser's state."""
+        for file in (self.classifier_file, self._previous_classifier_file):
+            if file.exists():
+                content = read_file(file)
+                if content["digest"] == self.classifier.digest():
+                    return content["extras"]
+        return {}
+
+    def _env_kwargs(self) -> dict[str, Any]:
+        return {**registered_kwargs(self.config["env"]), **self.config["env_kwargs"]}
 
     def env_config(self, **changes: Any) -> GlimpseConfig:
         """
@@ -156,8 +220,7 @@ class Run:
 
         :raises RunError: if the data set is not the one that the run was made with
         """
-        kwargs = {**registered_kwargs(self.config["env"]), **self.config["env_kwargs"], **changes}
-        config = make_config(**kwargs)
+        config = make_config(**{**self._env_kwargs(), "classifier": self.classifier, **changes})
         recorded = self.config["dataset"].get("digest")
         if config.dataset.digest != recorded:
             raise RunError(
@@ -180,7 +243,7 @@ class Run:
         """
         self.env_config(**changes)
         n_envs = int(self.recipe["n_envs"])
-        kwargs = {**self.config["env_kwargs"], **changes}
+        kwargs = {**self.config["env_kwargs"], "classifier": self.classifier, **changes}
         return GlimpseVecEnv(self.config["env"], n_envs, **kwargs)
 
     def make_model(self, env: Any, device: str) -> BaseAlgorithm:
@@ -189,21 +252,37 @@ class Run:
             self.config["algorithm"], self.recipe, env, seed=self.config["seed"], device=device
         )
 
-    def save_model(self, model: BaseAlgorithm) -> None:
+    def save_model(self, model: BaseAlgorithm, extras: dict[str, Any] | None = None) -> None:
         """
-        Write `model.zip` under a temporary name and rename it.
+        Write `model.zip` and `classifier.pt` under temporary names and rename them.
 
+        :param extras: what to keep beside the classifier's weights
         :raises RunError: if it cannot be written, as on a full disk; an older one stays as it is
         """
         try:
             with replacing(self.model_file) as temporary:
                 model.save(temporary)
+                if self.classifier is not None:
+                    digest = self._save_classifier(extras or {})
+                    with zipfile.ZipFile(temporary, "a") as archive:
+                        archive.writestr(_DIGEST, digest)
+            self._previous_classifier_file.unlink(missing_ok=True)
         except (OSError, RuntimeError) as error:  # PyTorch raises the latter for a failed write
             kept = "the one before it is kept" if self.model_file.exists() else "none is saved yet"
             raise RunError(
                 f"checkpoint {self.model_file} could not be written ({error}), {kept}: make room, "
                 f"then python train.py --resume {self.path}"
             ) from error
+
+    def _save_classifier(self, extras: dict[str, Any]) -> str:
+        """Write the classifier, keep the one before it beside it, and return the digest."""
+        if not isinstance(self.classifier, TorchClassifier):
+            return _NOT_OURS
+        with replacing(self.classifier_file) as temporary:
+            digest = self.classifier.save(temporary, **extras)
+            if self.classifier_file.exists():
+                self.classifier_file.replace(self._previous_classifier_file)
+        return digest
 
     def saved_timesteps(self) -> int:
         """

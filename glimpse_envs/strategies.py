@@ -1,0 +1,223 @@
+"""Gazes that no agent chose: what a learned gaze has to beat, and what a classifier starts with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from glimpse_envs.actions import Anywhere
+from glimpse_envs.classifier import GlimpseClassifier, Reading
+from glimpse_envs.components import Component, check_integer, check_number, resolve
+from glimpse_envs.config import GlimpseConfig
+
+
+class GazeStrategy(Component):
+    """Where to look next, whatever the image shows."""
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Return the gaze of a glimpse, float32 (n, 3) in [0, 1]; the environment clamps it.
+
+        :param step: 0 for the first glimpse after the environment's own
+        :param gaze: the present one, float32 (n, 3)
+        :param config: the environment of the agent that this gaze stands in for
+        :param rng: for random draws
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define __call__")
+
+
+@dataclass(frozen=True)
+class Uniform(GazeStrategy):
+    """Uniformly random windows that lie inside the image.
+
+    :param zoom: of all of them; None to draw it, too, from the zooms that steps reach
+    """
+
+    zoom: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.zoom is not None:
+            check_number(self, "zoom", low=0.0, high=1.0)
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        n = len(gaze)
+        zooms = reachable_zooms(config) if self.zoom is None else np.float32([self.zoom])
+        # the fixations nearest to two corners span those that need no clamping
+        corners = np.zeros((2, n, 3), np.float32)
+        corners[1, :, :2] = 1.0
+        corners[:, :, 2] = rng.choice(zooms, n)
+        low, high = (config.geometry.clamp(corner) for corner in corners)
+        low[:, :2] += rng.random((n, 2), np.float32) * (high - low)[:, :2]
+        return low
+
+
+@dataclass(frozen=True)
+class Walk(GazeStrategy):
+    """Uniformly random moves and zooms of the agent's own action scheme, which never answers."""
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        def nothing(space: spaces.Space) -> Any:
+            if isinstance(space, spaces.Dict):
+                return {name: nothing(part) for name, part in space.items()}
+            return np.zeros((len(gaze), *space.shape), space.dtype)
+
+        actions = config.scheme.with_random_gaze(nothing(config.action_space), rng)
+        n_classes = config.dataset.n_classes
+        return config.scheme.decode(actions, gaze, config.geometry, n_classes).gaze
+
+
+@dataclass(frozen=True)
+class Mixture(GazeStrategy):
+    """Each lane follows one of several strategies at each step, drawn with equal probability.
+
+    :param strategies: as objects, names or dicts
+    """
+
+    strategies: tuple[Any, ...] = (Uniform(), Walk())
+
+    def __post_init__(self) -> None:
+        strategies = tuple(resolve(strategy, GazeStrategy) for strategy in self.strategies)
+        if not strategies:
+            raise ValueError("got Mixture of nothing; wanted at least one strategy")
+        object.__setattr__(self, "strategies", strategies)
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        options = np.stack([strategy(step, gaze, config, rng) for strategy in self.strategies])
+        chosen = rng.integers(len(options), size=len(gaze))
+        return options[chosen, np.arange(len(gaze))]
+
+
+@dataclass(frozen=True)
+class Centre(GazeStrategy):
+    """The middle of the image, again and again.
+
+    :param zoom: None for the finest
+    """
+
+    zoom: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.zoom is not None:
+            check_number(self, "zoom", low=0.0, high=1.0)
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        zoom = reachable_zooms(config)[-1] if self.zoom is None else self.zoom
+        return np.full((len(gaze), 3), (0.5, 0.5, zoom), np.float32)
+
+
+@dataclass(frozen=True)
+class Grid(GazeStrategy):
+    """Tiles of the image row by row, from the start again after the last.
+
+    :param side: tiles along each side; windows as large as a tile where the sensor zooms so far
+    :param anywhere: begin at a random tile, not at the first
+    """
+
+    side: int = 2
+    anywhere: bool = False
+
+    def __post_init__(self) -> None:
+        check_integer(self, "side", low=1)
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        low, high = reachable_zooms(config)[[0, -1]]
+        largest, finest = config.geometry.largest, config.geometry.finest
+        window = max(largest / self.side, finest)
+        zoom = np.log(largest / window) / np.log(largest / finest) if largest > finest else 1.0
+        if step == 0 and self.anywhere:
+            tile = rng.integers(self.side**2, size=len(gaze))
+        elif step == 0:
+            tile = np.zeros(len(gaze), np.int64)
+        else:
+            column, row = (gaze[:, :2].T * self.side).astype(np.int64).clip(0, self.side - 1)
+            tile = (row * self.side + column + 1) % self.side**2
+        row, column = np.divmod(tile, self.side)
+        target = np.empty((len(gaze), 3), np.float32)
+        target[:, 0], target[:, 1] = (column + 0.5) / self.side, (row + 0.5) / self.side
+        target[:, 2] = np.clip(zoom, low, high)
+        return target
+
+
+@dataclass(frozen=True)
+class Fixed(GazeStrategy):
+    """The same gazes for every image, from the start again after the last.
+
+    :param gazes: x, y, zoom each, in [0, 1]
+    """
+
+    gazes: tuple[tuple[float, float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        gazes = np.asarray(self.gazes, np.float32)
+        if gazes.ndim != 2 or gazes.shape[1] != 3 or not ((gazes >= 0) & (gazes <= 1)).all():
+            raise ValueError(
+                f"got Fixed(gazes={self.gazes!r}); wanted at least one (x, y, zoom), each in [0, 1]"
+            )
+        object.__setattr__(self, "gazes", tuple(map(tuple, gazes.tolist())))
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        return np.tile(np.asarray(self.gazes[step % len(self.gazes)], np.float32), (len(gaze), 1))
+
+
+class Blind:
+    """A classifier that sees nothing, for environments that are only asked for their glimpses.
+
+    :param n_classes: as in the data set
+    """
+
+    hidden_size = 0
+
+    def __init__(self, n_classes: int) -> None:
+        self.n_classes = n_classes
+
+    def start(self, n: int) -> NDArray[np.float32]:
+        return np.zeros((n, 0), np.float32)
+
+    def update(
+        self, state: NDArray[np.float32], glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
+    ) -> Reading:
+        belief = np.full((len(state), self.n_classes), 1.0 / self.n_classes, np.float32)
+        return Reading(state, belief, state)
+
+
+def scripted(config: GlimpseConfig, classifier: GlimpseClassifier | None = None) -> GlimpseConfig:
+    """Return the same environment with the gaze itself as action and the classifier answering.
+
+    :param classifier: None for the environment's own, or a blind one if it has none
+    """
+    classifier = classifier or config.classifier or Blind(config.dataset.n_classes)
+    close = config.scheme.start_zoom("centre")
+    return replace(
+        config,
+        scheme=Anywhere(close),
+        reward="Terminal",
+        budget=max(2, config.budget),
+        classifier=classifier,
+        observe_state=False,
+    )
+
+
+def reachable_zooms(config: GlimpseConfig) -> NDArray[np.float32]:
+    """Return the zooms that an agent reaches by whole steps, float32 (Z,), ascending."""
+    low, high = config.scheme.zooms()
+    steps = round(1.0 / config.geometry.zoom_step)
+    ladder = np.linspace(0.0, 1.0, steps + 1, dtype=np.float32)
+    inside = ladder[(ladder >= low) & (ladder <= high)]
+    return np.union1d(inside, np.asarray([low, high], np.float32)).astype(np.float32)

@@ -1,0 +1,169 @@
+"""Spatial memory: glimpses painted with masks where they were taken, on planes of their resolution.
+
+In a feasibility study on CIFAR-10 a small CNN that reads such a canvas was 5 to 18 points better than
+a GRU or a transformer over glimpse tokens at equal budget: parts of one picture belong together, and
+here they lie together.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from glimpse_envs.compiled import kernel
+from glimpse_envs.gaze import window_of
+
+
+@dataclass(frozen=True)
+class CanvasLayout:
+    """
+    Planes of a canvas, one set for each resolution (level), as bytes side by side.
+
+    Level l is for glimpse pixels about ``cells[l]`` image pixels wide. It has C planes of values and
+    one mask (255 where something was painted), of ``ceil(height / p) x ceil(width / p)`` entries,
+    each ``p = min(cells[l], grid)`` image pixels wide.
+
+    :param height: Of the image, pixels.
+    :param width: Of the image, pixels.
+    :param channels: Of the image.
+    :param size: Side of one glimpse (of one scale of a retina), sensor pixels.
+    :param scales: Scales of the retina, side by side in a glimpse; 1 for a crop.
+    :param finest_zoom_cell: Width of the finest glimpse pixel, image pixels.
+    :param coarsest_zoom_cell: Width of the coarsest one of a retina's first scale.
+    """
+
+    height: int
+    width: int
+    channels: int
+    size: int
+    scales: int
+    finest_zoom_cell: float
+    coarsest_zoom_cell: float
+
+    @cached_property
+    def cells(self) -> NDArray[np.float64]:
+        """Width of a glimpse pixel at each level, image pixels: doubling, finest first."""
+        finest = self.finest_zoom_cell
+        coarsest = self.coarsest_zoom_cell * 2 ** (self.scales - 1)
+        n_levels = 1 + round(math.log2(coarsest / finest))
+        return finest * 2.0 ** np.arange(n_levels)
+
+    @property
+    def grid(self) -> float:
+        """Width of an entry of the grid that the network reads, image pixels."""
+        return 2.0 * self.finest_zoom_cell
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float64]:
+        """Width of a plane's entry at each level, image pixels."""
+        return np.minimum(self.cells, self.grid)
+
+    @cached_property
+    def shapes(self) -> NDArray[np.int64]:
+        """Height and width of each level's planes, (L, 2), whole grid entries."""
+        entries = np.ceil(np.array([[self.height], [self.width]]) / self.grid)  # (2, 1)
+        return (entries * np.round(self.grid / self.pixels)).astype(np.int64).T.copy()
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each level begins in the bytes of a canvas, and their number, (L + 1,)."""
+        sizes = (self.channels + 1) * self.shapes.prod(axis=1)
+        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """Height and width of what :meth:`unfold` gives."""
+        return math.ceil(self.height / self.grid), math.ceil(self.width / self.grid)
+
+    @cached_property
+    def n_planes(self) -> int:
+        """Number of planes that :meth:`unfold` gives."""
+        per_entry = np.round(self.grid / self.pixels).astype(int) ** 2
+        return int((self.channels * per_entry + 1).sum())
+
+    def empty(self, n: int) -> NDArray[np.uint8]:
+        """:return: n empty canvases, uint8 (n, bytes)"""
+        return np.zeros((n, self.offsets[-1]), np.uint8)
+
+    def paint(
+        self,
+        canvases: NDArray[np.uint8],
+        glimpses: NDArray[np.uint8],
+        gaze: NDArray[np.float32],
+        counts: NDArray[np.int64],
+    ) -> None:
+        """
+        Paint the first glimpses of each row, later ones over earlier ones, in place.
+
+        :param canvases: uint8 (n, bytes)
+        :param glimpses: uint8 (n, T, size, scales * size, C)
+        :param gaze: float32 (n, T, 3)
+        :param counts: how many glimpses of each row, int64 (n,)
+        """
+        _paint(
+            *(canvases, glimpses, gaze, counts),
+            *(float(self.height), float(self.width), self.size, self.scales),
+            *(self.cells, self.pixels, self.shapes, self.offsets),
+        )
+
+    def unfold(self, canvases: th.Tensor) -> th.Tensor:
+        """
+        Bring all levels to one grid: the blocks of finer planes become channels.
+
+        :param canvases: uint8 (n, bytes)
+        :return: float32 (n, n_planes, grid height, grid width): values in [-1, 1], 0 where nothing
+            was painted, and masks in [0, 1]
+        """
+        planes = []
+        for level, (rows, columns) in enumerate(self.shapes.tolist()):
+            begin, end = self.offsets[level : level + 2]
+            level_planes = canvases[:, begin:end].view(-1, self.channels + 1, rows, columns)
+            level_planes = level_planes.float() * (1.0 / 255.0)
+            mask = level_planes[:, -1:]
+            values = (2.0 * level_planes[:, :-1] - 1.0) * mask
+            block = round(self.grid / self.pixels[level])
+            if block > 1:
+                values, mask = F.pixel_unshuffle(values, block), F.avg_pool2d(mask, block)
+            planes += [values, mask]
+        return th.cat(planes, dim=1)
+
+
+@kernel
+def _paint(
+    canvases, glimpses, gaze, counts, height, width, size, scales, cells, pixels, shapes, offsets
+):
+    channels = glimpses.shape[4]
+    for i in range(canvases.shape[0]):
+        for t in range(counts[i]):
+            left, top, side = window_of(
+                gaze[i, t, 0], gaze[i, t, 1], gaze[i, t, 2], height, width, float(size)
+            )
+            if side == size:  # the sensors read whole pixels there
+                left, top = np.floor(left + 0.5), np.floor(top + 0.5)
+            for scale in range(scales):
+                cell = side / size
+                level = 0
+                while level + 1 < cells.shape[0] and cells[level] * cells[level + 1] < cell * cell:
+                    level += 1  # the nearest one, of ratios
+                entry = pixels[level]
+                rows, columns = shapes[level]
+                area = rows * columns
+                # entries whose centre lies in the window
+                first_row = max(0, int(np.ceil(top / entry - 0.5)))
+                last_row = min(rows, int(np.ceil((top + side) / entry - 0.5)))
+                first_column = max(0, int(np.ceil(left / entry - 0.5)))
+                last_column = min(columns, int(np.ceil((left + side) / entry - 0.5)))
+                for row in range(first_row, last_row):
+                    y = min(max(int(((row + 0.5) * entry - top) / cell), 0), size - 1)
+                    for column in range(first_column, last_column):
+                        x = min(max(int(((column + 0.5) * entry - left) / cell), 0), size - 1)
+                        place = offsets[level] + row * columns + column
+                        for c in range(channels):
+                            value = glimpses[i, t, y, scale * size + x, c]
+                            canvases[i, place + c * area] = value
+                        canvases[i, place + channels * area] = 255
+                left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side

@@ -1,0 +1,207 @@
+"""Training the classifier beside the agent: before it, between its rollouts, or both."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.callbacks import BaseCallback
+
+from glimpse_envs.components import resolve
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.strategies import GazeStrategy
+from policies.classifier import TorchClassifier
+from policies.fitting import Fit, Fitter, by_glimpse, pretrain
+from policies.sequences import Collector, SequenceStore, join
+
+
+class CoTrainingCallback(BaseCallback):
+    """
+    Train the environment's :class:`~policies.classifier.TorchClassifier` while the agent learns.
+
+    First, before the agent's first rollout, on a gaze that no agent chose (the warm-up: from
+    nothing, agent and classifier have nothing to learn from each other). Then between rollouts on
+    the agent's own episodes, mixed with some along the warm-up's gaze: alone, classifier and
+    saccader narrow each other until both are stuck on one spot. The learning rate is constant in
+    the warm-up and falls linearly to 0 over the agent's training. After an update all running
+    episodes are read anew.
+
+    The gradient is that of :class:`~policies.fitting.Fitter`; the algorithm is left as it is.
+
+    :param warm_up: Episodes before the agent's training, each used once.
+    :param gaze: Of the warm-up and of the mixed-in episodes: a
+        :class:`~glimpse_envs.strategies.GazeStrategy` as an object, a name or a dict.
+    :param passes: How often each of the agent's episodes is used, on average.
+    :param random_share: Share of a batch that follows ``gaze``, in [0, 1).
+    :param capacity: Newest episodes of the agent that are kept to draw from.
+    :param batch_size: Episodes of one update.
+    :param frozen: Train in the warm-up alone, with a learning rate that falls to 0.
+    :param fit: Arguments of :class:`~policies.fitting.Fitter`, such as ``learning_rate``.
+    """
+
+    #: seconds between two calls of `checkpoint` in the warm-up
+    INTERVAL = 20.0
+
+    def __init__(
+        self,
+        *,
+        warm_up: int = 50_000,
+        gaze: Any = "Walk",
+        passes: float = 1.0,
+        random_share: float = 0.25,
+        capacity: int = 20_000,
+        batch_size: int = 256,
+        frozen: bool = False,
+        **fit: Any,
+    ) -> None:
+        super().__init__()
+        if not 0.0 <= random_share < 1.0 or passes < 0.0 or warm_up < 0 or batch_size < 2:
+            raise ValueError(
+                f"got warm_up={warm_up}, passes={passes}, random_share={random_share}, "
+                f"batch_size={batch_size}; wanted at least 0, 0, a share in [0, 1) and 2"
+            )
+        self.warm_up, self.gaze = int(warm_up), resolve(gaze, GazeStrategy)
+        self.passes, self.random_share = passes, random_share
+        self.batch_size, self.frozen, self.fit = batch_size, frozen, fit
+        self.store = SequenceStore(capacity)
+        self.fitter: Fitter | None = None
+        self.warmed = 0  # episodes of the warm-up so far
+        #: called at intervals in the warm-up, so that a kill loses little
+        self.checkpoint: Callable[[Any], None] = lambda model: None
+        self._restored: dict[str, Any] = {}
+        self._due = 0.0
+        self._counted = 0
+
+    def state(self) -> dict[str, Any]:
+        """:return: what a resumed training needs beside the classifier's weights"""
+        optimizer = None if self.fitter is None else self.fitter.optimizer.state_dict()
+        return {"warmed": self.warmed, "optimizer": optimizer}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """
+        Go on from a saved state when training starts.
+
+        :param state: what :meth:`state` gave
+        """
+        self.warmed = int(state.get("warmed", 0))
+        self._restored = state
+
+    def _on_training_start(self) -> None:
+        self.cores = _cores(self.training_env)
+        config = self.cores[0].config
+        classifier = config.classifier
+        shared = all(core.config.classifier is classifier for core in self.cores)
+        if not isinstance(classifier, TorchClassifier) or not shared:
+            raise ValueError(
+                f"CoTrainingCallback got environments with classifier {classifier!r}; wanted one "
+                "TorchClassifier that all share: classifier={'type': 'canvas'} with GlimpseVecEnv, "
+                "or drop the callback"
+            )
+        classifier.to(self.model.device)
+        seed = int(self.model.seed or 0)
+        self.fitter = Fitter(classifier, seed=seed + self.warmed, **self.fit)
+        if self._restored.get("optimizer"):
+            self.fitter.optimizer.load_state_dict(self._restored["optimizer"])
+        self._warm_up(seed)
+        if self.frozen or not self.passes:
+            return
+        self.rng = np.random.default_rng([seed, self.model.num_timesteps])
+        self.collector = Collector(config, self.gaze, seed + 1 + self.model.num_timesteps)
+        for core in self.cores:
+            core.record(self.store.add)
+
+    def _warm_up(self, seed: int) -> None:
+        if self.warmed >= self.warm_up:
+            return
+        last = time.monotonic()
+        begun = self.warmed
+        for seen in pretrain(
+            self.fitter,
+            self.cores[0].config,
+            self.gaze,
+            self.warm_up,
+            begun=begun,
+            batch_size=self.batch_size,
+            decay=self.frozen,
+            seed=seed + begun,
+        ):
+            self.warmed = seen
+            if time.monotonic() - last >= self.INTERVAL:
+                self.checkpoint(self.model)
+                last = time.monotonic()
+        self.warmed = self.warm_up
+        self.checkpoint(self.model)
+
+    def _on_rollout_start(self) -> None:
+        if self._counted == 0 or not self.frozen:
+            self._refresh()
+        self._counted = self.store.total
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self.frozen or not self.passes or not len(self.store):
+            return
+        own = round(self.batch_size * (1.0 - self.random_share))
+        self._due += self.passes * (self.store.total - self._counted) / own
+        fits: list[Fit] = []
+        n_updates, self._due = int(self._due), self._due % 1.0
+        given = None
+        if n_updates and own < self.batch_size:
+            given = self.collector.collect(n_updates * (self.batch_size - own))
+        for update in range(n_updates):
+            batch = self.store.sample(own, self.rng)
+            if given is not None:
+                some = slice(*(k * (self.batch_size - own) for k in (update, update + 1)))
+                batch = join([batch, type(given)(*(array[some] for array in given))])
+            fits.append(self.fitter.update(batch, scale=self._scale()))
+        self._report(fits)
+
+    def _scale(self) -> float:
+        return max(self.model._current_progress_remaining, 0.0)
+
+    def _report(self, fits: list[Fit]) -> None:
+        if not fits:
+            return
+        right, read = sum(fit.right for fit in fits), sum(fit.read for fit in fits)
+        self.logger.record("classifier/loss", np.mean([fit.loss for fit in fits]))
+        self.logger.record("classifier/accuracy", right.sum() / read.sum())
+        self.logger.record("classifier/updates", len(fits))
+        self.logger.record(
+            "classifier/by_glimpse", by_glimpse(right, read), exclude=("csv", "tensorboard")
+        )
+
+    def _refresh(self) -> None:
+        """Let the classifier read the running episodes anew, and put that where the agent looks."""
+        observations = [core.refresh() for core in self.cores]
+        for key in ("belief", "state"):
+            if key in observations[0]:
+                rows = np.concatenate([observation[key] for observation in observations])
+                self.model._last_obs[key] = rows
+
+
+class Diverged(BaseCallback):
+    """Stop before a rollout if a weight of the policy is no number, so that nothing saves it."""
+
+    def _on_rollout_start(self) -> None:
+        for name, weight in self.model.policy.named_parameters():
+            if not th.isfinite(weight).all():
+                raise ValueError(
+                    f"training diverged: weight {name} of the policy is no number at "
+                    f"{self.model.num_timesteps:,} timesteps. The last checkpoint is kept; try a "
+                    "smaller learning_rate, clip_range or max_grad_norm"
+                )
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def _cores(env: Any) -> list[GlimpseCore]:
+    """:return: the simulations behind a vector environment, each once"""
+    try:
+        cores = env.get_attr("core")
+    except AttributeError as error:
+        raise ValueError(f"CoTrainingCallback needs glimpse environments, got {env}") from error
+    return list({id(core): core for core in cores}.values())

@@ -1,0 +1,95 @@
+"""Glimpse sequences to train a classifier with: kept of rollouts, or collected along a given gaze."""
+
+import numpy as np
+
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.core import GlimpseCore, Sequences
+from glimpse_envs.strategies import Blind, GazeStrategy, scripted
+
+
+class SequenceStore:
+    """
+    The newest episodes, up to a number of them; older ones make room.
+
+    :param capacity: Number of episodes.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError(f"got a store of {capacity} episodes; wanted at least 1")
+        self.capacity = capacity
+        self.total = 0  # episodes that were ever added
+        self._kept: Sequences | None = None
+
+    def __len__(self) -> int:
+        return min(self.total, self.capacity)
+
+    def add(self, episodes: Sequences) -> None:
+        """
+        :param episodes: n of them; of more than the capacity the last ones are kept
+        """
+        if self._kept is None:
+            shapes = [(self.capacity, *array.shape[1:]) for array in episodes]
+            self._kept = Sequences(
+                *(
+                    np.zeros(shape, array.dtype)
+                    for shape, array in zip(shapes, episodes, strict=True)
+                )
+            )
+        n = len(episodes.labels)
+        places = (self.total + np.arange(n))[-self.capacity :] % self.capacity
+        for kept, array in zip(self._kept, episodes, strict=True):
+            kept[places] = array[-self.capacity :]
+        self.total += n
+
+    def sample(self, n: int, rng: np.random.Generator) -> Sequences:
+        """
+        :param n: how many
+        :param rng: draws them, with replacement
+        :return: n episodes of those that are kept
+        """
+        if self._kept is None:
+            raise ValueError("the store is empty: add episodes first")
+        rows = rng.integers(len(self), size=n)
+        return Sequences(*(array[rows] for array in self._kept))
+
+
+def join(parts: list[Sequences]) -> Sequences:
+    """:return: the episodes of all parts, one after the other"""
+    return Sequences(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+class Collector:
+    """
+    Plays episodes along a gaze that no agent chose.
+
+    :param config: The environment; its classifier is not asked.
+    :param strategy: The gaze after the environment's own first glimpse.
+    :param seed: Of images, scenes and gaze.
+    :param lanes: Episodes played together.
+    """
+
+    def __init__(
+        self, config: GlimpseConfig, strategy: GazeStrategy, seed: int, lanes: int = 512
+    ) -> None:
+        self.config, self.strategy = config, strategy
+        self.rng = np.random.default_rng(seed)
+        self.core = GlimpseCore(scripted(config, Blind(config.dataset.n_classes)), lanes)
+        self.core.seed_all(seed)
+        self._parts: list[Sequences] = []
+        self.core.record(self._parts.append)
+        self.core.reset(self.core.lanes)
+
+    def collect(self, n: int) -> Sequences:
+        """
+        :param n: at least so many episodes
+        :return: episodes of as many glimpses as the budget allows
+        """
+        core = self.core
+        while sum(len(part.labels) for part in self._parts) < n:
+            for step in range(core.config.budget - 1):
+                core.step(self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0))
+            core.reset(core.lanes)
+        episodes = join(self._parts)
+        self._parts.clear()
+        return episodes
