@@ -21,6 +21,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecMonitor
 
 from glimpse_envs.config import make_config
+from glimpse_envs.loaders import data_directory
 from glimpse_envs.sb3 import registered_kwargs
 from policies.callbacks import Checkpoint, EpisodeStatistics, Progress
 from policies.cotraining import CoTrainingCallback, Diverged
@@ -187,6 +188,7 @@ def learn(
 
     if cotraining is not None:
         cotraining.checkpoint = save
+        cotraining.cache = data_directory() / "classifiers"
     callbacks = [Diverged(), *callbacks, statistics, progress, Checkpoint(save)]
     done, total = model.num_timesteps, int(run.recipe["n_timesteps"])
     model.set_logger(run.make_logger(upto=done))

@@ -1,4 +1,4 @@
-"""The glimpse classifier: sees what the agent sees, and says what it believes after each glimpse."""
+"""The glimpse classifier: sees what the agent sees, and says what it believes."""
 
 import hashlib
 import json

@@ -1,7 +1,10 @@
 """Training the classifier beside the agent: before it, between its rollouts, or both."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from glimpse_envs.components import resolve
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.strategies import GazeStrategy
-from policies.classifier import TorchClassifier
+from policies.classifier import TorchClassifier, read_file
 from policies.fitting import Fit, Fitter, by_glimpse, pretrain
 from policies.sequences import Collector, SequenceStore, join
 
@@ -23,9 +26,9 @@ class CoTrainingCallback(BaseCallback):
     First, before the agent's first rollout, on a gaze that no agent chose (the warm-up: from
     nothing, agent and classifier have nothing to learn from each other). Then between rollouts on
     the agent's own episodes, mixed with some along the warm-up's gaze: alone, classifier and
-    saccader narrow each other until both are stuck on one spot. The learning rate is constant in
-    the warm-up and falls linearly to 0 over the agent's training. After an update all running
-    episodes are read anew.
+    saccader narrow each other until both are stuck on one spot. The learning rate falls linearly to
+    a share of itself over the warm-up, and on to 0 over the agent's training. After an update all
+    running episodes are read anew.
 
     The gradient is that of :class:`~policies.fitting.Fitter`; the algorithm is left as it is.
 
@@ -36,6 +39,7 @@ class CoTrainingCallback(BaseCallback):
     :param random_share: Share of a batch that follows ``gaze``, in [0, 1).
     :param capacity: Newest episodes of the agent that are kept to draw from.
     :param batch_size: Episodes of one update.
+    :param handover: Share of the learning rate that is left when the agent's training begins.
     :param frozen: Train in the warm-up alone, with a learning rate that falls to 0.
     :param fit: Arguments of :class:`~policies.fitting.Fitter`, such as ``learning_rate``.
     """
@@ -52,6 +56,7 @@ class CoTrainingCallback(BaseCallback):
         random_share: float = 0.25,
         capacity: int = 20_000,
         batch_size: int = 256,
+        handover: float = 0.3,
         frozen: bool = False,
         **fit: Any,
     ) -> None:
@@ -64,11 +69,14 @@ class CoTrainingCallback(BaseCallback):
         self.warm_up, self.gaze = int(warm_up), resolve(gaze, GazeStrategy)
         self.passes, self.random_share = passes, random_share
         self.batch_size, self.frozen, self.fit = batch_size, frozen, fit
+        self.handover = 0.0 if frozen else handover
         self.store = SequenceStore(capacity)
         self.fitter: Fitter | None = None
         self.warmed = 0  # episodes of the warm-up so far
         #: called at intervals in the warm-up, so that a kill loses little
         self.checkpoint: Callable[[Any], None] = lambda model: None
+        #: folder of finished warm-ups, which the same settings find again
+        self.cache: Path | None = None
         self._restored: dict[str, Any] = {}
         self._due = 0.0
         self._counted = 0
@@ -114,6 +122,10 @@ class CoTrainingCallback(BaseCallback):
     def _warm_up(self, seed: int) -> None:
         if self.warmed >= self.warm_up:
             return
+        file = None if self.cache is None else self.cache / f"{self._key(seed)}.pt"
+        if file is not None and file.exists():
+            self._recall(file)
+            return
         last = time.monotonic()
         begun = self.warmed
         for seen in pretrain(
@@ -123,7 +135,7 @@ class CoTrainingCallback(BaseCallback):
             self.warm_up,
             begun=begun,
             batch_size=self.batch_size,
-            decay=self.frozen,
+            final_scale=self.handover,
             seed=seed + begun,
         ):
             self.warmed = seen
@@ -132,6 +144,31 @@ class CoTrainingCallback(BaseCallback):
                 last = time.monotonic()
         self.warmed = self.warm_up
         self.checkpoint(self.model)
+        if file is not None:
+            self.fitter.classifier.save(file, **self.state())
+            print(f"the classifier after its warm-up is kept as {file}")
+
+    def _recall(self, file: Path) -> None:
+        """Take weights and optimiser of a warm-up with the same settings."""
+        print(f"the classifier was trained before with these settings: {file}")
+        content = read_file(file)
+        self.fitter.classifier.load_state_dict(content["weights"])
+        self.fitter.optimizer.load_state_dict(content["extras"]["optimizer"])
+        self.warmed = self.warm_up
+        self.checkpoint(self.model)
+
+    def _key(self, seed: int) -> str:
+        """:return: hexadecimal digits that tell this warm-up from others"""
+        config = self.cores[0].config
+        parts = ("scene", "sensor", "scheme", "start", "budget", "augment")
+        content = {
+            "classifier": self.fitter.classifier.specification(),
+            "dataset": config.dataset.digest,
+            "environment": {name: str(getattr(config, name)) for name in parts},
+            "training": [str(self.gaze), self.warm_up, self.batch_size, self.handover, self.fit],
+            "seed": seed,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _on_rollout_start(self) -> None:
         if self._counted == 0 or not self.frozen:
@@ -160,7 +197,7 @@ class CoTrainingCallback(BaseCallback):
         self._report(fits)
 
     def _scale(self) -> float:
-        return max(self.model._current_progress_remaining, 0.0)
+        return self.handover * max(self.model._current_progress_remaining, 0.0)
 
     def _report(self, fits: list[Fit]) -> None:
         if not fits:

@@ -140,7 +140,7 @@ def pretrain(
     *,
     begun: int = 0,
     batch_size: int = 256,
-    decay: bool = True,
+    final_scale: float = 0.0,
     seed: int = 0,
     description: str = "classifier",
 ) -> Iterator[int]:
@@ -154,7 +154,8 @@ def pretrain(
     :param n_images: episodes, each used once
     :param begun: how many of them an earlier call has seen
     :param batch_size: episodes of one update
-    :param decay: let the learning rate fall linearly to 0 (after a rise over the first 3 %)
+    :param final_scale: share of itself to which the learning rate falls linearly, after a rise over
+        the first 3 %
     :param seed: of images, scenes and gaze
     :param description: of the progress bar, which shows the accuracy by glimpse
     :return: iterator over the number of images seen
@@ -174,7 +175,7 @@ def pretrain(
         batches = _batches(collector, batch_size)
         for update in range(first, n_updates):
             rise = min(1.0, (update + 1) / (0.03 * n_updates))
-            fall = 1.0 - update / n_updates if decay else 1.0
+            fall = 1.0 - (1.0 - final_scale) * update / n_updates
             fit = fitter.update(next(batches), scale=min(rise, fall))
             seen = np.stack([fit.right, fit.read]).astype(float)
             running = seen if running is None else 0.98 * running + seen

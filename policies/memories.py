@@ -185,8 +185,8 @@ class Canvas(Memory):
     """
     Glimpses painted on a canvas in image coordinates, read by a small CNN.
 
-    The hidden vector joins the pooled features with a few channels that keep their places, on a grid
-    of at most 4 x 4: a saccader can read from it what was seen where.
+    The hidden vector joins the pooled features with a few channels that keep their places, on a
+    grid of at most 4 x 4: a saccader can read from it what was seen where.
 
     :param layout: Of the canvas.
     :param width: Channels of the first layers; the last ones have four times as many.

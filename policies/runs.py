@@ -1,16 +1,15 @@
 """A run directory: everything about one training, written so that a crash loses nothing.
 
 `config.yml` (all that is needed to make environment and model again), `model.zip` and
-`classifier.pt` (the newest state, also while training), `progress.csv`, TensorBoard events, and after
-the evaluation `metrics.json`, plots and a video.
+`classifier.pt` (the newest state, also while training), `progress.csv`, TensorBoard events, and
+after the evaluation `metrics.json`, plots and a video.
 
-`model.zip` holds the digest of the classifier that it was trained beside: neither is read without the
-other.
+`model.zip` holds the digest of the classifier that it was trained beside: neither is read without
+the other.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import platform
@@ -24,18 +23,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch as th
 import yaml
 from filelock import FileLock, Timeout
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
 from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.files import replacing
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
 from policies.classifier import ClassifierError, TorchClassifier, read_file
+from policies.logs import GrowingCSV
 from policies.recipes import ALGORITHMS, Recipe, check_training, make_model
 
 _NEEDED = {
@@ -325,11 +324,7 @@ class Run:
 
         :param upto: keep the rows of an earlier part of the run up to so many timesteps
         """
-        file = self.path / "progress.csv"
-        header, rows = _read_rows(file, upto or 0)
-        with replacing(file) as temporary, temporary.open("w") as kept:
-            csv.writer(kept, lineterminator="\n").writerows([header, *rows] if rows else [])
-        output = _GrowingCSV(file, header if rows else [])
+        output = GrowingCSV(self.path / "progress.csv", upto or 0)
         return Logger(str(self.path), [output, TensorBoardOutputFormat(str(self.path))])
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -350,17 +345,6 @@ class Run:
             raise RunError(
                 f"{self.model_file} is broken ({member}: {error}); train anew"
             ) from error
-
-
-class _GrowingCSV(CSVOutputFormat):
-    """SB3's CSV output, going on at the end of a file that has a header already."""
-
-    def __init__(self, file: Path, keys: list[str]) -> None:
-        self.file = file.open("r+")
-        self.file.seek(0, io.SEEK_END)
-        self.keys = keys
-        self.separator = ","
-        self.quotechar = '"'
 
 
 def new_name(root: Path, seed: int) -> str:
@@ -408,21 +392,3 @@ def git_commit() -> str | None:
         return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--porcelain"))
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _read_rows(file: Path, upto: int) -> tuple[list[str], list[list[str]]]:
-    """Return header and whole rows of a progress file, up to so many timesteps."""
-    if not file.exists():
-        return [], []
-    header, *rows = list(csv.reader(io.StringIO(file.read_text()))) or [[]]
-    if "time/total_timesteps" not in header:
-        return [], []
-    column = header.index("time/total_timesteps")
-
-    def timesteps(row: list[str]) -> float:
-        try:
-            return float(row[column])
-        except ValueError:
-            return np.inf
-
-    return header, [row for row in rows if len(row) == len(header) and timesteps(row) <= upto]

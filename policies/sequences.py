@@ -1,4 +1,4 @@
-"""Glimpse sequences to train a classifier with: kept of rollouts, or collected along a given gaze."""
+"""Glimpse sequences to train a classifier with: kept of rollouts, or along a given gaze."""
 
 import numpy as np
 

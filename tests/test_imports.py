@@ -62,6 +62,7 @@ POLICIES = {
         "glimpse_envs.strategies",
     },
     "layers": set(),
+    "logs": {"glimpse_envs.files"},
     "memories": {"canvas", "layers", "glimpse_envs.core"},
     "play": {
         *("glimpse_envs.classifier", "glimpse_envs.config", "glimpse_envs.core"),
@@ -73,8 +74,8 @@ POLICIES = {
     "recurrent": {"distributions", "extractors", "layers", "glimpse_envs.actions"},
     "reports": {"play", "plots", "runs", "glimpse_envs.evaluation", "glimpse_envs.videos"},
     "runs": {
-        *("classifier", "recipes", "glimpse_envs.components", "glimpse_envs.config"),
-        *("glimpse_envs.files", "glimpse_envs.sb3"),
+        *("classifier", "logs", "recipes", "glimpse_envs.components"),
+        *("glimpse_envs.config", "glimpse_envs.files", "glimpse_envs.sb3"),
     },
     "sequences": {"glimpse_envs.config", "glimpse_envs.core", "glimpse_envs.strategies"},
 }
