@@ -32,6 +32,7 @@ from glimpse_envs.rewards import (
     Reward,
     Sum,
     Terminal,
+    UncertaintyReduction,
 )
 from glimpse_envs.scenes import ClutteredCanvas, Plain, Scene, TranslatedCanvas
 from glimpse_envs.sensors import Crop, Retina, Sensor
@@ -77,6 +78,7 @@ __all__ = [
     "Sum",
     "Terminal",
     "TranslatedCanvas",
+    "UncertaintyReduction",
     "load_dataset",
     "pack_dataset",
 ]

@@ -106,6 +106,22 @@ class InformationGain(Reward):
 
 
 @dataclass(frozen=True)
+class UncertaintyReduction(Reward):
+    """Fall of the belief's entropy: how much surer the glimpse has made the classifier, in nats.
+
+    What `InformationGain` is on average if the belief is calibrated, without the luck of the label.
+    It does not ask whether the classifier is right: train the classifier beside the agent.
+    """
+
+    needs_classifier: ClassVar[bool] = True
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        if outcome.belief is None:
+            raise ValueError("this reward needs the belief of a classifier, and none is attached")
+        return _entropy(outcome.previous_belief) - _entropy(outcome.belief)
+
+
+@dataclass(frozen=True)
 class GlimpseCost(Reward):
     """A price for every glimpse taken after the first.
 
@@ -155,6 +171,11 @@ class Sum(Reward):
         for term, weight in zip(self.terms, self.weights, strict=True):
             total += np.float32(weight) * term(outcome)
         return total
+
+
+def _entropy(belief: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the entropy of each row, nats, float32 (B,)."""
+    return -(belief * np.log(np.maximum(belief, _SMALLEST))).sum(axis=1)
 
 
 def _log_probability(

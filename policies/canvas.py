@@ -81,8 +81,13 @@ class CanvasLayout:
     @cached_property
     def n_planes(self) -> int:
         """Number of planes that :meth:`unfold` gives."""
+        return self.masks[-1] + 1
+
+    @cached_property
+    def masks(self) -> list[int]:
+        """Which of the planes that :meth:`unfold` gives are masks, one for each level."""
         per_entry = np.round(self.grid / self.pixels).astype(int) ** 2
-        return int((self.channels * per_entry + 1).sum())
+        return (np.cumsum(self.channels * per_entry + 1) - 1).tolist()
 
     def empty(self, n: int) -> NDArray[np.uint8]:
         """:return: n empty canvases, uint8 (n, bytes)"""

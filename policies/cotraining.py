@@ -112,6 +112,7 @@ class CoTrainingCallback(BaseCallback):
         if self._restored.get("optimizer"):
             self.fitter.optimizer.load_state_dict(self._restored["optimizer"])
         self._warm_up(seed)
+        classifier.bfloat16 = self.fitter.bfloat16
         if self.frozen or not self.passes:
             return
         self.rng = np.random.default_rng([seed, self.model.num_timesteps])
@@ -161,8 +162,10 @@ class CoTrainingCallback(BaseCallback):
         """:return: hexadecimal digits that tell this warm-up from others"""
         config = self.cores[0].config
         parts = ("scene", "sensor", "scheme", "start", "budget", "augment")
+        classifier = self.fitter.classifier
+        shapes = {name: list(weight.shape) for name, weight in classifier.state_dict().items()}
         content = {
-            "classifier": self.fitter.classifier.specification(),
+            "classifier": [classifier.specification(), shapes],
             "dataset": config.dataset.digest,
             "environment": {name: str(getattr(config, name)) for name in parts},
             "training": [str(self.gaze), self.warm_up, self.batch_size, self.handover, self.fit],
@@ -177,6 +180,9 @@ class CoTrainingCallback(BaseCallback):
 
     def _on_step(self) -> bool:
         return True
+
+    def _on_training_end(self) -> None:
+        self.fitter.classifier.bfloat16 = False
 
     def _on_rollout_end(self) -> None:
         if self.frozen or not self.passes or not len(self.store):

@@ -77,7 +77,8 @@ class Fitter:
         self.early_weight = early_weight
         self.label_smoothing = label_smoothing
         self.max_grad_norm = max_grad_norm
-        self.bfloat16 = bfloat16 and _native_bfloat16(next(classifier.parameters()).device)
+        native = _native_bfloat16(next(classifier.parameters()).device)
+        self.bfloat16 = bfloat16 and classifier.memory.takes_bfloat16 and native
         self.rng = np.random.default_rng(seed)
         matrices = [p for p in classifier.parameters() if p.ndim > 1]
         vectors = [p for p in classifier.parameters() if p.ndim <= 1]

@@ -1,11 +1,13 @@
 """What a glimpse classifier remembers of the glimpses so far: nothing, a vector, or a canvas."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch as th
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from glimpse_envs.core import Sequences
 from policies.canvas import CanvasLayout
@@ -33,8 +35,10 @@ class Memory(nn.Module):
     From glimpses and their gazes to a hidden vector.
 
     :ivar hidden_size: size of that vector
+    :cvar takes_bfloat16: whether computing in bfloat16 pays
     """
 
+    takes_bfloat16: ClassVar[bool] = False
     hidden_size: int
 
     def start(self, n: int) -> NDArray:
@@ -185,14 +189,17 @@ class Canvas(Memory):
     """
     Glimpses painted on a canvas in image coordinates, read by a small CNN.
 
-    The hidden vector joins the pooled features with a few channels that keep their places, on a
-    grid of at most 4 x 4: a saccader can read from it what was seen where.
+    The hidden vector joins the pooled features with a few channels that keep their places, and with
+    the masks of all levels, on a grid of at most 4 x 4: a saccader can read from it what was seen
+    where, and what was not looked at.
 
     :param layout: Of the canvas.
     :param width: Channels of the first layers; the last ones have four times as many.
     :param place_channels: Channels that keep their places.
     :param depth: Convolutions at each of the three resolutions.
     """
+
+    takes_bfloat16 = True
 
     def __init__(
         self, layout: CanvasLayout, *, width: int = 32, place_channels: int = 8, depth: int = 2
@@ -205,13 +212,8 @@ class Canvas(Memory):
 
         def convolve(into: int, stride: int = 1) -> None:
             nonlocal channels, rows, columns
-            layers.extend(
-                [
-                    nn.Conv2d(channels, into, 3, stride=stride, padding=1, bias=False),
-                    nn.BatchNorm2d(into),
-                    nn.ReLU(),
-                ]
-            )
+            convolution = nn.Conv2d(channels, into, 3, stride=stride, padding=1, bias=False)
+            layers.append(nn.Sequential(convolution, nn.BatchNorm2d(into)))
             channels, rows, columns = into, -(-rows // stride), -(-columns // stride)
 
         while max(rows, columns) > 16:
@@ -219,9 +221,12 @@ class Canvas(Memory):
         for stage in range(3):
             for layer in range(depth - (stage == 2)):
                 convolve(width * 2**stage, stride=2 if stage and not layer else 1)
-        self.trunk = nn.Sequential(*layers)
+        self.trunk = nn.ModuleList(layers)
+        self._folded: list[nn.Conv2d] | None = None
+        self.register_load_state_dict_post_hook(lambda *_: self._forget())
         self.places = nn.Conv2d(channels, place_channels, 1)
-        self.hidden_size = channels + place_channels * rows * columns
+        self.coarse = rows, columns
+        self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
 
     def look(self, canvases: NDArray[np.uint8]) -> th.Tensor:
         """
@@ -230,10 +235,30 @@ class Canvas(Memory):
         """
         device = self.places.weight.device
         planes = self.layout.unfold(th.as_tensor(canvases, device=device))
-        features = self.trunk(planes.contiguous(memory_format=th.channels_last))
+        features = planes.contiguous(memory_format=th.channels_last)
+        for layer in self.trunk if self.training else self._without_norms():
+            features = F.relu(layer(features), inplace=True)
         pooled = features.mean(dim=(2, 3))
         places = self.places(features).relu().flatten(1)
-        return th.cat([pooled, places], dim=1).float()
+        masks = F.adaptive_avg_pool2d(planes[:, self.layout.masks], self.coarse).flatten(1)
+        return th.cat([pooled, places, masks], dim=1).float()
+
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            self._forget()
+        return super().train(mode)
+
+    def _forget(self) -> None:
+        self._folded = None
+
+    def _without_norms(self) -> list[nn.Conv2d]:
+        """:return: the convolutions with the fixed normalisations folded in: the same, sooner"""
+        if self._folded is None:
+            self._folded = [
+                fuse_conv_bn_eval(convolution, norm.eval()).requires_grad_(False)
+                for convolution, norm in self.trunk
+            ]
+        return self._folded
 
     def start(self, n: int) -> NDArray:
         return self.layout.empty(n)

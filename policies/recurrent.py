@@ -4,6 +4,7 @@ from typing import Any
 
 import torch as th
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
 from stable_baselines3.common.type_aliases import Schedule
@@ -80,6 +81,11 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
     :param initial_stop_probability: Probability of answering of the untrained policy. An untrained
         choice among all actions would answer at once nearly always and never learn to look.
     :param n_moves: For ``Discrete`` actions, the first so many are moves, the others are classes.
+    :param action_gain: Gain of the first weights of the action head for ``Box`` actions. SB3's 0.01
+        lets every untrained saccade end at the middle; with 1 it ends somewhere that depends on
+        what was seen.
+    :param learn_std: For ``Box`` actions, whether the deviation of the Gaussian (``log_std_init``)
+        is learnt, as SB3 does, or stays fixed, as in RAM.
     :param features_extractor_class: Features extractor to use.
     :param kwargs: As for SB3's policies.
     """
@@ -89,11 +95,14 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         *args: Any,
         initial_stop_probability: float = 0.1,
         n_moves: int = GreedyMap.N_MOVES,
+        action_gain: float = 0.01,
+        learn_std: bool = True,
         features_extractor_class: type[BaseFeaturesExtractor] = GlimpseExtractor,
         **kwargs: Any,
     ) -> None:
         self.initial_stop_probability = initial_stop_probability
         self.n_moves = n_moves
+        self.action_gain, self.learn_std = action_gain, learn_std
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
@@ -122,6 +131,10 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         if factored is not None:
             self.action_dist = factored
         super()._build(lr_schedule)
+        if factored is None:
+            nn.init.orthogonal_(self.action_net.weight, gain=self.action_gain)
+            if isinstance(self.action_dist, DiagGaussianDistribution):
+                self.log_std.requires_grad_(self.learn_std)
 
     def _build_mlp_extractor(self) -> None:
         """Create the policy and value networks, with the bypass columns led around them."""
@@ -143,6 +156,8 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         data.update(
             initial_stop_probability=self.initial_stop_probability,
             n_moves=self.n_moves,
+            action_gain=self.action_gain,
+            learn_std=self.learn_std,
             share_features_extractor=self.share_features_extractor,  # SB3 forgets it
         )
         return data
