@@ -143,7 +143,7 @@ def pretrain(
     batch_size: int = 256,
     final_scale: float = 0.0,
     seed: int = 0,
-    description: str = "classifier",
+    progress: bool = True,
 ) -> Iterator[int]:
     """
     Train on fresh episodes along a given gaze; yields after every update, so that the caller can
@@ -158,7 +158,7 @@ def pretrain(
     :param final_scale: share of itself to which the learning rate falls linearly, after a rise over
         the first 3 %
     :param seed: of images, scenes and gaze
-    :param description: of the progress bar, which shows the accuracy by glimpse
+    :param progress: show a progress bar with the accuracy by glimpse
     :return: iterator over the number of images seen
     """
     collector = Collector(config, strategy, seed)
@@ -168,7 +168,8 @@ def pretrain(
     with tqdm(
         total=n_updates * batch_size,
         initial=first * batch_size,
-        desc=description,
+        desc="classifier",
+        disable=not progress,
         unit=" images",
         mininterval=0.5 if sys.stderr.isatty() else 10.0,
         dynamic_ncols=True,

@@ -28,6 +28,7 @@ def evaluate(
     *,
     random_gaze: bool = False,
     seed: int = 0,
+    n_images: int | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Episodes:
     """
@@ -37,12 +38,13 @@ def evaluate(
     :param config: the environment, with the split to evaluate
     :param random_gaze: replace the agent's moves and zooms by uniform draws; its decisions stay
     :param seed: of those draws
+    :param n_images: only the first so many images of the split; None for all
     :param progress: called with the number of images after each batch of them
     :raises ValueError: for a model whose spaces differ from the environment's
     """
     check_spaces(model, config)
     rng = np.random.default_rng(seed) if random_gaze else None
-    return _evaluate(lambda: _Agent(model, config, rng), config, progress)
+    return _evaluate(lambda: _Agent(model, config, rng), config, n_images, progress)
 
 
 def evaluate_gaze(
@@ -51,6 +53,7 @@ def evaluate_gaze(
     *,
     classifier: GlimpseClassifier | None = None,
     seed: int = 0,
+    n_images: int | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Episodes:
     """
@@ -61,11 +64,12 @@ def evaluate_gaze(
     :param config: the environment, with the split to evaluate
     :param classifier: None for the environment's own
     :param seed: of random gazes
+    :param n_images: only the first so many images of the split; None for all
     :param progress: called with the number of images after each batch of them
     """
     played = scripted(config, classifier)
     rng = np.random.default_rng(seed)
-    return _evaluate(lambda: _Script(strategy, config, rng), played, progress)
+    return _evaluate(lambda: _Script(strategy, config, rng), played, n_images, progress)
 
 
 def record(
@@ -150,11 +154,13 @@ _Player = Callable[[GlimpseCore, Observation, int], Any]
 def _evaluate(
     make_player: Callable[[], _Player],
     config: GlimpseConfig,
+    n_images: int | None,
     progress: Callable[[int], Any] | None,
 ) -> Episodes:
     batches = []
-    for start in range(0, len(config.images), _LANES):
-        index = np.arange(start, min(start + _LANES, len(config.images)))
+    n = len(config.images) if n_images is None else min(n_images, len(config.images))
+    for start in range(0, n, _LANES):
+        index = np.arange(start, min(start + _LANES, n))
         batches.append(_play_batch(make_player(), config, index))
         if progress is not None:
             progress(len(index))
