@@ -198,6 +198,22 @@ class GlimpseCore:
             self._classify(lanes, self.config.sensor.read(self._prepared, rows, gaze), gaze)
         return self._observe(self.lanes, self._read(self.lanes))
 
+    def foresee(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the classifier would believe after one more glimpse, which is not taken.
+
+        It reads pixels that were not looked at: for searches and baselines, not for agents.
+
+        :param gaze: of that glimpse in each lane, float32 (B, 3)
+        :return: float32 (B, K)
+        :raises ValueError: without a classifier
+        """
+        if self.config.classifier is None:
+            raise ValueError("foresee() is for environments with a classifier; attach one")
+        gaze = self.geometry.clamp(gaze)
+        rows = self.lanes if self.config.composed else self.index
+        glimpse = self.config.sensor.read(self._prepared, rows, gaze)
+        return self.config.classifier.update(self._state, glimpse, gaze).belief
+
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of `lanes`, a list of n each."""
         config = self.config

@@ -97,7 +97,7 @@ class CoTrainingCallback(BaseCallback):
 
     def _on_training_start(self) -> None:
         self.cores = _cores(self.training_env)
-        config = self.cores[0].config
+        self.config = config = self.cores[0].config
         classifier = config.classifier
         shared = all(core.config.classifier is classifier for core in self.cores)
         if not isinstance(classifier, TorchClassifier) or not shared:
@@ -123,7 +123,7 @@ class CoTrainingCallback(BaseCallback):
     def _warm_up(self, seed: int) -> None:
         if self.warmed >= self.warm_up:
             return
-        file = None if self.cache is None else self.cache / f"{self._key(seed)}.pt"
+        file = None if self.cache is None else self.cache / f"{self.key(seed)}.pt"
         if file is not None and file.exists():
             self._recall(file)
             return
@@ -136,7 +136,7 @@ class CoTrainingCallback(BaseCallback):
             self.warm_up,
             begun=begun,
             batch_size=self.batch_size,
-            final_scale=self.handover,
+            scales=(1.0, self.handover),
             seed=seed + begun,
         ):
             self.warmed = seen
@@ -158,11 +158,11 @@ class CoTrainingCallback(BaseCallback):
         self.warmed = self.warm_up
         self.checkpoint(self.model)
 
-    def _key(self, seed: int) -> str:
+    def key(self, seed: int) -> str:
         """:return: hexadecimal digits that tell this warm-up from others"""
-        config = self.cores[0].config
+        config = self.config
         parts = ("scene", "sensor", "scheme", "start", "budget", "augment")
-        classifier = self.fitter.classifier
+        classifier = config.classifier
         shapes = {name: list(weight.shape) for name, weight in classifier.state_dict().items()}
         content = {
             "classifier": [classifier.specification(), shapes],

@@ -141,7 +141,7 @@ def pretrain(
     *,
     begun: int = 0,
     batch_size: int = 256,
-    final_scale: float = 0.0,
+    scales: tuple[float, float] = (1.0, 0.0),
     seed: int = 0,
     progress: bool = True,
 ) -> Iterator[int]:
@@ -155,8 +155,8 @@ def pretrain(
     :param n_images: episodes, each used once
     :param begun: how many of them an earlier call has seen
     :param batch_size: episodes of one update
-    :param final_scale: share of itself to which the learning rate falls linearly, after a rise over
-        the first 3 %
+    :param scales: shares of the learning rate from which and to which it falls linearly, after a
+        rise over the first 3 %
     :param seed: of images, scenes and gaze
     :param progress: show a progress bar with the accuracy by glimpse
     :return: iterator over the number of images seen
@@ -177,8 +177,8 @@ def pretrain(
         batches = _batches(collector, batch_size)
         for update in range(first, n_updates):
             rise = min(1.0, (update + 1) / (0.03 * n_updates))
-            fall = 1.0 - (1.0 - final_scale) * update / n_updates
-            fit = fitter.update(next(batches), scale=min(rise, fall))
+            fall = scales[0] + (scales[1] - scales[0]) * update / n_updates
+            fit = fitter.update(next(batches), scale=min(rise * scales[0], fall))
             seen = np.stack([fit.right, fit.read]).astype(float)
             running = seen if running is None else 0.98 * running + seen
             bar.update(batch_size)

@@ -91,7 +91,8 @@ class _Coded(Memory):
         :return: float32 (n, code_size)
         """
         device = self.join.weight.device
-        pixels = th.as_tensor(glimpse, device=device).permute(0, 3, 1, 2).float() * (2.0 / 255.0) - 1.0
+        pixels = th.as_tensor(glimpse, device=device).permute(0, 3, 1, 2).float()
+        pixels = pixels * (2.0 / 255.0) - 1.0
         where = self.where(self.fourier(th.as_tensor(gaze, device=device)))
         return self.join(th.cat([self.what(pixels), where], dim=1)).relu()
 

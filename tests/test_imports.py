@@ -44,6 +44,10 @@ ENVS = {
     "videos": {"files"},
 }
 POLICIES = {
+    "baselines": {
+        *("glimpse_envs.classifier", "glimpse_envs.config", "glimpse_envs.core"),
+        "glimpse_envs.strategies",
+    },
     "buffers": set(),
     "callbacks": {"buffers", "recurrent"},
     "canvas": {"glimpse_envs.compiled", "glimpse_envs.gaze"},

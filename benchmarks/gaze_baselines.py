@@ -1,0 +1,121 @@
+"""A learned gaze against gazes that no agent chose, each beside an equally trained classifier.
+
+    python benchmarks/gaze_baselines.py RUN_DIR [--only random centre] [--out FILE.json]
+
+Takes a run of train.py whose classifier was co-trained. Every baseline begins with the classifier
+as the run's warm-up left it (kept in the data directory), and trains it for as many updates of the
+same size, with the same falling learning rate, as the run did beside its agent, on episodes along
+the baseline's gaze. "best fixed" is found on the validation split by `policies.baselines`. All are
+then shown each test image once; a baseline always takes all glimpses of the budget, and its
+accuracy after fewer is what the same classifier says on the way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+
+from glimpse_envs.evaluation import metrics
+from glimpse_envs.files import replacing
+from glimpse_envs.loaders import data_directory
+from glimpse_envs.strategies import GazeStrategy
+from policies.baselines import baseline_strategies, best_fixed
+from policies.classifier import TorchClassifier, read_file
+from policies.cotraining import CoTrainingCallback
+from policies.fitting import Fitter, pretrain
+from policies.play import evaluate, evaluate_gaze
+from policies.plots import read_progress
+from policies.recipes import make_callbacks
+from policies.runs import Run, git_commit
+
+
+class Study:
+    """The run, its warm-up, and how much it trained its classifier."""
+
+    def __init__(self, path: Path) -> None:
+        self.run = Run.open(path)
+        self.config = self.run.env_config(split="train")
+        callbacks = make_callbacks(self.run.recipe)
+        found = [c for c in callbacks if isinstance(c, CoTrainingCallback)]
+        if not found:
+            raise ValueError(f"{path} has no co-trained classifier; wanted a run that has one")
+        self.training = found[0]
+        self.training.config = self.config
+        key = self.training.key(int(self.run.config["seed"]))
+        self.warm_up = data_directory() / "classifiers" / f"{key}.pt"
+        updates = read_progress(path / "progress.csv").get("classifier/updates", np.zeros(0))
+        self.n_updates = int(np.nansum(updates))
+
+    def fresh(self) -> tuple[TorchClassifier, Fitter]:
+        """Return the classifier after its warm-up, and what trains it on."""
+        classifier = TorchClassifier.load(self.warm_up)
+        fitter = Fitter(classifier, **self.training.fit)
+        fitter.optimizer.load_state_dict(read_file(self.warm_up)["extras"]["optimizer"])
+        return classifier, fitter
+
+    def baseline(self, strategy: GazeStrategy) -> dict[str, Any]:
+        """Train a classifier for a gaze and return the metrics of the test split."""
+        classifier, fitter = self.fresh()
+        config = replace(self.config, classifier=classifier, reward="Terminal")
+        n = self.n_updates * self.training.batch_size
+        scales = (self.training.handover, 0.0)
+        size = self.training.batch_size
+        for _ in pretrain(fitter, config, strategy, n, batch_size=size, scales=scales, seed=1):
+            pass
+        test = replace(config, split="test")
+        return {"gaze": str(strategy), **metrics(evaluate_gaze(strategy, test, seed=1))}
+
+    def learned(self) -> dict[str, Any]:
+        """Return the metrics of the run's agent on the test split."""
+        model = self.run.make_model(self.run.make_env(split="test"), "cpu")
+        self.run.load_weights(model)
+        return metrics(evaluate(model, self.run.env_config(split="test")))
+
+
+def row(name: str, result: dict[str, Any]) -> str:
+    """Return a line of the table."""
+    low, high = (100 * bound for bound in result["accuracy_ci95"])
+    steps = " ".join(f"{100 * accuracy:.1f}" for accuracy in result["accuracy_by_glimpse"])
+    return (
+        f"| {name} | {100 * result['accuracy']:.2f} ({low:.2f} to {high:.2f}) | "
+        f"{result['mean_glimpses']:.2f} | {steps} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, metavar="RUN_DIR")
+    names = [*baseline_strategies(), "best fixed"]
+    parser.add_argument("--only", nargs="+", default=names, choices=names)
+    parser.add_argument("--out", type=Path, help="default: baselines.json in the run directory")
+    args = parser.parse_args()
+    th.set_num_threads(1)
+    study = Study(args.run)
+    print(f"{study.n_updates} updates of {study.training.batch_size} episodes after the warm-up")
+    results = {"learned": study.learned()}
+    for name in args.only:
+        if name == "best fixed":
+            strategy: GazeStrategy = best_fixed(study.config, study.fresh()[0])
+        else:
+            strategy = baseline_strategies()[name]
+        results[name] = study.baseline(strategy)
+        print(row(name, results[name]), flush=True)
+    out = args.out or args.run / "baselines.json"
+    with replacing(out) as temporary:
+        content = {"git": git_commit(), "updates": study.n_updates, "results": results}
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    print("\n| gaze | test accuracy, % (95 % interval) | glimpses | after 1, 2, ... glimpses, % |")
+    print("|---|---|---|---|")
+    print("\n".join(row(name, result) for name, result in results.items()))
+
+
+if __name__ == "__main__":
+    main()

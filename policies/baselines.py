@@ -1,0 +1,72 @@
+"""Gazes to compare a learned one with, each beside a classifier that is trained for it."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse_envs.classifier import GlimpseClassifier
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.strategies import Centre, Fixed, GazeStrategy, Grid, Uniform, scripted
+from glimpse_envs.strategies import reachable_zooms as zooms_of
+
+
+def baseline_strategies() -> dict[str, GazeStrategy]:
+    """:return: by name, the gazes that need no search; each follows the environment's own start"""
+    return {"random": Uniform(), "centre": Centre(), "grid": Grid(2)}
+
+
+def best_fixed(
+    config: GlimpseConfig,
+    classifier: GlimpseClassifier,
+    *,
+    n_images: int = 1000,
+    seed: int = 0,
+) -> Fixed:
+    """
+    Find a good sequence of gazes that is the same for all images, greedily.
+
+    Each next gaze is the one of a lattice (half a window apart, at every zoom that the agent
+    reaches) after which the validation images' labels have the highest mean log-probability.
+
+    :param config: the environment
+    :param classifier: says the probabilities
+    :param n_images: validation images to search with
+    :param seed: draws these images
+    :return: as many gazes as the budget allows after the first glimpse
+    """
+    played = scripted(replace(config, split="validation"), classifier)
+    rng = np.random.default_rng(seed)
+    index = np.sort(rng.permutation(len(played.images))[:n_images])
+    core = GlimpseCore(played, len(index))
+    core.seed_all(seed)
+    core.reset(core.lanes, index)
+    candidates = lattice(config)
+    chosen: list[tuple[float, float, float]] = []
+
+    def score(gaze: NDArray[np.float32]) -> float:
+        belief = core.foresee(np.tile(gaze, (len(index), 1)))
+        return float(np.log(belief[core.lanes, core.labels] + 1e-7).mean())
+
+    while len(chosen) < config.budget - 1:
+        scores = [score(gaze) for gaze in candidates]
+        best = candidates[int(np.argmax(scores))]
+        core.step(np.tile(best, (len(index), 1)))
+        chosen.append(tuple(best.tolist()))
+    return Fixed(tuple(chosen))
+
+
+def lattice(config: GlimpseConfig) -> NDArray[np.float32]:
+    """:return: gazes half a window apart at every zoom that the agent reaches, (n, 3)"""
+    geometry = config.geometry
+    gazes = []
+    for zoom in zooms_of(config):
+        corners = np.float32([[0.0, 0.0, zoom], [1.0, 1.0, zoom]])
+        (left, top, _), (right, bottom, _) = geometry.clamp(corners).astype(float)
+        side = geometry.windows(corners)[0, 2]
+        columns = 1 + int(np.ceil((right - left) * geometry.width / (0.5 * side) - 1e-6))
+        rows = 1 + int(np.ceil((bottom - top) * geometry.height / (0.5 * side) - 1e-6))
+        for y in np.linspace(top, bottom, rows):
+            gazes += [(x, y, zoom) for x in np.linspace(left, right, columns)]
+    return np.float32(gazes)
