@@ -36,7 +36,8 @@ from policies.recipes import (
     trust,
 )
 from policies.reports import evaluate_run, summary, write_film, write_report
-from policies.runs import Run, RunError, git_commit, latest, new_name, versions
+from policies.runs import Run, RunError, latest, new_name
+from policies.versions import git_commit, versions
 
 DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
 RECIPES = Path(__file__).parent / "hyperparams"

@@ -32,13 +32,14 @@ from policies.fitting import Fitter, pretrain
 from policies.play import evaluate, evaluate_gaze
 from policies.plots import read_progress
 from policies.recipes import make_callbacks
-from policies.runs import Run, git_commit
+from policies.runs import Run
+from policies.versions import git_commit
 
 
 class Study:
     """The run, its warm-up, and how much it trained its classifier."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, warm_up: Path | None) -> None:
         self.run = Run.open(path)
         self.config = self.run.env_config(split="train")
         callbacks = make_callbacks(self.run.recipe)
@@ -46,9 +47,8 @@ class Study:
         if not found:
             raise ValueError(f"{path} has no co-trained classifier; wanted a run that has one")
         self.training = found[0]
-        self.training.config = self.config
-        key = self.training.key(int(self.run.config["seed"]))
-        self.warm_up = data_directory() / "classifiers" / f"{key}.pt"
+        key = self.run.classifier_extras()["key"]
+        self.warm_up = warm_up or data_directory() / "classifiers" / f"{key}.pt"
         updates = read_progress(path / "progress.csv").get("classifier/updates", np.zeros(0))
         self.n_updates = int(np.nansum(updates))
 
@@ -95,10 +95,13 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     names = [*baseline_strategies(), "best fixed"]
     parser.add_argument("--only", nargs="+", default=names, choices=names)
+    parser.add_argument(
+        "--warm-up", type=Path, metavar="FILE", help="classifier to begin with; default: the run's"
+    )
     parser.add_argument("--out", type=Path, help="default: baselines.json in the run directory")
     args = parser.parse_args()
     th.set_num_threads(1)
-    study = Study(args.run)
+    study = Study(args.run, args.warm_up)
     print(f"{study.n_updates} updates of {study.training.batch_size} episodes after the warm-up")
     results = {"learned": study.learned()}
     for name in args.only:

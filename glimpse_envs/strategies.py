@@ -139,17 +139,22 @@ class Grid(GazeStrategy):
         largest, finest = config.geometry.largest, config.geometry.finest
         window = max(largest / self.side, finest)
         zoom = np.log(largest / window) / np.log(largest / finest) if largest > finest else 1.0
+        # windows larger than a tile touch the image's borders, and lie evenly between
+        corner = np.float32([[0.5 / self.side, 0.5 / self.side, np.clip(zoom, low, high)]])
+        first = config.geometry.clamp(corner)[0, :2]
+        between = (1.0 - 2.0 * first) / max(1, self.side - 1)
         if step == 0 and self.anywhere:
             tile = rng.integers(self.side**2, size=len(gaze))
         elif step == 0:
             tile = np.zeros(len(gaze), np.int64)
         else:
-            column, row = (gaze[:, :2].T * self.side).astype(np.int64).clip(0, self.side - 1)
+            place = np.rint((gaze[:, :2] - first) / np.maximum(between, 1e-6)).astype(np.int64)
+            column, row = place.clip(0, self.side - 1).T
             tile = (row * self.side + column + 1) % self.side**2
         row, column = np.divmod(tile, self.side)
         target = np.empty((len(gaze), 3), np.float32)
-        target[:, 0], target[:, 1] = (column + 0.5) / self.side, (row + 0.5) / self.side
-        target[:, 2] = np.clip(zoom, low, high)
+        target[:, 0], target[:, 1] = first[0] + column * between[0], first[1] + row * between[1]
+        target[:, 2] = corner[0, 2]
         return target
 
 

@@ -31,6 +31,7 @@ class CanvasLayout:
     :param channels: Of the image.
     :param size: Side of one glimpse (of one scale of a retina), sensor pixels.
     :param scales: Scales of the retina, side by side in a glimpse; 1 for a crop.
+    :param window: Side of the window at zoom 1, image pixels.
     :param finest_zoom_cell: Width of the finest glimpse pixel, image pixels.
     :param coarsest_zoom_cell: Width of the coarsest one of a retina's first scale.
     """
@@ -40,6 +41,7 @@ class CanvasLayout:
     channels: int
     size: int
     scales: int
+    window: int
     finest_zoom_cell: float
     coarsest_zoom_cell: float
 
@@ -110,7 +112,7 @@ class CanvasLayout:
         """
         _paint(
             *(canvases, glimpses, gaze, counts),
-            *(float(self.height), float(self.width), self.size, self.scales),
+            *(float(self.height), float(self.width), float(self.window), self.size, self.scales),
             *(self.cells, self.pixels, self.shapes, self.offsets),
         )
 
@@ -138,15 +140,17 @@ class CanvasLayout:
 
 @kernel
 def _paint(
-    canvases, glimpses, gaze, counts, height, width, size, scales, cells, pixels, shapes, offsets
-):
+    canvases, glimpses, gaze, counts,
+    height, width, finest, size, scales,
+    cells, pixels, shapes, offsets,
+):  # fmt: skip
     channels = glimpses.shape[4]
     for i in range(canvases.shape[0]):
         for t in range(counts[i]):
             left, top, side = window_of(
-                gaze[i, t, 0], gaze[i, t, 1], gaze[i, t, 2], height, width, float(size)
+                gaze[i, t, 0], gaze[i, t, 1], gaze[i, t, 2], height, width, finest
             )
-            if side == size:  # the sensors read whole pixels there
+            if side == finest:  # the sensors read whole pixels there
                 left, top = np.floor(left + 0.5), np.floor(top + 0.5)
             for scale in range(scales):
                 cell = side / size

@@ -31,6 +31,7 @@ class View:
     :param n_classes: Number of classes.
     :param glimpse_shape: (h, w, C)
     :param image_shape: Height and width of what is shown, pixels.
+    :param window: Side of the window at zoom 1, image pixels.
     :param finest_cell: Width of the finest glimpse pixel, image pixels.
     :param coarsest_cell: Width of the coarsest one (of a retina's first scale).
     """
@@ -38,6 +39,7 @@ class View:
     n_classes: int
     glimpse_shape: tuple[int, int, int]
     image_shape: tuple[int, int]
+    window: int
     finest_cell: float
     coarsest_cell: float
 
@@ -50,11 +52,13 @@ class View:
         ends = np.array([min(low, first), max(high, first)], np.float32)
         gaze = np.full((2, 3), 0.5, np.float32)
         gaze[:, 2] = ends
-        sides = geometry.windows(geometry.clamp(gaze))[:, 2] / config.sensor.size
+        shape = config.sensor.glimpse_shape(config.shape[2])
+        sides = geometry.windows(geometry.clamp(gaze))[:, 2] / shape[0]
         return cls(
             n_classes=config.dataset.n_classes,
-            glimpse_shape=tuple(config.sensor.glimpse_shape(config.shape[2])),
+            glimpse_shape=tuple(shape),
             image_shape=tuple(config.shape[:2]),
+            window=geometry.finest,
             finest_cell=float(sides[1]),
             coarsest_cell=float(sides[0]),
         )
@@ -65,7 +69,7 @@ class View:
         if length % size:
             return None
         return CanvasLayout(
-            *(*self.image_shape, channels, size, length // size),
+            *(*self.image_shape, channels, size, length // size, self.window),
             *(self.finest_cell, self.coarsest_cell),
         )
 
@@ -128,9 +132,10 @@ class TorchClassifier(nn.Module):
                 f"got glimpses {glimpse.shape[1:]}; this classifier reads {self.view.glimpse_shape}"
             )
         device = self.readout.weight.device.type
+        low = self.bfloat16 and self.memory.takes_bfloat16
         with (
             th.inference_mode(),
-            th.autocast(device, dtype=th.bfloat16, enabled=self.bfloat16, cache_enabled=False),
+            th.autocast(device, dtype=th.bfloat16, enabled=low),
         ):
             state, hidden = self.memory.step(state, glimpse, gaze)
             belief = self.readout(hidden).float().softmax(dim=1)
@@ -143,7 +148,7 @@ class TorchClassifier(nn.Module):
         :raises ClassifierError: if not, with all that differs
         """
         wanted = View.of(config)
-        names = ("n_classes", "glimpse_shape", "image_shape")
+        names = ("n_classes", "glimpse_shape", "image_shape", "window")
         differ = [
             f"{name} {getattr(self.view, name)} (the environment: {getattr(wanted, name)})"
             for name in names
@@ -199,13 +204,13 @@ class TorchClassifier(nn.Module):
         """
         content = read_file(path)
         made = content["specification"]
-        view = made["view"] | {
-            key: tuple(made["view"][key]) for key in ("glimpse_shape", "image_shape")
-        }
-        classifier = cls(View(**view), made["memory"], seed=made["seed"], **made["settings"])
         try:
+            view = made["view"] | {
+                key: tuple(made["view"][key]) for key in ("glimpse_shape", "image_shape")
+            }
+            classifier = cls(View(**view), made["memory"], seed=made["seed"], **made["settings"])
             classifier.load_state_dict(content["weights"])
-        except RuntimeError as error:
+        except (RuntimeError, KeyError, TypeError) as error:
             raise ClassifierError(f"classifier {path} is broken: {error}") from error
         if classifier.digest() != content["digest"]:
             raise ClassifierError(f"classifier {path} does not have the weights it was saved with")

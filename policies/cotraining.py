@@ -73,6 +73,8 @@ class CoTrainingCallback(BaseCallback):
         self.store = SequenceStore(capacity)
         self.fitter: Fitter | None = None
         self.warmed = 0  # episodes of the warm-up so far
+        #: tells this warm-up from those of other settings and first weights
+        self.key: str | None = None
         #: called at intervals in the warm-up, so that a kill loses little
         self.checkpoint: Callable[[Any], None] = lambda model: None
         #: folder of finished warm-ups, which the same settings find again
@@ -80,11 +82,14 @@ class CoTrainingCallback(BaseCallback):
         self._restored: dict[str, Any] = {}
         self._due = 0.0
         self._counted = 0
+        self._stale = True
 
     def state(self) -> dict[str, Any]:
         """:return: what a resumed training needs beside the classifier's weights"""
-        optimizer = None if self.fitter is None else self.fitter.optimizer.state_dict()
-        return {"warmed": self.warmed, "optimizer": optimizer}
+        optimizer = self._restored.get("optimizer")
+        if self.fitter is not None:
+            optimizer = self.fitter.optimizer.state_dict()
+        return {"warmed": self.warmed, "key": self.key, "optimizer": optimizer}
 
     def restore(self, state: dict[str, Any]) -> None:
         """
@@ -93,11 +98,12 @@ class CoTrainingCallback(BaseCallback):
         :param state: what :meth:`state` gave
         """
         self.warmed = int(state.get("warmed", 0))
+        self.key = state.get("key")
         self._restored = state
 
     def _on_training_start(self) -> None:
         self.cores = _cores(self.training_env)
-        self.config = config = self.cores[0].config
+        config = self.cores[0].config
         classifier = config.classifier
         shared = all(core.config.classifier is classifier for core in self.cores)
         if not isinstance(classifier, TorchClassifier) or not shared:
@@ -111,6 +117,8 @@ class CoTrainingCallback(BaseCallback):
         self.fitter = Fitter(classifier, seed=seed + self.warmed, **self.fit)
         if self._restored.get("optimizer"):
             self.fitter.optimizer.load_state_dict(self._restored["optimizer"])
+            self._restored = {}  # a second call of learn goes on with what it has
+        self.key = self.key or self._make_key(seed)
         self._warm_up(seed)
         classifier.bfloat16 = self.fitter.bfloat16
         if self.frozen or not self.passes:
@@ -123,7 +131,7 @@ class CoTrainingCallback(BaseCallback):
     def _warm_up(self, seed: int) -> None:
         if self.warmed >= self.warm_up:
             return
-        file = None if self.cache is None else self.cache / f"{self.key(seed)}.pt"
+        file = None if self.cache is None else self.cache / f"{self.key}.pt"
         if file is not None and file.exists():
             self._recall(file)
             return
@@ -158,14 +166,12 @@ class CoTrainingCallback(BaseCallback):
         self.warmed = self.warm_up
         self.checkpoint(self.model)
 
-    def key(self, seed: int) -> str:
+    def _make_key(self, seed: int) -> str:
         """:return: hexadecimal digits that tell this warm-up from others"""
-        config = self.config
+        config = self.cores[0].config
         parts = ("scene", "sensor", "scheme", "start", "budget", "augment")
-        classifier = config.classifier
-        shapes = {name: list(weight.shape) for name, weight in classifier.state_dict().items()}
         content = {
-            "classifier": [classifier.specification(), shapes],
+            "classifier": config.classifier.digest(),  # with its first weights
             "dataset": config.dataset.digest,
             "environment": {name: str(getattr(config, name)) for name in parts},
             "training": [str(self.gaze), self.warm_up, self.batch_size, self.handover, self.fit],
@@ -174,8 +180,9 @@ class CoTrainingCallback(BaseCallback):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _on_rollout_start(self) -> None:
-        if self._counted == 0 or not self.frozen:
+        if self._stale:
             self._refresh()
+        self._stale = False
         self._counted = self.store.total
 
     def _on_step(self) -> bool:
@@ -187,7 +194,7 @@ class CoTrainingCallback(BaseCallback):
     def _on_rollout_end(self) -> None:
         if self.frozen or not self.passes or not len(self.store):
             return
-        own = round(self.batch_size * (1.0 - self.random_share))
+        own = max(1, round(self.batch_size * (1.0 - self.random_share)))
         self._due += self.passes * (self.store.total - self._counted) / own
         fits: list[Fit] = []
         n_updates, self._due = int(self._due), self._due % 1.0
@@ -200,6 +207,7 @@ class CoTrainingCallback(BaseCallback):
                 some = slice(*(k * (self.batch_size - own) for k in (update, update + 1)))
                 batch = join([batch, type(given)(*(array[some] for array in given))])
             fits.append(self.fitter.update(batch, scale=self._scale()))
+        self._stale = bool(fits)
         self._report(fits)
 
     def _scale(self) -> float:
@@ -226,9 +234,15 @@ class CoTrainingCallback(BaseCallback):
 
 
 class Diverged(BaseCallback):
-    """Stop before a rollout if a weight of the policy is no number, so that nothing saves it."""
+    """Stop after an update that made a weight of the policy no number, so that nothing saves it."""
 
     def _on_rollout_start(self) -> None:
+        self._check()
+
+    def _on_training_end(self) -> None:
+        self._check()
+
+    def _check(self) -> None:
         for name, weight in self.model.policy.named_parameters():
             if not th.isfinite(weight).all():
                 raise ValueError(

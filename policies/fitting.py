@@ -103,6 +103,7 @@ class Fitter:
         device = next(classifier.parameters()).device
         for group in self.optimizer.param_groups:
             group["lr"] = scale * self.learning_rate
+        statistics = [buffer.clone() for buffer in classifier.buffers()]  # of normalisations
         classifier.train()
         try:
             with th.autocast(device.type, dtype=th.bfloat16, enabled=self.bfloat16):
@@ -114,6 +115,8 @@ class Fitter:
             )
             loss = losses @ th.as_tensor(prefixes.weights, device=device)
             if not th.isfinite(loss):
+                for buffer, before in zip(classifier.buffers(), statistics, strict=True):
+                    buffer.copy_(before)
                 raise DivergedError(
                     f"the classifier's loss became {loss.item()}: try a smaller learning rate "
                     f"(it was {scale * self.learning_rate:.2g}), or bfloat16=false"

@@ -207,6 +207,7 @@ class Canvas(Memory):
     ) -> None:
         super().__init__()
         self.layout = layout
+        self._folded: list[nn.Conv2d] | None = None
         rows, columns = layout.grid_shape
         layers: list[nn.Module] = []
         channels = layout.n_planes
@@ -223,8 +224,6 @@ class Canvas(Memory):
             for layer in range(depth - (stage == 2)):
                 convolve(width * 2**stage, stride=2 if stage and not layer else 1)
         self.trunk = nn.ModuleList(layers)
-        self._folded: list[nn.Conv2d] | None = None
-        self.register_load_state_dict_post_hook(lambda *_: self._forget())
         self.places = nn.Conv2d(channels, place_channels, 1)
         self.coarse = rows, columns
         self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
@@ -248,6 +247,14 @@ class Canvas(Memory):
         if mode:
             self._forget()
         return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # to another device
+        self._forget()
+        return super()._apply(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._forget()
+        super()._load_from_state_dict(*args, **kwargs)
 
     def _forget(self) -> None:
         self._folded = None

@@ -132,12 +132,12 @@ def make_model(
 
 def find_recipe(folder: Path, env_id: str) -> Path:
     """
-    Return the recipe file of an environment: the first with an entry of its own, or else the file
-    of the first algorithm.
+    Return the recipe file of an environment: the first with an entry of its own, or else that of
+    RecurrentPPO.
     """
-    files = [folder / f"{name}.yml" for name in ALGORITHMS]
+    files = [folder / f"{name}.yml" for name in ("ppo", "ppo_lstm")]
     own = (file for file in files if file.exists() and env_id in (_read(file) or {}))
-    return next(own, files[0])
+    return next(own, files[-1])
 
 
 def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, seed: int) -> None:
@@ -167,8 +167,9 @@ def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, s
         env_kwargs["classifier"] = {"type": "file", "path": str(Path(choice).resolve())}
     if isinstance(env_kwargs.get("classifier"), str):
         env_kwargs["classifier"] = {"type": env_kwargs["classifier"]}
-    if isinstance(env_kwargs.get("classifier"), dict) and COTRAINING in map(_name, entries):
-        env_kwargs["classifier"].setdefault("seed", seed)
+    made = env_kwargs.get("classifier")
+    if isinstance(made, dict) and made.get("type") != "file" and COTRAINING in map(_name, entries):
+        made.setdefault("seed", seed)
     if choice != "recipe":
         recipe["callback"] = entries
 

@@ -13,7 +13,8 @@ from glimpse_envs.evaluation import Episodes, confusion, metrics
 from glimpse_envs.videos import write_video
 from policies.play import evaluate, record
 from policies.plots import plot_confusion, plot_learning_curve, read_progress
-from policies.runs import Run, git_commit, versions
+from policies.runs import Run
+from policies.versions import git_commit, versions
 
 #: the baseline of this evaluation; its agent never trained with such a gaze
 RANDOM_GAZE = "random gaze (same agent, off-distribution)"

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import io
 import json
-import platform
-import subprocess
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -279,9 +276,18 @@ class Run:
             return _NOT_OURS
         with replacing(self.classifier_file) as temporary:
             digest = self.classifier.save(temporary, **extras)
-            if self.classifier_file.exists():
+            if self._belongs(self.classifier_file):
                 self.classifier_file.replace(self._previous_classifier_file)
         return digest
+
+    def _belongs(self, file: Path) -> bool:
+        """Whether a classifier is the one that `model.zip` was saved with.
+
+        After a kill between two renames `classifier.pt` is newer, and the previous one must stay.
+        """
+        if not (file.exists() and self.model_file.exists()):
+            return False
+        return read_file(file)["digest"] == self._read_zip(_DIGEST, bytes.decode)
 
     def saved_timesteps(self) -> int:
         """
@@ -365,30 +371,3 @@ def latest(root: Path) -> Path:
     if not runs:
         raise RunError(f"there is no run below {root} to resume; start one without --resume")
     return max(runs, key=lambda path: max(f.stat().st_mtime for f in path.iterdir()))
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what a result depends on."""
-    packages = ("glimpse-envs", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def git_commit() -> str | None:
-    """Return the commit of this checkout, "+" if it has changes; None for an installed package."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    if not (Path(__file__).parents[1] / "train.py").exists():
-        return None
-    try:
-        return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--porcelain"))
-    except (OSError, subprocess.CalledProcessError):
-        return None

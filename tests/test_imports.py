@@ -76,12 +76,16 @@ POLICIES = {
     "plots": {"glimpse_envs.files"},
     "recipes": {"glimpse_envs.components"},
     "recurrent": {"distributions", "extractors", "layers", "glimpse_envs.actions"},
-    "reports": {"play", "plots", "runs", "glimpse_envs.evaluation", "glimpse_envs.videos"},
+    "reports": {
+        *("play", "plots", "runs", "versions", "glimpse_envs.evaluation"),
+        "glimpse_envs.videos",
+    },
     "runs": {
         *("classifier", "logs", "recipes", "glimpse_envs.components"),
         *("glimpse_envs.config", "glimpse_envs.files", "glimpse_envs.sb3"),
     },
     "sequences": {"glimpse_envs.config", "glimpse_envs.core", "glimpse_envs.strategies"},
+    "versions": set(),
 }
 TABLES = {"glimpse_envs": ENVS, "policies": POLICIES}
 ALLOWED = {

@@ -10,11 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+import eval as evaluation
+import train
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--set", "n_envs=8", "n_steps=16", "batch_size=64", "n_epochs=1"]
@@ -32,6 +36,15 @@ def fails(*arguments: object, script: str = "train.py", **kwargs) -> str:
     assert "Traceback" not in result.stderr, result.stderr
     assert "error: " in result.stderr
     return result.stderr
+
+
+def refused(script: ModuleType, *arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
+    """Call a script that must refuse its arguments, sooner than in a process; the message."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(script.__file__), *map(str, arguments)])
+        with pytest.raises((ValueError, OSError, SystemExit)) as caught:
+            script.main()
+    return str(caught.value) + capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +175,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained: Path, tmp_path: Path) ->
     [
         (["--env", "GlimpseCIFAR-MultiKat-v0"], "GlimpseCIFAR-MultiCat"),
         (["--env", "CartPole-v1"], "not a glimpse environment"),
-        (["--env", "GlimpseDigits-Saccade-v0"], "needs a classifier"),
+        (["--env", "GlimpseDigits-Saccade-v0", "--classifier", "none"], "needs a classifier"),
         (["--dataset", "digit"], "did you mean 'digits'"),
         (["--set", "learning_rat=1"], "did you mean 'learning_rate'"),
         (["--set", "env_kwargs.budgett=1"], "did you mean 'budget'"),
@@ -181,10 +194,16 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained: Path, tmp_path: Path) ->
     ],
 )
 def test_wrong_arguments_get_a_message_and_leave_nothing(
-    arguments: list[str], message: str, tmp_path: Path
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert message in fails(*arguments, "--runs", tmp_path / "runs")
+    assert message in refused(train, *arguments, "--runs", tmp_path / "runs", capsys=capsys)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_message_comes_without_a_traceback(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert "did you mean 'digits'" in fails("--dataset", "digit", "--runs", runs)
+    assert not runs.exists()
 
 
 def test_a_relative_image_folder_is_found_from_anywhere(tmp_path: Path) -> None:
@@ -223,22 +242,24 @@ def test_no_data_and_no_network_gives_three_ways_on(tmp_path: Path) -> None:
     assert str(tmp_path / "cifar10.npz") in message and "pack_dataset" in message
 
 
-def test_a_broken_run_directory_says_what_is_wrong(trained: Path, tmp_path: Path) -> None:
+def test_a_broken_run_directory_says_what_is_wrong(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "config.yml").write_text((trained / "config.yml").read_text())
     assert "no model.zip" in fails(tmp_path, script="eval.py")
     (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes()[:5000])
-    assert "broken" in fails(tmp_path, script="eval.py")
+    assert "broken" in refused(evaluation, tmp_path, capsys=capsys)
     config = yaml.safe_load((trained / "config.yml").read_text())
     config["recipe"]["policy_kwargs"]["lstm_hidden_size"] = 32
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
     (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes())
-    assert "does not fit" in fails(tmp_path, script="eval.py")
+    assert "does not fit" in refused(evaluation, tmp_path, capsys=capsys)
     config["dataset"]["digest"] = "0"
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    assert "has changed" in fails(tmp_path, script="eval.py")
+    assert "has changed" in refused(evaluation, tmp_path, capsys=capsys)
     del config["recipe"]
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    assert "lacks recipe" in fails(tmp_path, script="eval.py")
+    assert "lacks recipe" in refused(evaluation, tmp_path, capsys=capsys)
 
 
 def test_a_run_in_training_is_left_alone_by_a_second_process(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from glimpse_envs import Crop, GreedyMap, Hybrid, MultiCategorical, Saccade
+from glimpse_envs import Anywhere, Crop, GreedyMap, Hybrid, MultiCategorical, Saccade
 
 K = 10
 GEOMETRY = Crop(8).geometry(32, 32)  # a zoom step is 0.5
@@ -257,6 +257,38 @@ def test_saccade_refuses_a_zoom_outside_its_range(zoom):
         Saccade(zoom)
 
 
+# ---- Anywhere ----
+
+
+def test_anywhere_is_the_gaze_itself_clamped():
+    targets = np.float32([[0.3, 0.6, 0.5], [0, 1, 1], [0.2, 0.9, 0]])
+    move = decode(Anywhere(), targets)
+    np.testing.assert_array_equal(
+        move.gaze, gaze((0.3, 0.6, 0.5), (0.125, 0.875, 1.0), (0.5, 0.5, 0.0))
+    )
+    np.testing.assert_array_equal(move.answers, [-1, -1, -1])
+    assert Anywhere().action_space(K) == spaces.Box(0.0, 1.0, (3,), np.float32)
+    assert not Anywhere().answers and Anywhere().zooms() == (0.0, 1.0)
+
+
+def test_anywhere_starts_as_close_as_it_is_told():
+    scheme = Anywhere(0.5)
+    starts = [scheme.start_zoom(start) for start in ("overview", "centre", "random")]
+    assert starts == [0.0, 0.5, 0.5] and Anywhere().start_zoom("centre") == 1.0
+
+
+def test_random_gazes_of_anywhere_fill_its_space():
+    drawn = Anywhere().with_random_gaze(np.zeros((500, 3)), np.random.default_rng(0))
+    assert drawn.dtype == np.float32 and drawn.min() >= 0 and drawn.max() <= 1
+    np.testing.assert_allclose(drawn.mean(0), 0.5, atol=0.05)
+
+
+@pytest.mark.parametrize("close", [-0.1, 1.1, float("nan"), None])
+def test_anywhere_refuses_a_zoom_outside_its_range(close):
+    with pytest.raises(ValueError, match=r"Anywhere\(close=.*finite number from 0 to 1"):
+        Anywhere(close)
+
+
 # ---- errors ----
 
 WRONG = [
@@ -277,6 +309,9 @@ WRONG = [
     (Saccade(), np.float32([[np.inf, 0]]), r"inf.*wanted numbers in \[-1, 1\]"),
     (Saccade(), np.float32([[0, 0, 0]]), r"wanted numbers of shape \(2,\)"),
     (Saccade(), np.array([["a", "b"]]), "wanted numbers"),
+    (Anywhere(), np.float32([[0, -0.01, 0]]), r"wanted numbers in \[0, 1\]"),
+    (Anywhere(), np.float32([[0, np.nan, 0]]), r"nan.*wanted numbers in \[0, 1\]"),
+    (Anywhere(), np.float32([[0, 0]]), r"wanted numbers of shape \(3,\)"),
 ]
 
 

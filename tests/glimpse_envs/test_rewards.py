@@ -13,6 +13,7 @@ from glimpse_envs import (
     Reward,
     Sum,
     Terminal,
+    UncertaintyReduction,
 )
 
 # four lanes: right and ended, right and going on, wrong and ended, no prediction and ended
@@ -25,7 +26,10 @@ OUTCOME = Outcome(
     previous_belief=np.float32([[0.25, 0.25, 0.5], [0.5, 0.5, 0], [0, 1, 0], [0.2, 0.3, 0.5]]),
 )
 SURE = np.log(np.float32(1e-7))  # the logarithm of the smallest probability that counts
-NEEDY = [NegativeCrossEntropy(), InverseCrossEntropy(), InformationGain()]
+NEEDY = [
+    *(NegativeCrossEntropy(), InverseCrossEntropy(), InformationGain()),
+    UncertaintyReduction(),
+]
 FREE = [Terminal(), PerStep(), GlimpseCost()]
 
 
@@ -56,6 +60,12 @@ def test_information_gain_is_the_change_of_the_labels_log_probability():
     assert_earns(InformationGain(), [np.log(2), np.log(2), -5.0, 0.0])
     assert_earns(InformationGain(clip=0.5), [0.5, 0.5, -0.5, 0.0])
     assert_earns(InformationGain(clip=100.0), [np.log(2), np.log(2), SURE, 0.0])
+
+
+def test_uncertainty_reduction_is_the_fall_of_the_beliefs_entropy():
+    assert_earns(UncertaintyReduction(), [0.0, np.log(2), 0.0, 0.0])
+    told = OUTCOME._replace(labels=np.array([2, 2, 2, 2]))  # whatever the label
+    np.testing.assert_array_equal(UncertaintyReduction()(told), UncertaintyReduction()(OUTCOME))
 
 
 def test_a_glimpse_costs_where_one_was_taken():

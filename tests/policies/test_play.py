@@ -5,13 +5,16 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
+import torch as th
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
 
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
+from glimpse_envs.strategies import Centre, Fixed, GazeStrategy, Grid, Uniform, Walk, scripted
 from policies import GlimpseLstmPolicy, GlimpsePolicy
-from policies.play import evaluate, record
+from policies.classifier import TorchClassifier, View
+from policies.play import evaluate, evaluate_gaze, record
 
 ENV_ID = "GlimpseDigits-GreedyMap-v0"
 
@@ -78,3 +81,74 @@ def test_a_hybrid_agent_without_memory_plays_too() -> None:
     model = PPO(GlimpsePolicy, env, n_steps=8, batch_size=32, n_epochs=1, seed=0).learn(64)
     episodes = evaluate(model, config(env_id), random_gaze=True)
     assert len(episodes.labels) == 144
+
+
+# ---- a gaze that no agent chose ----
+
+BUDGET = 4
+
+
+def watched(env_id: str = ENV_ID, **changes: object) -> GlimpseConfig:
+    """An environment with a small classifier."""
+    reader = TorchClassifier(View.of(config()), "gru", hidden_size=8)
+    with th.no_grad():
+        reader.readout.weight.mul_(100.0)  # so that images are told apart
+    return config(env_id, **{"classifier": reader, "budget": BUDGET, **changes})
+
+
+@pytest.mark.parametrize("strategy", [Centre(), Grid(2), Fixed(((0.2, 0.3, 1.0), (0.7, 0.6, 0.5)))])
+@pytest.mark.parametrize("scheme", ["GreedyMap", "Hybrid"])
+def test_evaluating_a_gaze_equals_stepping_the_scripted_environment(
+    strategy: GazeStrategy, scheme: str
+) -> None:
+    settings = watched(f"GlimpseDigits-{scheme}-v0", start="random")
+    counts: list[int] = []
+    episodes = evaluate_gaze(strategy, settings, progress=counts.append)
+    np.testing.assert_array_equal(episodes.labels, settings.images.labels)
+    assert sum(counts) == 144 and (episodes.glimpses == BUDGET).all()
+    parts = {name: getattr(scripted(settings), name) for name in GlimpseConfig.__annotations__}
+    env = gymnasium.make("GlimpseDigits-GreedyMap-v0", **parts)
+    rng = np.random.default_rng(0)
+    for image in range(8):
+        observation, info = env.reset(options={"index": image})
+        answers, terminated, step = [info["prediction"]], False, 0
+        while not terminated:
+            gaze = strategy(step, observation["gaze"][None], settings, rng)[0]
+            observation, reward, terminated, _, info = env.step(gaze)
+            answers.append(info["prediction"])
+            step += 1
+        assert episodes.answers[image].tolist() == answers
+        assert episodes.predictions[image] == info["prediction"]
+        assert episodes.coverage[image] == np.float32(info["coverage"])
+        assert episodes.samples[image] == info["samples"] and episodes.rewards[image] == reward
+
+
+def test_random_gazes_repeat_by_seed_and_show_the_same_images() -> None:
+    near = watched(start="centre")
+    one, same, other = (evaluate_gaze(Uniform(), near, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one.coverage, same.coverage)
+    np.testing.assert_array_equal(one.answers, same.answers)
+    assert not np.array_equal(one.coverage, other.coverage)
+    np.testing.assert_array_equal(one.labels, other.labels)
+    np.testing.assert_array_equal(one.answers[:, 0], other.answers[:, 0])  # the first is not drawn
+
+
+def test_another_classifier_may_answer() -> None:
+    settings = watched(classifier=None)
+    blind = evaluate_gaze(Walk(), settings)
+    assert (blind.answers == 0).all()  # it believes in all classes alike, and names the first
+    reader = watched().classifier
+    seen = evaluate_gaze(Walk(), settings, classifier=reader)
+    own = evaluate_gaze(Walk(), watched(classifier=reader))
+    np.testing.assert_array_equal(seen.answers, own.answers)
+    assert len(np.unique(seen.answers)) > 1
+
+
+def test_an_evaluation_may_end_after_some_images(model: RecurrentPPO) -> None:
+    for episodes, whole in (
+        (evaluate(model, config(), n_images=20), evaluate(model, config())),
+        (evaluate_gaze(Grid(2), watched(), n_images=20), evaluate_gaze(Grid(2), watched())),
+    ):
+        np.testing.assert_array_equal(episodes.labels, whole.labels[:20])
+        np.testing.assert_array_equal(episodes.answers, whole.answers[:20])
+    assert len(evaluate_gaze(Grid(2), watched(), n_images=10**6).labels) == 144
