@@ -23,8 +23,8 @@ from stable_baselines3.common.vec_env import VecMonitor
 from glimpse_envs.config import make_config
 from glimpse_envs.loaders import data_directory
 from glimpse_envs.sb3 import registered_kwargs
-from policies.callbacks import Checkpoint, EpisodeStatistics, Progress
-from policies.cotraining import CoTrainingCallback, Diverged
+from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
+from policies.cotraining import CoTrainingCallback
 from policies.recipes import (
     check_training,
     choose_classifier,
@@ -60,8 +60,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default="recipe",
         metavar="KIND",
         help="what watches the glimpses: cotrained (trained before and beside the agent), frozen "
-        "(before it alone, and kept for the next time), none, or a FILE such as the "
-        "classifier.pt of another run; default: the recipe's",
+        "(before it alone, and kept for the next time), none (a reward that needs one becomes "
+        "Terminal), or a FILE such as the classifier.pt of another run; default: the recipe's",
     )
     what.add_argument("--seed", type=int, help="of everything; default: 0")
     how = parser.add_argument_group("how to train")
@@ -198,6 +198,9 @@ def learn(
         return
     try:
         model.learn(total - done, callback=callbacks, reset_num_timesteps=not done)
+    except ValueError:
+        check_weights(model)  # an update that diverged may fail first in a distribution
+        raise
     except OSError as error:  # a full disk, say: TensorBoard and progress.csv are written too
         raise RunError(
             f"writing to {run.path} failed ({error}). The last checkpoint is kept: make room, then "

@@ -67,7 +67,7 @@ class GlimpseEnv(gym.Env):
 
     ## Arguments
     Those of `GlimpseConfig`: `dataset`, `scene`, `sensor`, `scheme`, `reward`, `budget`, `start`,
-    `classifier`, `observe_state`, `split`, `scene_seed`; and `render_mode="rgb_array"`.
+    `classifier`, `observe_state`, `split`, `scene_seed`, `augment`; and `render_mode="rgb_array"`.
 
     ## Registered Configurations
     `Glimpse<Data>-<Scheme>-v0`; see `glimpse_envs.registration`.

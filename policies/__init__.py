@@ -1,9 +1,15 @@
 """Stable-Baselines3 policies that learn where to look and when to answer."""
 
 from policies.buffers import PackedRecurrentDictRolloutBuffer
-from policies.callbacks import Checkpoint, EpisodeStatistics, PackedSequences, Progress
+from policies.callbacks import (
+    Checkpoint,
+    Diverged,
+    EpisodeStatistics,
+    PackedSequences,
+    Progress,
+)
 from policies.classifier import TorchClassifier
-from policies.cotraining import CoTrainingCallback, Diverged
+from policies.cotraining import CoTrainingCallback
 from policies.distributions import (
     DecisionHead,
     FactoredCategoricalDistribution,

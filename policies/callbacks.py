@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch as th
 from sb3_contrib.common.recurrent.buffers import RecurrentDictRolloutBuffer
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
@@ -88,6 +90,34 @@ class EpisodeStatistics(BaseCallback):
         for name, value in self.latest.items():
             self.logger.record(f"rollout/{name}", value)
         self.logger.record("rollout/episodes", self._episodes)
+
+
+class Diverged(BaseCallback):
+    """Stop after an update that made a weight of the policy no number, so that nothing saves it."""
+
+    def _on_rollout_start(self) -> None:
+        check_weights(self.model)
+
+    def _on_training_end(self) -> None:
+        check_weights(self.model)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def check_weights(model: BaseAlgorithm) -> None:
+    """
+    Raise a ValueError if a weight of the policy is no number.
+
+    :param model: while or after it trains
+    """
+    for name, weight in model.policy.named_parameters():
+        if not th.isfinite(weight).all():
+            raise ValueError(
+                f"training diverged: weight {name} of the policy is no number at "
+                f"{model.num_timesteps:,} timesteps. The last checkpoint is kept; try a smaller "
+                "learning_rate, clip_range or max_grad_norm"
+            )
 
 
 class Progress(BaseCallback):

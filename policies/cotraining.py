@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 
 from glimpse_envs.components import resolve
@@ -231,28 +230,6 @@ class CoTrainingCallback(BaseCallback):
             if key in observations[0]:
                 rows = np.concatenate([observation[key] for observation in observations])
                 self.model._last_obs[key] = rows
-
-
-class Diverged(BaseCallback):
-    """Stop after an update that made a weight of the policy no number, so that nothing saves it."""
-
-    def _on_rollout_start(self) -> None:
-        self._check()
-
-    def _on_training_end(self) -> None:
-        self._check()
-
-    def _check(self) -> None:
-        for name, weight in self.model.policy.named_parameters():
-            if not th.isfinite(weight).all():
-                raise ValueError(
-                    f"training diverged: weight {name} of the policy is no number at "
-                    f"{self.model.num_timesteps:,} timesteps. The last checkpoint is kept; try a "
-                    "smaller learning_rate, clip_range or max_grad_norm"
-                )
-
-    def _on_step(self) -> bool:
-        return True
 
 
 def _cores(env: Any) -> list[GlimpseCore]:

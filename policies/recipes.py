@@ -22,7 +22,8 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from glimpse_envs.components import nearest
+from glimpse_envs.components import nearest, resolve
+from glimpse_envs.rewards import Reward
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
 
@@ -147,7 +148,8 @@ def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, s
     :param recipe: whose callbacks are changed
     :param env_kwargs: of the environment, whose classifier is changed
     :param choice: "recipe" leaves both, "cotrained" trains it before and beside the agent, "frozen"
-        before it alone, "none" takes it away; anything else is a file, used as it is
+        before it alone, "none" takes it away (a reward that needs one becomes Terminal, and an
+        agent that saw through it alone sees the glimpse); anything else is a file, used as it is
     :param seed: of the first weights of a classifier that is made anew
     """
     entries = recipe.get("callback") or []
@@ -163,6 +165,11 @@ def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, s
         entries.append({COTRAINING: {**training, "frozen": choice == "frozen"}})
     elif choice == "none":
         env_kwargs.update(classifier=None, observe_state=False)
+        if resolve(env_kwargs.get("reward", "Terminal"), Reward).needs_classifier:
+            env_kwargs["reward"] = "Terminal"
+        extractor = (recipe.get("policy_kwargs") or {}).get("features_extractor_kwargs") or {}
+        if extractor.get("encoder") == "none":  # the agent saw through the classifier alone
+            extractor["encoder"] = "cnn"
     elif choice != "recipe":
         env_kwargs["classifier"] = {"type": "file", "path": str(Path(choice).resolve())}
     if isinstance(env_kwargs.get("classifier"), str):

@@ -74,7 +74,7 @@ POLICIES = {
         *("glimpse_envs.strategies", "glimpse_envs.videos"),
     },
     "plots": {"glimpse_envs.files"},
-    "recipes": {"glimpse_envs.components"},
+    "recipes": {"glimpse_envs.components", "glimpse_envs.rewards"},
     "recurrent": {"distributions", "extractors", "layers", "glimpse_envs.actions"},
     "reports": {
         *("play", "plots", "runs", "versions", "glimpse_envs.evaluation"),

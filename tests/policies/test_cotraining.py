@@ -19,8 +19,9 @@ from tiny import TinyGlimpse
 from glimpse_envs import GlimpseCore
 from glimpse_envs.sb3 import GlimpseVecEnv
 from policies import GlimpseLstmPolicy, GlimpsePolicy
+from policies.callbacks import Diverged
 from policies.classifier import TorchClassifier
-from policies.cotraining import CoTrainingCallback, Diverged
+from policies.cotraining import CoTrainingCallback
 
 ENV_ID = "GlimpseDigits-MultiCat-v0"
 LANES, STEPS = 8, 8

@@ -1,0 +1,75 @@
+"""The benchmarks that train: on a tiny budget, with the embedded data."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+import train
+
+ROOT = Path(__file__).parents[1]
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def saccades(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = script("saccader_table")
+    monkeypatch.setattr(module, "ENV_ID", "GlimpseDigits-Saccade-v0")
+    monkeypatch.setattr(module, "EVALUATED", 50)
+    return module
+
+
+def test_the_table_runs_both_binary_rewards_with_all_settings(saccades):
+    jobs = list(saccades.jobs([0, 1], 100, 1.0))
+    assert len(jobs) == 2 * 2 * len(saccades.PUBLISHED)
+    for reward in ("Terminal", "PerStep"):
+        assert len([job for job in jobs if job["name"] == reward]) == 2 * 2 * 4
+
+
+@pytest.mark.parametrize("classifier", ["feed-forward", "recurrent"])
+@pytest.mark.parametrize("name", ["random gaze", "InverseCrossEntropy"])
+def test_a_row_of_the_table_is_trained_and_evaluated(saccades, name, classifier):
+    gamma, rate = (None, None) if name == "random gaze" else (0.9, 1e-3)
+    job = {"name": name, "gamma": gamma, "learning_rate": rate, "classifier": classifier}
+    row = saccades.run({**job, "seed": 0, "episodes": 512, "passes": 1.0})
+    assert 0.0 <= row["train"] <= 1.0 and 0.0 <= row["test"] <= 1.0 and row["coverage"] > 0.0
+
+
+def test_the_table_gives_means_beside_the_published_figures(saccades):
+    row = {"name": "PerStep", "gamma": 0.9, "learning_rate": 1e-3, "classifier": "recurrent"}
+    rows = [{**row, "train": 0.9, "test": 0.8}, {**row, "train": 0.94, "test": 0.84}]
+    lines = saccades.table(rows).splitlines()
+    assert "| PerStep | 0.9 | 0.001 |  | 83/77 | 92.0/82.0 (80.0 to 84.0) | 92/92 |" in lines
+
+
+def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GLIMPSE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    recipe = yaml.safe_load((ROOT / "hyperparams" / "ppo.yml").read_text())
+    recipe = recipe["GlimpseDigits-MultiCat-v0"]
+    recipe["env_kwargs"]["classifier"]["width"] = 4
+    training = recipe["callback"][0]["policies.CoTrainingCallback"]
+    training.update(warm_up=256, passes=1, batch_size=32)
+    recipe.update(n_timesteps=1024, n_envs=16)
+    (tmp_path / "ppo.yml").write_text(yaml.safe_dump({"default": recipe}))
+    arguments = ["--recipe", "ppo.yml", "--name", "tiny", "--no-video"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+    train.main()
+    run = tmp_path / "runs" / train.DEFAULT_ENV / "tiny"
+    monkeypatch.setattr(sys, "argv", ["gaze_baselines.py", str(run), "--only", "random"])
+    script("gaze_baselines").main()
+    assert "| random |" in capsys.readouterr().out
+    kept = json.loads((run / "baselines.json").read_text())
+    assert kept["updates"] > 0 and set(kept["results"]) == {"learned", "random"}
+    learned = json.loads((run / "metrics.json").read_text())["accuracy"]
+    assert kept["results"]["learned"]["accuracy"] == pytest.approx(learned)
