@@ -125,7 +125,8 @@ def new_run(args: argparse.Namespace) -> Run:
     """Resolve recipe, overrides and environment into a run that is not yet written."""
     env_id, seed = args.env or DEFAULT_ENV, args.seed or 0
     registered = registered_kwargs(env_id)
-    file = args.recipe or find_recipe(RECIPES, env_id)
+    bare = args.classifier == "none"
+    file = args.recipe or find_recipe(RECIPES, env_id, remembers=bare)
     recipe = load_recipe(file, env_id)
     override(recipe, args.set or [])
     if args.total_timesteps is not None:
@@ -157,14 +158,14 @@ def new_run(args: argparse.Namespace) -> Run:
 
 def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
     """Make the model, new or from the last checkpoint, and train it; return it."""
-    model = run.make_model(VecMonitor(run.make_env()), args.device)
-    callbacks = make_callbacks(run.recipe)
     if not args.resume:
+        model, callbacks = make(run, args)
         run.create()  # only now, when all settings have proved to fit
     print(f"run directory: {run.path}")
-    with run.locked():  # before anything in the directory is read or changed
+    with run.locked():  # before anything but config.yml is read or changed
         if args.resume:
             run.remove_leftovers()
+            model, callbacks = make(run, args)
             run.load_weights(model)
             for callback in callbacks:
                 if isinstance(callback, CoTrainingCallback):
@@ -174,6 +175,12 @@ def train(run: Run, args: argparse.Namespace) -> BaseAlgorithm:
                 run.extend(args.total_timesteps)
         learn(run, model, callbacks, args)
     return model
+
+
+def make(run: Run, args: argparse.Namespace) -> tuple[BaseAlgorithm, list[BaseCallback]]:
+    """Return the untrained model in its environment, and the callbacks of its recipe."""
+    model = run.make_model(VecMonitor(run.make_env()), args.device)
+    return model, make_callbacks(run.recipe)
 
 
 def learn(

@@ -38,7 +38,7 @@ class ShiftFlip(Augmentation):
     :param flip: mirror half of the images left to right (wrong for digits and letters)
     """
 
-    shift: int = 0
+    shift: int = 2
     flip: bool = False
 
     def __post_init__(self) -> None:

@@ -172,10 +172,10 @@ class GlimpseCore:
             raise ValueError(f"{config.reward} gives {reward.shape}; wanted one for each lane")
         return Step(self._observe(self.lanes, glimpse), reward, ended)
 
-    def record(self, recorder: Callable[[Sequences], Any]) -> None:
+    def record(self, recorder: Callable[[Sequences], Any] | None) -> None:
         """Give the glimpses of every episode from now on to `recorder`, when its lane is reset.
 
-        The arrays are copies.
+        The arrays are copies. None ends the recording.
         """
         shape = self.config.sensor.glimpse_shape(self.config.shape[2])
         self._seen = np.zeros((self.n_lanes, self.config.budget, *shape), np.uint8)
@@ -212,7 +212,7 @@ class GlimpseCore:
         gaze = self.geometry.clamp(gaze)
         rows = self.lanes if self.config.composed else self.index
         glimpse = self.config.sensor.read(self._prepared, rows, gaze)
-        return self.config.classifier.update(self._state, glimpse, gaze).belief
+        return self.config.classifier.update(self._state.copy(), glimpse, gaze).belief
 
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of `lanes`, a list of n each."""

@@ -11,7 +11,7 @@ DATA: dict[str, dict[str, Any]] = {
     "Digits": {
         "dataset": "digits",
         "scene": {"type": "ClutteredCanvas", "side": 48, "pieces": 4, "piece": 8},
-        "crop": 12,
+        "crop": 8,
         "retina": (8, 3),
         "looks": 6,
     },

@@ -206,14 +206,16 @@ def scripted(config: GlimpseConfig, classifier: GlimpseClassifier | None = None)
     """Return the same environment with the gaze itself as action and the classifier answering.
 
     :param classifier: None for the environment's own, or a blind one if it has none
+    :raises ValueError: for a budget of one glimpse
     """
+    if config.budget < 2:
+        raise ValueError("got a budget of one glimpse; wanted at least 2, since the first is given")
     classifier = classifier or config.classifier or Blind(config.dataset.n_classes)
     close = config.scheme.start_zoom("centre")
     return replace(
         config,
         scheme=Anywhere(close),
         reward="Terminal",
-        budget=max(2, config.budget),
         classifier=classifier,
         observe_state=False,
     )

@@ -14,8 +14,14 @@ from glimpse_envs.components import resolve
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.strategies import GazeStrategy
 from policies.classifier import TorchClassifier, read_file
-from policies.fitting import Fit, Fitter, by_glimpse, pretrain
+from policies.fitting import Fit, Fitter, by_glimpse, check_arguments, pretrain
 from policies.sequences import Collector, SequenceStore, join
+
+#: what the draws of a seed are for, so that warm-up and agent never see the same episodes
+_WARM_UP, _BESIDE = 1, 2
+
+#: of what makes a warm-up; raise it when sensors, strategies or the loss change
+_VERSION = 1
 
 
 class CoTrainingCallback(BaseCallback):
@@ -60,6 +66,7 @@ class CoTrainingCallback(BaseCallback):
         **fit: Any,
     ) -> None:
         super().__init__()
+        check_arguments(fit)
         if not 0.0 <= random_share < 1.0 or passes < 0.0 or warm_up < 0 or batch_size < 2:
             raise ValueError(
                 f"got warm_up={warm_up}, passes={passes}, random_share={random_share}, "
@@ -113,17 +120,22 @@ class CoTrainingCallback(BaseCallback):
             )
         classifier.to(self.model.device)
         seed = int(self.model.seed or 0)
-        self.fitter = Fitter(classifier, seed=seed + self.warmed, **self.fit)
+        if self.fitter is None or self.fitter.classifier is not classifier:
+            self.fitter = Fitter(classifier, **self.fit)
         if self._restored.get("optimizer"):
             self.fitter.optimizer.load_state_dict(self._restored["optimizer"])
-            self._restored = {}  # a second call of learn goes on with what it has
+            self._restored = {}
         self.key = self.key or self._make_key(seed)
+        self.fitter.rng = np.random.default_rng([seed, _WARM_UP, self.warmed])
         self._warm_up(seed)
+        # the same draws, whether the warm-up was made just now or found
+        self.fitter.rng = np.random.default_rng([seed, _BESIDE, self.model.num_timesteps])
         classifier.bfloat16 = self.fitter.bfloat16
         if self.frozen or not self.passes:
             return
         self.rng = np.random.default_rng([seed, self.model.num_timesteps])
-        self.collector = Collector(config, self.gaze, seed + 1 + self.model.num_timesteps)
+        streams = [seed, _BESIDE, self.model.num_timesteps]
+        self.collector = Collector(config, self.gaze, streams)
         for core in self.cores:
             core.record(self.store.add)
 
@@ -144,17 +156,17 @@ class CoTrainingCallback(BaseCallback):
             begun=begun,
             batch_size=self.batch_size,
             scales=(1.0, self.handover),
-            seed=seed + begun,
+            seed=[seed, _WARM_UP, begun],
         ):
             self.warmed = seen
             if time.monotonic() - last >= self.INTERVAL:
                 self.checkpoint(self.model)
                 last = time.monotonic()
         self.warmed = self.warm_up
-        self.checkpoint(self.model)
         if file is not None:
             self.fitter.classifier.save(file, **self.state())
             print(f"the classifier after its warm-up is kept as {file}")
+        self.checkpoint(self.model)
 
     def _recall(self, file: Path) -> None:
         """Take weights and optimiser of a warm-up with the same settings."""
@@ -175,6 +187,7 @@ class CoTrainingCallback(BaseCallback):
             "environment": {name: str(getattr(config, name)) for name in parts},
             "training": [str(self.gaze), self.warm_up, self.batch_size, self.handover, self.fit],
             "seed": seed,
+            "version": _VERSION,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -189,6 +202,8 @@ class CoTrainingCallback(BaseCallback):
 
     def _on_training_end(self) -> None:
         self.fitter.classifier.bfloat16 = False
+        for core in self.cores:
+            core.record(None)  # what is played from now on is no training
 
     def _on_rollout_end(self) -> None:
         if self.frozen or not self.passes or not len(self.store):
@@ -210,7 +225,9 @@ class CoTrainingCallback(BaseCallback):
         self._report(fits)
 
     def _scale(self) -> float:
-        return self.handover * max(self.model._current_progress_remaining, 0.0)
+        # not SB3's own count of the progress, which begins anew in the first rollout of a resume
+        done = self.model.num_timesteps / self.model._total_timesteps
+        return self.handover * max(0.0, 1.0 - done)
 
     def _report(self, fits: list[Fit]) -> None:
         if not fits:

@@ -1,5 +1,6 @@
 """Training a glimpse classifier by cross-entropy at every glimpse."""
 
+import inspect
 import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import Sequences
 from glimpse_envs.strategies import GazeStrategy
@@ -145,7 +147,7 @@ def pretrain(
     begun: int = 0,
     batch_size: int = 256,
     scales: tuple[float, float] = (1.0, 0.0),
-    seed: int = 0,
+    seed: int | list[int] = 0,
     progress: bool = True,
 ) -> Iterator[int]:
     """
@@ -189,9 +191,24 @@ def pretrain(
             yield (update + 1) * batch_size
 
 
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """
+    Raise a ValueError for arguments that :class:`Fitter` does not take.
+
+    :param arguments: by name
+    """
+    known = inspect.signature(Fitter).parameters
+    for name, value in arguments.items():
+        if name not in known or name == "classifier":
+            raise ValueError(f"the classifier's training has no {name!r}; {nearest(name, known)}")
+        if not isinstance(value, (int, float)):
+            raise ValueError(f"got {name}={value!r} for the classifier's training; wanted a number")
+
+
 def by_glimpse(right: NDArray, read: NDArray) -> str:
-    """:return: the accuracies by number of glimpses as text, those that were read"""
-    return " ".join(f"{100 * r / n:.1f}" for r, n in zip(right[1:], read[1:], strict=True) if n)
+    """:return: the accuracies by number of glimpses as text, "-" where none was read"""
+    pairs = zip(right[1:], read[1:], strict=True)
+    return " ".join(f"{100 * r / n:.1f}" if n else "-" for r, n in pairs)
 
 
 def _batches(collector: Collector, batch_size: int) -> Iterator[Sequences]:

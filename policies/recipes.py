@@ -131,11 +131,15 @@ def make_model(
         raise RecipeError(f"recipe of {algorithm}: {error}") from error
 
 
-def find_recipe(folder: Path, env_id: str) -> Path:
+def find_recipe(folder: Path, env_id: str, *, remembers: bool = False) -> Path:
     """
     Return the recipe file of an environment: the first with an entry of its own, or else that of
     RecurrentPPO.
+
+    :param remembers: only that of RecurrentPPO, for an agent without a classifier's memory
     """
+    if remembers:
+        return folder / "ppo_lstm.yml"
     files = [folder / f"{name}.yml" for name in ("ppo", "ppo_lstm")]
     own = (file for file in files if file.exists() and env_id in (_read(file) or {}))
     return next(own, files[-1])
@@ -171,6 +175,12 @@ def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, s
         if extractor.get("encoder") == "none":  # the agent saw through the classifier alone
             extractor["encoder"] = "cnn"
     elif choice != "recipe":
+        if not Path(choice).is_file():
+            raise RecipeError(
+                f"got --classifier {choice}, and there is no such file; wanted cotrained, frozen, "
+                "none, or a classifier.pt. (Its kind is set by --set "
+                "env_kwargs.classifier.type=canvas, gru, lstm or feedforward)"
+            )
         env_kwargs["classifier"] = {"type": "file", "path": str(Path(choice).resolve())}
     if isinstance(env_kwargs.get("classifier"), str):
         env_kwargs["classifier"] = {"type": env_kwargs["classifier"]}

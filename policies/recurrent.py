@@ -81,6 +81,9 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
     :param initial_stop_probability: Probability of answering of the untrained policy. An untrained
         choice among all actions would answer at once nearly always and never learn to look.
     :param n_moves: For ``Discrete`` actions, the first so many are moves, the others are classes.
+    :param correct_belief: Whether the class logits add a learnt correction to the classifier's
+        log-belief. False where no reward tells right answers from wrong ones: the correction would
+        learn from noise.
     :param action_gain: Gain of the first weights of the action head for ``Box`` actions. SB3's 0.01
         lets every untrained saccade end at the middle; with 1 it ends somewhere that depends on
         what was seen.
@@ -95,6 +98,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         *args: Any,
         initial_stop_probability: float = 0.1,
         n_moves: int = GreedyMap.N_MOVES,
+        correct_belief: bool = True,
         action_gain: float = 0.01,
         learn_std: bool = True,
         features_extractor_class: type[BaseFeaturesExtractor] = GlimpseExtractor,
@@ -102,6 +106,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
     ) -> None:
         self.initial_stop_probability = initial_stop_probability
         self.n_moves = n_moves
+        self.correct_belief = correct_belief
         self.action_gain, self.learn_std = action_gain, learn_std
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 
@@ -131,6 +136,9 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         if factored is not None:
             self.action_dist = factored
         super()._build(lr_schedule)
+        if factored is not None and not self.correct_belief:
+            nn.init.zeros_(self.action_net.classes.weight)
+            self.action_net.classes.requires_grad_(False)
         if factored is None:
             nn.init.orthogonal_(self.action_net.weight, gain=self.action_gain)
             if isinstance(self.action_dist, DiagGaussianDistribution):
@@ -156,6 +164,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         data.update(
             initial_stop_probability=self.initial_stop_probability,
             n_moves=self.n_moves,
+            correct_belief=self.correct_belief,
             action_gain=self.action_gain,
             learn_std=self.learn_std,
             share_features_extractor=self.share_features_extractor,  # SB3 forgets it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def evaluate_run(run: Run, model: BaseAlgorithm, split: str) -> tuple[dict[str, 
     :return: what `metrics.json` holds, and the agent's episodes
     """
     begin = time.perf_counter()
-    config = run.env_config(split=split)
+    config = replace(run.env_config(split=split), augment=None)  # the images as they are
     with tqdm(total=2 * len(config.images), desc=f"evaluating on {split}", unit=" images") as bar:
         episodes = evaluate(model, config, progress=bar.update)
         baseline = evaluate(

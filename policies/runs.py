@@ -187,7 +187,8 @@ class Run:
                 try:
                     classifier = TorchClassifier.load(file)
                 except ClassifierError as error:
-                    raise RunError(str(error)) from error
+                    found.append(f"cannot be read ({error})")
+                    continue
                 found.append(classifier.digest())
                 if found[-1] == wanted:
                     return classifier
@@ -320,6 +321,11 @@ class Run:
             raise RunError(
                 f"{self.model_file} does not fit the model of {self.path / 'config.yml'}: {error}"
             ) from error
+        if isinstance(self.classifier, TorchClassifier):
+            if self._read_zip(_DIGEST, bytes.decode) != self.classifier.digest():
+                raise RunError(
+                    f"{self.path} was written to while it was read: it is being trained; try again"
+                )
         model.num_timesteps = self.saved_timesteps()
         # other images and draws than those at the start: a resumed run repeats nothing
         model.set_random_seed((self.config["seed"] + 1_000_003 * model.num_timesteps) % 2**31)

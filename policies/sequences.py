@@ -70,12 +70,13 @@ class Collector:
     """
 
     def __init__(
-        self, config: GlimpseConfig, strategy: GazeStrategy, seed: int, lanes: int = 512
+        self, config: GlimpseConfig, strategy: GazeStrategy, seed: int | list[int], lanes: int = 512
     ) -> None:
         self.config, self.strategy = config, strategy
         self.rng = np.random.default_rng(seed)
         self.core = GlimpseCore(scripted(config, Blind(config.dataset.n_classes)), lanes)
-        self.core.seed_all(seed)
+        # not lanes seeded by the seed itself: an agent's environment of that seed has those
+        self.core.seed_all(int(self.rng.integers(2**31)))
         self._parts: list[Sequences] = []
         self.core.record(self._parts.append)
         self.core.reset(self.core.lanes)

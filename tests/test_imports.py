@@ -62,8 +62,8 @@ POLICIES = {
     "distributions": {"layers"},
     "extractors": {"layers"},
     "fitting": {
-        *("classifier", "sequences", "glimpse_envs.config", "glimpse_envs.core"),
-        "glimpse_envs.strategies",
+        *("classifier", "sequences", "glimpse_envs.components", "glimpse_envs.config"),
+        *("glimpse_envs.core", "glimpse_envs.strategies"),
     },
     "layers": set(),
     "logs": {"glimpse_envs.files"},
