@@ -5,9 +5,11 @@
 Takes a run of train.py whose classifier was co-trained. Every baseline begins with the classifier
 as the run's warm-up left it (kept in the data directory), and trains it for as many updates of the
 same size, with the same falling learning rate, as the run did beside its agent, on episodes along
-the baseline's gaze. "best fixed" is found on the validation split by `policies.baselines`. All are
+the baseline's gaze. "best-fixed" is found on the validation split by `policies.baselines`. All are
 then shown each test image once; a baseline always takes all glimpses of the budget, and its
-accuracy after fewer is what the same classifier says on the way.
+accuracy after fewer is what the same classifier says on the way (an agent that answers when it
+chooses has no such figure). "best-fixed" is searched with a classifier that was trained as long on
+random gaze, which has seen windows everywhere.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch as th
 
+from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.evaluation import metrics
 from glimpse_envs.files import replacing
 from glimpse_envs.loaders import data_directory
@@ -51,6 +54,8 @@ class Study:
         self.warm_up = warm_up or data_directory() / "classifiers" / f"{key}.pt"
         updates = read_progress(path / "progress.csv").get("classifier/updates", np.zeros(0))
         self.n_updates = int(np.nansum(updates))
+        if not self.n_updates:
+            raise ValueError(f"the classifier of {path} was not trained beside its agent")
 
     def fresh(self) -> tuple[TorchClassifier, Fitter]:
         """Return the classifier after its warm-up, and what trains it on."""
@@ -59,8 +64,8 @@ class Study:
         fitter.optimizer.load_state_dict(read_file(self.warm_up)["extras"]["optimizer"])
         return classifier, fitter
 
-    def baseline(self, strategy: GazeStrategy) -> dict[str, Any]:
-        """Train a classifier for a gaze and return the metrics of the test split."""
+    def trained(self, strategy: GazeStrategy) -> GlimpseConfig:
+        """Return the environment with a classifier that was trained for a gaze."""
         classifier, fitter = self.fresh()
         config = replace(self.config, classifier=classifier, reward="Terminal")
         n = self.n_updates * self.training.batch_size
@@ -68,8 +73,17 @@ class Study:
         size = self.training.batch_size
         for _ in pretrain(fitter, config, strategy, n, batch_size=size, scales=scales, seed=1):
             pass
-        test = replace(config, split="test")
+        return config
+
+    def baseline(self, strategy: GazeStrategy) -> dict[str, Any]:
+        """Train a classifier for a gaze and return the metrics of the test split."""
+        test = replace(self.trained(strategy), split="test")
         return {"gaze": str(strategy), **metrics(evaluate_gaze(strategy, test, seed=1))}
+
+    def best_fixed(self) -> GazeStrategy:
+        """Return the best fixed sequence, as a classifier for random gaze sees it."""
+        judge = self.trained(baseline_strategies()["random"])
+        return best_fixed(judge, judge.classifier)
 
     def learned(self) -> dict[str, Any]:
         """Return the metrics of the run's agent on the test split."""
@@ -82,6 +96,7 @@ def row(name: str, result: dict[str, Any]) -> str:
     """Return a line of the table."""
     low, high = (100 * bound for bound in result["accuracy_ci95"])
     steps = " ".join(f"{100 * accuracy:.1f}" for accuracy in result["accuracy_by_glimpse"])
+    steps = steps if "gaze" in result else "-"
     return (
         f"| {name} | {100 * result['accuracy']:.2f} ({low:.2f} to {high:.2f}) | "
         f"{result['mean_glimpses']:.2f} | {steps} |"
@@ -93,7 +108,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
-    names = [*baseline_strategies(), "best fixed"]
+    names = [*baseline_strategies(), "best-fixed"]
     parser.add_argument("--only", nargs="+", default=names, choices=names)
     parser.add_argument(
         "--warm-up", type=Path, metavar="FILE", help="classifier to begin with; default: the run's"
@@ -104,17 +119,17 @@ def main() -> None:
     study = Study(args.run, args.warm_up)
     print(f"{study.n_updates} updates of {study.training.batch_size} episodes after the warm-up")
     results = {"learned": study.learned()}
+    out = args.out or args.run / "baselines.json"
     for name in args.only:
-        if name == "best fixed":
-            strategy: GazeStrategy = best_fixed(study.config, study.fresh()[0])
+        if name == "best-fixed":
+            strategy = study.best_fixed()
         else:
             strategy = baseline_strategies()[name]
         results[name] = study.baseline(strategy)
         print(row(name, results[name]), flush=True)
-    out = args.out or args.run / "baselines.json"
-    with replacing(out) as temporary:
-        content = {"git": git_commit(), "updates": study.n_updates, "results": results}
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        with replacing(out) as temporary:  # after each: it takes minutes
+            content = {"git": git_commit(), "updates": study.n_updates, "results": results}
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
     print("\n| gaze | test accuracy, % (95 % interval) | glimpses | after 1, 2, ... glimpses, % |")
     print("|---|---|---|---|")
     print("\n".join(row(name, result) for name, result in results.items()))

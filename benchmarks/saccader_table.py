@@ -36,6 +36,7 @@ from glimpse_envs.strategies import Centre, Walk
 from policies import CoTrainingCallback, GlimpsePolicy
 from policies.fitting import Fitter, pretrain
 from policies.play import evaluate, evaluate_gaze
+from policies.versions import git_commit
 
 ENV_ID = "GlimpseMNIST-Saccade-v0"
 EPISODES = 100_000
@@ -153,8 +154,9 @@ def jobs(seeds: list[int], episodes: int, passes: float) -> Iterator[dict[str, A
 
 
 def finished(file: Path) -> list[dict[str, Any]]:
-    """Return the rows that are kept in the file."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    """Return the rows that are kept in the file; a last line that was cut short is passed over."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -196,12 +198,18 @@ def main() -> None:
     rows = finished(args.out)
     done = [{key: row[key] for key in wanted[0]} for row in rows]
     left = [job for job in wanted if job not in done]
+    broken = args.out.exists() and not args.out.read_text().endswith("\n")
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(run, job) for job in left]
-        for future in tqdm(as_completed(futures), total=len(left), unit=" runs"):
-            rows.append(future.result())
-            with args.out.open("a") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
+        try:
+            for future in tqdm(as_completed(futures), total=len(left), unit=" runs"):
+                rows.append({**future.result(), "git": git_commit()})
+                with args.out.open("a") as file:
+                    file.write("\n" * broken + json.dumps(rows[-1]) + "\n")
+                broken = False
+        except BaseException:  # a failed run, Ctrl-C: the finished ones are kept
+            pool.shutdown(cancel_futures=True)
+            raise
     keys = [{key: row[key] for key in wanted[0]} for row in rows]
     print(table([row for row, key in zip(rows, keys, strict=True) if key in wanted]))
 

@@ -87,8 +87,8 @@ class CoTrainingCallback(BaseCallback):
         self.cache: Path | None = None
         self._restored: dict[str, Any] = {}
         self._due = 0.0
-        self._counted = 0
-        self._stale = True
+        self._counted = self._begun = 0  # episodes and timesteps when the rollout began
+        self._stale = True  # the classifier has changed since the running episodes were read
 
     def state(self) -> dict[str, Any]:
         """:return: what a resumed training needs beside the classifier's weights"""
@@ -195,7 +195,7 @@ class CoTrainingCallback(BaseCallback):
         if self._stale:
             self._refresh()
         self._stale = False
-        self._counted = self.store.total
+        self._counted, self._begun = self.store.total, self.model.num_timesteps
 
     def _on_step(self) -> bool:
         return True
@@ -225,9 +225,8 @@ class CoTrainingCallback(BaseCallback):
         self._report(fits)
 
     def _scale(self) -> float:
-        # not SB3's own count of the progress, which begins anew in the first rollout of a resume
-        done = self.model.num_timesteps / self.model._total_timesteps
-        return self.handover * max(0.0, 1.0 - done)
+        # not SB3's own count of the progress, which is behind in the first rollout of a resume
+        return self.handover * max(0.0, 1.0 - self._begun / self.model._total_timesteps)
 
     def _report(self, fits: list[Fit]) -> None:
         if not fits:

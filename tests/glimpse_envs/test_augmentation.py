@@ -61,15 +61,16 @@ def test_a_shift_alone_never_mirrors():
 
 def test_a_flip_alone_is_the_exact_mirror_image():
     images = noise(N, 6, 7, 3)
-    augmented = ShiftFlip(flip=True)(images, KEYS)
+    augmented = ShiftFlip(0, flip=True)(images, KEYS)
     kept = (augmented == images).all((1, 2, 3))
     np.testing.assert_array_equal(augmented[~kept], images[~kept, :, ::-1])
     assert 0.4 < kept.mean() < 0.6
 
 
-def test_the_default_changes_nothing():
+def test_the_default_shifts_and_never_flips():
     images = noise(20, 6, 7, 3)
-    np.testing.assert_array_equal(ShiftFlip()(images, KEYS[:20]), images)
+    np.testing.assert_array_equal(ShiftFlip()(images, KEYS[:20]), ShiftFlip(2)(images, KEYS[:20]))
+    np.testing.assert_array_equal(ShiftFlip(0)(images, KEYS[:20]), images)
 
 
 def test_a_shift_wider_than_the_image_may_leave_nothing():

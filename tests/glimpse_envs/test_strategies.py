@@ -291,8 +291,9 @@ def test_a_scripted_environment_takes_the_classifier_that_is_there():
     assert not scripted(settings).observe_state
 
 
-def test_a_glance_becomes_the_shortest_script():
-    assert scripted(config(budget=1)).budget == 2
+def test_a_single_glance_has_no_gaze():
+    with pytest.raises(ValueError, match="budget of one glimpse"):
+        scripted(config(budget=1))
 
 
 def test_the_blind_believe_in_every_class_alike():

@@ -252,8 +252,10 @@ def test_settings_out_of_range_are_refused(wrong):
 def test_unknown_settings_and_gazes_are_refused():
     with pytest.raises(ValueError, match="did you mean 'Walk'"):
         CoTrainingCallback(gaze="Wolk")
-    with pytest.raises(TypeError, match="learning_rat"):
-        learn(make_model(make_env(classifier("gru"))), cotraining(learning_rat=1.0))
+    with pytest.raises(ValueError, match="did you mean 'learning_rate'"):
+        CoTrainingCallback(learning_rat=1.0)
+    with pytest.raises(ValueError, match=r"learning_rate='2e-3'.*wanted a number"):
+        CoTrainingCallback(learning_rate="2e-3")
 
 
 def test_a_small_batch_holds_at_least_one_episode_of_the_agent():

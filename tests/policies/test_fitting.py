@@ -227,4 +227,4 @@ def test_the_progress_bar_shows_accuracies_by_glimpse(capsys):
     pretrained(fitter, 64, progress=False)
     assert capsys.readouterr().err == ""
     right, read = np.array([0, 1, 0, 3]), np.array([0, 4, 0, 4])
-    assert by_glimpse(right, read) == "25.0 75.0"
+    assert by_glimpse(right, read) == "25.0 - 75.0"

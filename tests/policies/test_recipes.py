@@ -216,9 +216,15 @@ def test_a_file_is_used_as_it_is_wherever_the_run_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.pt").touch()
     callback, kwargs = chosen("c.pt", [COTRAINING, PACKED], classifier=dict(CANVAS))
     assert callback == [PACKED]
     assert kwargs == {"classifier": {"type": "file", "path": str(tmp_path / "c.pt")}}
+
+
+def test_an_unknown_choice_of_classifier_names_the_known_ones():
+    with pytest.raises(RecipeError, match=r"got --classifier frzen.*cotrained, frozen, none"):
+        chosen("frzen")
 
 
 @pytest.mark.parametrize("choice", ["recipe", "cotrained"])
