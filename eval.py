@@ -31,6 +31,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="images to show; default: %(default)s",
     )
     parser.add_argument(
+        "--budget", type=int, metavar="N", help="the most glimpses; default: as in training"
+    )
+    parser.add_argument(
         "--video", type=int, default=0, metavar="N", help="film N images, as mp4 and gif"
     )
     parser.add_argument("--json", action="store_true", help="print metrics.json, not the summary")
@@ -57,7 +60,7 @@ def main() -> None:
     run = Run.open(args.run, args.packages)
     model = run.make_model(run.make_env(split=args.split), device)
     run.load_weights(model)
-    result, episodes = evaluate_run(run, model, args.split)
+    result, episodes = evaluate_run(run, model, args.split, budget=args.budget)
     write_report(run, result, episodes)
     print(json.dumps(result, indent=2) if args.json else summary(result))
     if args.video:

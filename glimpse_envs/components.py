@@ -1,4 +1,4 @@
-"""Exchangeable parts (scene, sensor, action scheme, reward) and how they are named.
+"""Exchangeable parts (scene, sensor, scheme, reward, augmentation, strategy) and their names.
 
 Every part is a frozen dataclass below one of the base classes, so that a user's own part is one
 small class. Parts can be given to `gymnasium.make` as an object, by class name (``"Crop"``) or by
@@ -77,7 +77,7 @@ def resolve(value: Any, base: type[T]) -> T:
 
     :param value: an instance of `base`, the name of a class below it, or a dict
         ``{"type": name, **arguments}``
-    :param base: the kind wanted: `Scene`, `Sensor`, `ActionScheme` or `Reward`
+    :param base: the kind wanted, such as `Scene`, `Sensor`, `ActionScheme` or `Reward`
     :raises ValueError: for an unknown name, wrong arguments or another type
     """
     kind = base.__name__

@@ -35,6 +35,7 @@ class GlimpseEnv(gym.Env):
     | `MultiCategorical` | `MultiDiscrete([9, 3, K + 1])` | move, zoom, go on or answer |
     | `Hybrid` | `Dict(decision, class, move, zoom)` | go on or answer, class, fixation, zoom |
     | `Saccade` | `Box(-1, 1, (2,))` | next fixation; a classifier answers |
+    | `Anywhere` | `Box(0, 1, (3,))` | next gaze: x, y, zoom; a classifier answers |
 
     ## Observation Space
     A `Dict`; the label is never part of it.

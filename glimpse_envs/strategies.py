@@ -33,7 +33,7 @@ class GazeStrategy(Component):
 
 @dataclass(frozen=True)
 class Uniform(GazeStrategy):
-    """Uniformly random windows that lie inside the image.
+    """Uniformly random windows that lie inside the image (a retina: whose middle does).
 
     :param zoom: of all of them; None to draw it, too, from the zooms that steps reach
     """

@@ -21,17 +21,21 @@ from policies.versions import git_commit, versions
 RANDOM_GAZE = "random gaze (same agent, off-distribution)"
 
 
-def evaluate_run(run: Run, model: BaseAlgorithm, split: str) -> tuple[dict[str, Any], Episodes]:
+def evaluate_run(
+    run: Run, model: BaseAlgorithm, split: str, *, budget: int | None = None
+) -> tuple[dict[str, Any], Episodes]:
     """
     Show every image of a split once to the agent, and once with its gaze replaced by random draws.
 
     :param run: tells environment and seed
     :param model: the trained agent
     :param split: "train", "validation" or "test"
+    :param budget: the most glimpses; None for as many as in training
     :return: what `metrics.json` holds, and the agent's episodes
     """
     begin = time.perf_counter()
-    config = replace(run.env_config(split=split), augment=None)  # the images as they are
+    changes = {} if budget is None else {"budget": budget}
+    config = replace(run.env_config(split=split, **changes), augment=None)  # images as they are
     with tqdm(total=2 * len(config.images), desc=f"evaluating on {split}", unit=" images") as bar:
         episodes = evaluate(model, config, progress=bar.update)
         baseline = evaluate(
@@ -42,6 +46,7 @@ def evaluate_run(run: Run, model: BaseAlgorithm, split: str) -> tuple[dict[str, 
         "env_kwargs": run.changed_kwargs(),
         "dataset": config.dataset.name,
         "split": split,
+        "budget": config.budget,
         **metrics(episodes),
         "baselines": {RANDOM_GAZE: metrics(baseline)},
         "seconds": round(time.perf_counter() - begin, 2),
@@ -55,12 +60,15 @@ def evaluate_run(run: Run, model: BaseAlgorithm, split: str) -> tuple[dict[str, 
 
 def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> list[str]:
     """
-    Write `metrics.json` and the plots, with the split in their names unless it is test.
+    Write `metrics.json` and the plots, with the split in their names unless it is test, and with
+    the budget if it is not the run's own.
 
     :return: names of the files
     """
     config = run.env_config(split=result["split"])
     suffix = _suffix(result["split"])
+    if result["budget"] != config.budget:
+        suffix += f"-budget{result['budget']}"
     metrics_file, confusion_file = f"metrics{suffix}.json", f"confusion{suffix}.png"
     run.write_json(metrics_file, result)
     plot_confusion(

@@ -181,7 +181,7 @@ def test_a_warm_up_stopped_by_ctrl_c_is_saved_and_goes_on(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--classifier", "nowhere.pt"], "there is no classifier"),
+        (["--classifier", "nowhere.pt"], "there is no such file"),
         (["--classifier", "cotrained", "--set", "env_kwargs.classifier.wdth=1"], "wdth"),
     ],
 )

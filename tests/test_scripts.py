@@ -21,7 +21,8 @@ import eval as evaluation
 import train
 
 ROOT = Path(__file__).parents[1]
-TINY = ["--set", "n_envs=8", "n_steps=16", "batch_size=64", "n_epochs=1"]
+TRAINING = "callback=[{policies.CoTrainingCallback: {warm_up: 256, batch_size: 64}}]"
+TINY = ["--set", "n_envs=8", "n_steps=16", "batch_size=64", "n_epochs=1", TRAINING]
 
 
 def run(script: str, *arguments: object, **kwargs) -> subprocess.CompletedProcess[str]:
@@ -224,7 +225,8 @@ def test_a_relative_image_folder_is_found_from_anywhere(tmp_path: Path) -> None:
 
 
 def test_a_strangers_run_imports_nothing_of_his(trained: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes())
+    for name in ("model.zip", "classifier.pt"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
     config = yaml.safe_load((trained / "config.yml").read_text())
     config["recipe"]["callback"] = {"subprocess.call": {"args": ["touch", str(tmp_path / "x")]}}
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
@@ -250,9 +252,10 @@ def test_a_broken_run_directory_says_what_is_wrong(
     (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes()[:5000])
     assert "broken" in refused(evaluation, tmp_path, capsys=capsys)
     config = yaml.safe_load((trained / "config.yml").read_text())
-    config["recipe"]["policy_kwargs"]["lstm_hidden_size"] = 32
+    config["recipe"]["policy_kwargs"]["features_extractor_kwargs"]["glimpse_dim"] = 32
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes())
+    for name in ("model.zip", "classifier.pt"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
     assert "does not fit" in refused(evaluation, tmp_path, capsys=capsys)
     config["dataset"]["digest"] = "0"
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
