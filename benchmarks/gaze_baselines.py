@@ -4,18 +4,19 @@
 
 Takes a run of train.py whose classifier was co-trained. Every baseline begins with the classifier
 as the run's warm-up left it (kept in the data directory), and trains it for as many updates of the
-same size, with the same falling learning rate, as the run did beside its agent, on episodes along
-the baseline's gaze. "best-fixed" is found on the validation split by `policies.baselines`. All are
-then shown each test image once; a baseline always takes all glimpses of the budget, and its
-accuracy after fewer is what the same classifier says on the way (an agent that answers when it
-chooses has no such figure). "best-fixed" is searched with a classifier that was trained as long on
-random gaze, which has seen windows everywhere.
+same size as the run did beside its agent, with the same falling learning rate (after a short rise),
+on episodes along the baseline's gaze. "best-fixed" is found on the validation split by
+`policies.baselines`. All are then shown each test image once; a baseline always takes all glimpses
+of the budget, and its accuracy after fewer is what the same classifier says on the way (an agent
+that answers when it chooses has no such figure). "best-fixed" is searched with a classifier that
+was trained as long on random gaze, which has seen windows everywhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from policies.cotraining import CoTrainingCallback
 from policies.fitting import Fitter, pretrain
 from policies.play import evaluate, evaluate_gaze
 from policies.plots import read_progress
-from policies.recipes import make_callbacks
+from policies.recipes import make_callbacks, trust
 from policies.runs import Run
 from policies.versions import git_commit
 
@@ -42,16 +43,21 @@ from policies.versions import git_commit
 class Study:
     """The run, its warm-up, and how much it trained its classifier."""
 
-    def __init__(self, path: Path, warm_up: Path | None) -> None:
-        self.run = Run.open(path)
+    def __init__(self, path: Path, warm_up: Path | None, packages: list[str]) -> None:
+        self.run = Run.open(path, packages)
         self.config = self.run.env_config(split="train")
         callbacks = make_callbacks(self.run.recipe)
         found = [c for c in callbacks if isinstance(c, CoTrainingCallback)]
         if not found:
             raise ValueError(f"{path} has no co-trained classifier; wanted a run that has one")
         self.training = found[0]
-        key = self.run.classifier_extras()["key"]
+        key = self.run.classifier_extras().get("key")
         self.warm_up = warm_up or data_directory() / "classifiers" / f"{key}.pt"
+        if not self.warm_up.is_file():
+            raise ValueError(
+                f"there is no {self.warm_up}, the classifier of {path} after its warm-up; give it "
+                "by --warm-up FILE, or train the run again with this GLIMPSE_DATA_DIR"
+            )
         updates = read_progress(path / "progress.csv").get("classifier/updates", np.zeros(0))
         self.n_updates = int(np.nansum(updates))
         if not self.n_updates:
@@ -114,9 +120,13 @@ def main() -> None:
         "--warm-up", type=Path, metavar="FILE", help="classifier to begin with; default: the run's"
     )
     parser.add_argument("--out", type=Path, help="default: baselines.json in the run directory")
+    parser.add_argument(
+        "--packages", nargs="+", default=[], metavar="NAME", help="of your own that the run names"
+    )
     args = parser.parse_args()
     th.set_num_threads(1)
-    study = Study(args.run, args.warm_up)
+    trust(args.packages)
+    study = Study(args.run, args.warm_up, args.packages)
     print(f"{study.n_updates} updates of {study.training.batch_size} episodes after the warm-up")
     results = {"learned": study.learned()}
     out = args.out or args.run / "baselines.json"
@@ -136,4 +146,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

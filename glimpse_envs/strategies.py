@@ -31,6 +31,11 @@ class GazeStrategy(Component):
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
 
+def _check_zoom(strategy: Uniform | Centre) -> None:
+    if strategy.zoom is not None:
+        check_number(strategy, "zoom", low=0.0, high=1.0)
+
+
 @dataclass(frozen=True)
 class Uniform(GazeStrategy):
     """Uniformly random windows that lie inside the image (a retina: whose middle does).
@@ -41,8 +46,7 @@ class Uniform(GazeStrategy):
     zoom: float | None = None
 
     def __post_init__(self) -> None:
-        if self.zoom is not None:
-            check_number(self, "zoom", low=0.0, high=1.0)
+        _check_zoom(self)
 
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
@@ -108,8 +112,7 @@ class Centre(GazeStrategy):
     zoom: float | None = None
 
     def __post_init__(self) -> None:
-        if self.zoom is not None:
-            check_number(self, "zoom", low=0.0, high=1.0)
+        _check_zoom(self)
 
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator

@@ -8,8 +8,15 @@ from numpy.typing import NDArray
 from glimpse_envs.classifier import GlimpseClassifier
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.strategies import Centre, Fixed, GazeStrategy, Grid, Uniform, scripted
-from glimpse_envs.strategies import reachable_zooms as zooms_of
+from glimpse_envs.strategies import (
+    Centre,
+    Fixed,
+    GazeStrategy,
+    Grid,
+    Uniform,
+    reachable_zooms,
+    scripted,
+)
 
 
 def baseline_strategies() -> dict[str, GazeStrategy]:
@@ -61,7 +68,7 @@ def lattice(config: GlimpseConfig) -> NDArray[np.float32]:
     """:return: gazes half a window apart at every zoom that the agent reaches, (n, 3)"""
     geometry = config.geometry
     gazes = []
-    for zoom in zooms_of(config):
+    for zoom in reachable_zooms(config):
         corners = np.float32([[0.0, 0.0, zoom], [1.0, 1.0, zoom]])
         (left, top, _), (right, bottom, _) = geometry.clamp(corners).astype(float)
         side = geometry.windows(corners)[0, 2]

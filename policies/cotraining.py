@@ -134,8 +134,7 @@ class CoTrainingCallback(BaseCallback):
         if self.frozen or not self.passes:
             return
         self.rng = np.random.default_rng([seed, self.model.num_timesteps])
-        streams = [seed, _BESIDE, self.model.num_timesteps]
-        self.collector = Collector(config, self.gaze, streams)
+        self.collector = Collector(config, self.gaze, [seed, _BESIDE, self.model.num_timesteps])
         for core in self.cores:
             core.record(self.store.add)
 

@@ -179,11 +179,10 @@ def pretrain(
         mininterval=0.5 if sys.stderr.isatty() else 10.0,
         dynamic_ncols=True,
     ) as bar:
-        batches = _batches(collector, batch_size)
         for update in range(first, n_updates):
             rise = min(1.0, (update + 1) / (0.03 * n_updates))
             fall = scales[0] + (scales[1] - scales[0]) * update / n_updates
-            fit = fitter.update(next(batches), scale=min(rise * scales[0], fall))
+            fit = fitter.update(collector.collect(batch_size), scale=min(rise * scales[0], fall))
             seen = np.stack([fit.right, fit.read]).astype(float)
             running = seen if running is None else 0.98 * running + seen
             bar.update(batch_size)
@@ -209,13 +208,6 @@ def by_glimpse(right: NDArray, read: NDArray) -> str:
     """:return: the accuracies by number of glimpses as text, "-" where none was read"""
     pairs = zip(right[1:], read[1:], strict=True)
     return " ".join(f"{100 * r / n:.1f}" if n else "-" for r, n in pairs)
-
-
-def _batches(collector: Collector, batch_size: int) -> Iterator[Sequences]:
-    while True:
-        episodes = collector.collect(max(batch_size, 2048))
-        for first in range(0, len(episodes.labels) - batch_size + 1, batch_size):
-            yield Sequences(*(array[first : first + batch_size] for array in episodes))
 
 
 def _native_bfloat16(device: th.device) -> bool:

@@ -83,14 +83,14 @@ class Collector:
 
     def collect(self, n: int) -> Sequences:
         """
-        :param n: at least so many episodes
-        :return: episodes of as many glimpses as the budget allows
+        :param n: how many
+        :return: n episodes of as many glimpses as the budget allows
         """
         core = self.core
         while sum(len(part.labels) for part in self._parts) < n:
             for step in range(core.config.budget - 1):
                 core.step(self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0))
             core.reset(core.lanes)
-        episodes = join(self._parts)
-        self._parts.clear()
-        return episodes
+        played = join(self._parts)
+        self._parts[:] = [Sequences(*(array[n:] for array in played))]  # for the next time
+        return Sequences(*(array[:n] for array in played))

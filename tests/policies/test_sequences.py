@@ -115,7 +115,7 @@ def test_a_collector_gives_whole_episodes_of_the_train_split(scheme):
     watcher = classifier("feedforward") if scheme == "Saccade" else None
     settings = config(scheme=scheme, classifier=watcher)
     episodes = Collector(settings, Uniform(), 0, lanes=16).collect(40)
-    assert len(episodes.labels) == 48 and (episodes.counts == settings.budget).all()
+    assert len(episodes.labels) == 40 and (episodes.counts == settings.budget).all()
     rows = shown(settings, episodes)
     assert rows.min() >= 0
     np.testing.assert_array_equal(settings.images.labels[rows], episodes.labels)
@@ -137,6 +137,13 @@ def test_a_collector_goes_on_with_other_images_and_repeats_by_seed():
     for ours, theirs in zip(first, again, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert not np.array_equal(first.gaze, collect(32, seed=4).gaze)
+
+
+def test_what_a_collector_has_played_too_much_is_given_next_time():
+    collector = Collector(config(), Uniform(), 3, lanes=16)
+    parts = join([collector.collect(10), collector.collect(22)])
+    for ours, theirs in zip(parts, collect(32, seed=3), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_what_is_collected_is_augmented():
