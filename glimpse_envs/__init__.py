@@ -13,6 +13,7 @@ from glimpse_envs.actions import (
     Saccade,
 )
 from glimpse_envs.augmentation import Augmentation, ShiftFlip
+from glimpse_envs.boxview import BoxActions, BoxView
 from glimpse_envs.classifier import GlimpseClassifier, Reading
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Sequences
@@ -46,6 +47,8 @@ __all__ = [
     "ActionScheme",
     "Anywhere",
     "Augmentation",
+    "BoxActions",
+    "BoxView",
     "ClutteredCanvas",
     "Crop",
     "DatasetError",

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from glimpse_envs.compiled import kernel
 from glimpse_envs.components import Component, check_integer, check_number
 from glimpse_envs.gaze import Geometry, window_of
+from glimpse_envs.masks import discrete_masks, multi_discrete_masks
 
 #: left, right, up, down, then the diagonals; in window sides, y downwards
 _DIRECTIONS = np.array(
     [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)], np.float32
 )
 GO_ON = -1
+#: every move of MultiCategorical with every zoom, going on
+_MOVES_AND_ZOOMS = np.array([(move, zoom, 0) for move in range(9) for zoom in range(3)])
 
 
 class Move(NamedTuple):
@@ -53,6 +56,18 @@ class ActionScheme(Component):
         :raises ValueError: for actions outside the action space, NaN included
         """
         raise NotImplementedError(f"{type(self).__name__} does not define decode")
+
+    def masks(
+        self, gaze: NDArray[np.float32], last: NDArray[np.bool_], geometry: Geometry, n_classes: int
+    ) -> NDArray[np.bool_]:
+        """Return which actions are legal at the gaze (B, 3): bool (B, n), n the number of choices.
+
+        Of a Discrete action the choices are its values, of a MultiDiscrete one those of its parts,
+        one part after the other.
+
+        :param last: bool (B,), the lanes that have taken the last glimpse of their budget
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define masks")
 
     def start_zoom(self, start: str) -> float:
         """Return the zoom of the first glimpse of a start: "overview", "centre" or "random"."""
@@ -107,11 +122,21 @@ class GreedyMap(ActionScheme):
         self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
     ) -> Move:
         actions = _integers(actions, (len(gaze),), self.N_MOVES + n_classes)
-        table = np.zeros((self.N_MOVES + n_classes, 3), np.float32)
-        table[:4, :2] = self.stride * _DIRECTIONS[:4]
-        table[4:6, 2] = geometry.zoom_step, -geometry.zoom_step
+        steps = self._steps(geometry, self.N_MOVES + n_classes)
         answers = np.maximum(actions - self.N_MOVES, GO_ON)
-        return Move(geometry.shift(gaze, table[actions]), answers)
+        return Move(geometry.shift(gaze, steps[actions]), answers)
+
+    def masks(
+        self, gaze: NDArray[np.float32], last: NDArray[np.bool_], geometry: Geometry, n_classes: int
+    ) -> NDArray[np.bool_]:
+        return discrete_masks(gaze, self._steps(geometry, self.N_MOVES), last, geometry, n_classes)
+
+    def _steps(self, geometry: Geometry, n: int) -> NDArray[np.float32]:
+        """Return the relative step of the first n actions, float32 (n, 3); answers have none."""
+        steps = np.zeros((n, 3), np.float32)
+        steps[:4, :2] = self.stride * _DIRECTIONS[:4]
+        steps[4:6, 2] = geometry.zoom_step, -geometry.zoom_step
+        return steps
 
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
         random = rng.integers(self.N_MOVES, size=np.shape(actions))
@@ -154,9 +179,19 @@ class MultiCategorical(ActionScheme):
         self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
     ) -> Move:
         actions = _integers(actions, (len(gaze), 3), np.array([9, 3, n_classes + 1]))
-        step = np.empty((len(gaze), 3), np.float32)
-        _multi_categorical_step(actions, _DIRECTIONS, self.stride, geometry.zoom_step, step)
-        return Move(geometry.shift(gaze, step), actions[:, 2] - 1)
+        return Move(geometry.shift(gaze, self._steps(actions, geometry)), actions[:, 2] - 1)
+
+    def masks(
+        self, gaze: NDArray[np.float32], last: NDArray[np.bool_], geometry: Geometry, n_classes: int
+    ) -> NDArray[np.bool_]:
+        steps = self._steps(_MOVES_AND_ZOOMS, geometry).reshape(9, 3, 3)
+        return multi_discrete_masks(gaze, steps, last, geometry, n_classes)
+
+    def _steps(self, actions: NDArray[np.int64], geometry: Geometry) -> NDArray[np.float32]:
+        """Return the relative step of each action (n, 3), float32 (n, 3)."""
+        steps = np.empty((len(actions), 3), np.float32)
+        _multi_categorical_step(actions, _DIRECTIONS, self.stride, geometry.zoom_step, steps)
+        return steps
 
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
         actions = np.array(actions)

@@ -38,6 +38,8 @@ class GlimpseConfig:
     :param classifier: watches the glimpses; adds `belief` to the observation. An object, or the
         name of a registered kind or a dict with its type, of which one is made
     :param observe_state: add the classifier's hidden features as `state` to the observation
+    :param observe_history: add the glimpses and gazes so far to the observation, as `glimpses`,
+        `gazes` and the mask `taken`: for agents without a memory
     :param split: "train", "validation" or "test"
     :param scene_seed: fixes canvas and random start of every validation and test image; those of
         the train split are drawn anew for every episode from the lane's seed
@@ -53,6 +55,7 @@ class GlimpseConfig:
     start: str | None = None
     classifier: Any = None
     observe_state: bool = False
+    observe_history: bool = False
     split: str = "train"
     scene_seed: int = 0
     augment: Any = None
@@ -116,11 +119,12 @@ class GlimpseConfig:
     def observation_space(self) -> spaces.Dict:
         """The observation space of one lane."""
 
-        def unit(n: int) -> spaces.Box:
-            return spaces.Box(0.0, 1.0, (n,), np.float32)
+        def unit(*shape: int) -> spaces.Box:
+            return spaces.Box(0.0, 1.0, shape, np.float32)
 
+        glimpse = self.sensor.glimpse_shape(self.shape[2])
         parts: dict[str, spaces.Space] = {
-            "glimpse": spaces.Box(0, 255, self.sensor.glimpse_shape(self.shape[2]), np.uint8),
+            "glimpse": spaces.Box(0, 255, glimpse, np.uint8),
             "gaze": unit(3),
             "remaining": unit(1),
         }
@@ -132,6 +136,10 @@ class GlimpseConfig:
             parts["state"] = spaces.Box(
                 -np.inf, np.inf, (self.classifier.hidden_size,), np.float32
             )
+        if self.observe_history:
+            parts["glimpses"] = spaces.Box(0, 255, (self.budget, *glimpse), np.uint8)
+            parts["gazes"] = unit(self.budget, 3)
+            parts["taken"] = unit(self.budget)
         return spaces.Dict(parts)
 
     def _check_budget(self) -> None:

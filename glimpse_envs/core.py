@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
@@ -79,7 +80,10 @@ class GlimpseCore:
         self.memory = config.scheme.memory(n_lanes)
         unused = config.budget - np.arange(config.budget + 1)
         self._remaining = (unused / config.budget).astype(np.float32)  # by glimpses taken
+        self._taken = np.tri(config.budget + 1, config.budget, -1, np.float32)  # likewise
         self._recorder: Callable[[Sequences], Any] | None = None
+        self._seen: NDArray[np.uint8] | None = None  # the glimpses that `history` has the gazes of
+        self._allocate_seen()
         self._allocate_images()
         self._allocate_classifier()
 
@@ -129,6 +133,9 @@ class GlimpseCore:
                 images = config.augment(images, stream)
             self.canvases[lanes] = images
             self._prepared[lanes] = config.sensor.prepare(images)
+        if config.observe_history:
+            self.history[lanes] = 0.0
+            self._seen[lanes] = 0
         self.gaze[lanes] = self._first_gaze(stream)
         self.glimpses[lanes] = 0
         self.predictions[lanes] = -1
@@ -172,15 +179,29 @@ class GlimpseCore:
             raise ValueError(f"{config.reward} gives {reward.shape}; wanted one for each lane")
         return Step(self._observe(self.lanes, glimpse), reward, ended)
 
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which actions are legal in every lane, bool (B, n); see `ActionScheme.masks`.
+
+        :raises ValueError: for schemes whose actions are neither Discrete nor MultiDiscrete
+        """
+        config = self.config
+        if not isinstance(config.action_space, (spaces.Discrete, spaces.MultiDiscrete)):
+            raise ValueError(
+                f"action scheme {type(config.scheme).__name__} has {config.action_space}; masks "
+                "exist for Discrete and MultiDiscrete actions only: take GreedyMap or "
+                "MultiCategorical"
+            )
+        last = self.glimpses == config.budget
+        return config.scheme.masks(self.gaze, last, self.geometry, config.dataset.n_classes)
+
     def record(self, recorder: Callable[[Sequences], Any] | None) -> None:
         """Give the glimpses of every episode from now on to `recorder`, when its lane is reset.
 
         The arrays are copies. None ends the recording.
         """
-        shape = self.config.sensor.glimpse_shape(self.config.shape[2])
-        self._seen = np.zeros((self.n_lanes, self.config.budget, *shape), np.uint8)
         self._recorded = np.zeros(self.n_lanes, bool)  # an episode under way is not whole
         self._recorder = recorder
+        self._allocate_seen()
 
     def refresh(self) -> Observation:
         """Let the classifier read the running episodes anew, after it has changed.
@@ -253,6 +274,15 @@ class GlimpseCore:
                 config.sensor.prepared_as, config.sensor.prepare
             )
 
+    def _allocate_seen(self) -> None:
+        """Make room for the glimpses of every lane's episode where someone wants them."""
+        config = self.config
+        if not config.observe_history and self._recorder is None:
+            self._seen = None
+        elif self._seen is None:
+            shape = config.sensor.glimpse_shape(config.shape[2])
+            self._seen = np.zeros((self.n_lanes, config.budget, *shape), np.uint8)
+
     def _allocate_classifier(self) -> None:
         self.belief = self.hidden = None
         classifier = self.config.classifier
@@ -280,7 +310,7 @@ class GlimpseCore:
         """Count the glimpses (n, ...) that `lanes` (n,) took at their gaze, and let all know."""
         _count(lanes, self.gaze, self.glimpses, self.history)
         self.config.scheme.remember(self.memory, lanes, self.gaze, self.geometry)
-        if self._recorder is not None:
+        if self._seen is not None:
             self._seen[lanes, self.glimpses[lanes] - 1] = glimpse
         if self.config.classifier is not None and len(lanes):
             self._classify(lanes, glimpse, self.gaze[lanes])
@@ -320,6 +350,10 @@ class GlimpseCore:
             observation["belief"] = self.belief[lanes]
         if self.config.observe_state:
             observation["state"] = self.hidden[lanes]
+        if self.config.observe_history:
+            observation["glimpses"] = self._seen[lanes]
+            observation["gazes"] = self.history[lanes]
+            observation["taken"] = self._taken[self.glimpses[lanes]]
         return observation
 
 

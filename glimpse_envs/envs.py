@@ -37,6 +37,9 @@ class GlimpseEnv(gym.Env):
     | `Saccade` | `Box(-1, 1, (2,))` | next fixation; a classifier answers |
     | `Anywhere` | `Box(0, 1, (3,))` | next gaze: x, y, zoom; a classifier answers |
 
+    `action_masks()` tells which Discrete or MultiDiscrete actions are legal: moves and zooms that
+    change something, and after the last glimpse of the budget answers only.
+
     ## Observation Space
     A `Dict`; the label is never part of it.
 
@@ -48,6 +51,12 @@ class GlimpseEnv(gym.Env):
     | `map` | `Box(0, 1, (64,))` | GreedyMap: how finely each part has been seen |
     | `belief` | `Box(0, 1, (K,))` | with a classifier: its class probabilities |
     | `state` | `Box(-inf, inf, (D,))` | with `observe_state`: its hidden features |
+    | `glimpses` | `Box(0, 255, (T, S, S, C), uint8)` | with `observe_history`: those taken so far |
+    | `gazes` | `Box(0, 1, (T, 3))` | with `observe_history`: where each was taken |
+    | `taken` | `Box(0, 1, (T,))` | with `observe_history`: 1 for each taken, 0 beyond |
+
+    T is the budget. The last entry of `glimpses` and `gazes` that is taken is the present one;
+    those beyond are zeros.
 
     ## Rewards
     A reward object, by default `Terminal`: 1 for the right answer at the end, else 0.
@@ -68,7 +77,8 @@ class GlimpseEnv(gym.Env):
 
     ## Arguments
     Those of `GlimpseConfig`: `dataset`, `scene`, `sensor`, `scheme`, `reward`, `budget`, `start`,
-    `classifier`, `observe_state`, `split`, `scene_seed`, `augment`; and `render_mode="rgb_array"`.
+    `classifier`, `observe_state`, `observe_history`, `split`, `scene_seed`, `augment`; and
+    `render_mode="rgb_array"`.
 
     ## Registered Configurations
     `Glimpse<Data>-<Scheme>-v0`; see `glimpse_envs.registration`.
@@ -124,6 +134,18 @@ class GlimpseEnv(gym.Env):
             self._running = False
             info.update((key, value[0]) for key, value in self.core.summary(_ONE).items())
         return _first(observation), float(reward[0]), terminated, False, info
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which actions are legal now, bool (n,), as sb3-contrib's MaskablePPO reads them.
+
+        n is the number of actions of a Discrete space, the sum of all parts' of a MultiDiscrete.
+
+        :raises ValueError: for schemes with other actions
+        :raises gymnasium.error.ResetNeeded: before the first reset
+        """
+        if self.core.episodes[0] < 0:
+            raise gym.error.ResetNeeded("no episode was begun: call reset()")
+        return self.core.action_masks()[0]
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a drawing of the image, the path of the gaze and the prediction, uint8."""
@@ -188,6 +210,12 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
         truncated = np.zeros(self.num_envs, np.bool_)
         infos = self._infos() | final
         return observation, reward.astype(np.float64), ended, truncated, infos
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which actions are legal in each lane, bool (num_envs, n); see `GlimpseEnv`."""
+        if self.core.episodes[0] < 0:
+            raise gym.error.ResetNeeded("no episode was begun: call reset()")
+        return self.core.action_masks()
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Return one drawing for each lane."""

@@ -1,4 +1,4 @@
-"""The Stable-Baselines3 face of the simulation, and the Box view of Dict actions."""
+"""The Stable-Baselines3 face of the simulation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from glimpse_envs.boxview import BoxView
 from glimpse_envs.components import nearest
 from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
@@ -52,7 +53,7 @@ class GlimpseVecEnv(VecEnv):
         super().__init__(
             n_envs,
             self.config.observation_space,
-            action_space if self.view is None else self.view.space,
+            action_space if self.view is None else self.view,
         )
         self._seeds = [None if seed is None else seed + lane for lane in range(n_envs)]
 
@@ -121,6 +122,15 @@ class GlimpseVecEnv(VecEnv):
         pairs = zip(self.core.labels.tolist(), self.core.predictions.tolist(), strict=True)
         return [{"label": label, "prediction": prediction} for label, prediction in pairs]
 
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which actions are legal in each lane, bool (num_envs, n); see `GlimpseEnv`.
+
+        `env_method("action_masks")` returns a row for each lane, as MaskablePPO asks for them.
+        """
+        if self.core.episodes[0] < 0:
+            raise gym.error.ResetNeeded("no episode was begun: call reset()")
+        return self.core.action_masks()
+
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """Return one drawing for each lane."""
         if self.render_mode is None:
@@ -145,79 +155,16 @@ class GlimpseVecEnv(VecEnv):
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
         result = getattr(self, method_name)(*method_args, **method_kwargs)
-        return [result] * len(self._lanes(indices))
+        lanes = self._lanes(indices)
+        if method_name == "action_masks":  # a row for each lane; other results are of all lanes
+            return [result[lane] for lane in lanes]
+        return [result] * len(lanes)
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
         return [False] * len(self._lanes(indices))
 
     def _lanes(self, indices: int | Iterable[int] | None) -> list[int]:
         return list(self._get_indices(indices))
-
-
-class BoxView:
-    """A Dict action space seen as one Box, for algorithms that know no Dict.
-
-    In the Dict's order: a Discrete(n) part takes n scores in [-5, 5], the largest of which wins
-    (SB3 clips its Gaussian to the Box: in a narrower one clipped scores would often tie); a Box
-    part takes one entry in [-1, 1] for each of its own, standing for [low, high].
-
-    :param space: a Dict of Discrete and bounded Box parts
-    """
-
-    def __init__(self, space: spaces.Dict) -> None:
-        self.parts = space
-        self._slices: dict[str, slice] = {}
-        bounds: list[float] = []
-        for name, part in space.spaces.items():
-            width = self._width(name, part)
-            self._slices[name] = slice(len(bounds), len(bounds) + width)
-            bounds += [5.0 if isinstance(part, spaces.Discrete) else 1.0] * width
-        high = np.array(bounds, np.float32)
-        self.space = spaces.Box(-high, high, dtype=np.float32)
-
-    def decode(self, actions: NDArray[np.float32]) -> dict[str, NDArray]:
-        """Return the Dict actions, (B, ...) each, of Box actions (B, size)."""
-        actions = np.asarray(actions)
-        if actions.ndim != 2 or actions.shape[1:] != self.space.shape:
-            raise ValueError(f"got actions {actions.shape}; wanted (B, {self.space.shape[0]})")
-        wrong = ~(np.abs(actions) <= self.space.high)  # so that NaN is wrong
-        if wrong.any():
-            lane, entry = np.argwhere(wrong)[0]
-            limit = self.space.high[entry]
-            raise ValueError(
-                f"got {actions[lane, entry]} in entry {entry} of lane {lane}'s action; wanted "
-                f"numbers in [-{limit:g}, {limit:g}]"
-            )
-        decoded = {}
-        for name, part in self.parts.spaces.items():
-            columns = actions[:, self._slices[name]]
-            if isinstance(part, spaces.Discrete):
-                decoded[name] = columns.argmax(axis=1) + part.start
-            else:
-                unit = (0.5 + 0.5 * columns).reshape(-1, *part.shape)
-                scaled = (part.low + unit * (part.high - part.low)).astype(part.dtype)
-                decoded[name] = scaled.clip(part.low, part.high)  # rounding may overshoot
-        return decoded
-
-    def encode(self, actions: dict[str, NDArray]) -> NDArray[np.float32]:
-        """Return Box actions (B, size) that `decode` to the given Dict actions."""
-        columns = []
-        for name, part in self.parts.spaces.items():
-            value = np.asarray(actions[name])
-            if isinstance(part, spaces.Discrete):
-                columns.append(2.0 * np.eye(part.n)[value - part.start] - 1.0)
-            else:
-                unit = (value - part.low) / (part.high - part.low)
-                columns.append((2.0 * unit - 1.0).reshape(len(value), -1))
-        return np.concatenate(columns, axis=1).astype(np.float32)
-
-    @staticmethod
-    def _width(name: str, part: spaces.Space) -> int:
-        if isinstance(part, spaces.Discrete):
-            return int(part.n)
-        if isinstance(part, spaces.Box) and part.is_bounded():
-            return int(np.prod(part.shape))
-        raise ValueError(f"part {name!r} is {part}; wanted Discrete or a bounded Box")
 
 
 def registered_kwargs(env_id: str) -> dict[str, Any]:

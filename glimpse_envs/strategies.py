@@ -221,6 +221,7 @@ def scripted(config: GlimpseConfig, classifier: GlimpseClassifier | None = None)
         reward="Terminal",
         classifier=classifier,
         observe_state=False,
+        observe_history=False,
     )
 
 

@@ -13,6 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from policies.buffers import PackedRecurrentDictRolloutBuffer
+from policies.distributions import FactoredCategoricalDistribution
 from policies.recurrent import GlimpseLstmPolicy
 
 
@@ -49,6 +50,55 @@ class PackedSequences(BaseCallback):
 
     def _on_step(self) -> bool:
         return True
+
+
+class EpsilonGreedy(BaseCallback):
+    """
+    Explore by epsilon-greedy with an epsilon that falls linearly, for ``GreedyMap`` actions.
+
+    It stays the same within a rollout and the update on it, so that the ratio is exact.
+
+    :param initial: Epsilon at the beginning of training, in [0, 1].
+    :param final: Epsilon from ``fraction`` of the training on.
+    :param fraction: Share of the training over which it falls, in (0, 1].
+    """
+
+    def __init__(self, initial: float = 0.2, final: float = 0.0, fraction: float = 0.5) -> None:
+        super().__init__()
+        if not (0.0 <= initial <= 1.0 and 0.0 <= final <= 1.0 and 0.0 < fraction <= 1.0):
+            raise ValueError(
+                f"got initial={initial}, final={final}, fraction={fraction}; wanted each in "
+                "[0, 1], and a fraction above 0"
+            )
+        self.initial, self.final, self.fraction = initial, final, fraction
+
+    def epsilon(self, progress: float) -> float:
+        """
+        :param progress: share of the training that is done, in [0, 1]
+        :return: epsilon then
+        """
+        fallen = min(1.0, progress / self.fraction)
+        return self.initial + (self.final - self.initial) * fallen
+
+    def _on_training_start(self) -> None:
+        self.law = self.model.policy.action_dist
+        if not isinstance(self.law, FactoredCategoricalDistribution):
+            raise ValueError(
+                f"EpsilonGreedy got a policy whose actions are {type(self.law).__name__}; wanted "
+                "GlimpsePolicy or GlimpseLstmPolicy with Discrete actions, such as those of "
+                "GreedyMap; drop the callback or use these"
+            )
+
+    def _on_rollout_start(self) -> None:
+        # not SB3's own count of the progress, which is behind in the first rollout
+        self.law.epsilon = self.epsilon(self.model.num_timesteps / self.model._total_timesteps)
+        self.logger.record("rollout/epsilon", self.law.epsilon)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_training_end(self) -> None:
+        self.law.epsilon = 0.0
 
 
 class EpisodeStatistics(BaseCallback):

@@ -1,6 +1,10 @@
 """Action distributions whose decision is factored: first whether to answer, then which class."""
 
+from __future__ import annotations
+
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch as th
 from gymnasium import spaces
@@ -11,90 +15,10 @@ from stable_baselines3.common.distributions import (
 from torch import nn
 from torch.nn import functional as F
 
-from policies.layers import BypassLayout, log_sigmoid_pair
-
-CERTAIN = 1e8
-"""Stop logit after the last glimpse: P(stop) is 1 in floating point and log(1 - P(stop)) is -1e8,
-far below any other but finite, so that entropies and gradients stay so too."""
-
-NO_BYPASS = BypassLayout(present=False)
-
-
-class DecisionHead(nn.Module):
-    """
-    Latent code -> flat action logits that are the exact log-products of a factored decision.
-
-    P(stop) = sigmoid(own logit of the latent and of the belief's maximum and entropy);
-    P(class | stop) = softmax(own logits + log of the clipped belief); going on is impossible after
-    the last glimpse. (Adding the log-belief to flat logits instead would make P(stop) blind to
-    confidence, because beliefs sum to one.)
-
-    :param latent_dim: Size of the input, bypass columns included.
-    :param n_classes: Number of classes K.
-    :param n_move_logits: Number of logits for moving.
-    :param joint: True if moves and answers are alternatives in one categorical,
-        ``[log(1 - P(stop)) + log softmax(moves), log P(stop) + log P(class | stop)]``; False if the
-        moves are categoricals of their own, ``[moves, log(1 - P(stop)), log P(stop) + ...]``.
-    :param bypass: Layout of the bypass columns at the end of the input.
-    :param initial_stop_probability: P(stop) of the untrained head, in (0, 1).
-    """
-
-    def __init__(
-        self,
-        latent_dim: int,
-        n_classes: int,
-        n_move_logits: int,
-        *,
-        joint: bool,
-        bypass: BypassLayout = NO_BYPASS,
-        initial_stop_probability: float = 0.1,
-    ) -> None:
-        super().__init__()
-        if not 0.0 < initial_stop_probability < 1.0:
-            raise ValueError(
-                f"initial_stop_probability is {initial_stop_probability}, wanted a number "
-                "between 0 and 1, both excluded"
-            )
-        if bypass.n_belief not in (0, n_classes):
-            raise ValueError(
-                f"the belief has {bypass.n_belief} classes and the actions can answer {n_classes}; "
-                "attach a classifier of as many classes as the environment has, and for Discrete "
-                "actions give the policy the environment's number of moves as n_moves"
-            )
-        self.joint = joint
-        self.bypass = bypass
-        own_dim = latent_dim - bypass.dim
-        self.stop = nn.Linear(own_dim + bypass.confidence_dim, 1, bias=False)
-        self.classes = nn.Linear(own_dim, n_classes)
-        self.moves = nn.Linear(own_dim, n_move_logits)
-        # A parameter of its own: SB3's orthogonal initialisation zeroes the biases of linear layers
-        odds = th.tensor([initial_stop_probability / (1.0 - initial_stop_probability)])
-        self.stop_bias = nn.Parameter(odds.log())
-        # As SB3 does, but also where the policy is made with ortho_init=False: at first the stop
-        # probability is the initial one and the answers are the classifier's
-        for layer in (self.stop, self.classes, self.moves):
-            nn.init.orthogonal_(layer.weight, gain=0.01)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-    def forward(self, latent: th.Tensor) -> th.Tensor:
-        """
-        :param latent: float32 (B, latent_dim), bypass columns last
-        :return: float32 (B, n_move_logits + K) if joint, else (B, n_move_logits + 1 + K)
-        """
-        own, bypass = self.bypass.split(latent)
-        stop = self.stop(th.cat([own, self.bypass.confidence(bypass)], dim=1)) + self.stop_bias
-        stop = stop.masked_fill(self.bypass.last(bypass), CERTAIN)  # (B, 1)
-        log_go, log_stop = log_sigmoid_pair(stop)
-
-        classes = self.classes(own)  # (B, K)
-        if self.bypass.n_belief:
-            classes = classes + self.bypass.log_belief(bypass)
-        answers = log_stop + F.log_softmax(classes, dim=1)
-        moves = self.moves(own)
-        if self.joint:
-            return th.cat([log_go + F.log_softmax(moves, dim=1), answers], dim=1)
-        return th.cat([moves, log_go, answers], dim=1)
+from glimpse_envs.boxview import BoxView
+from policies.decision import CERTAIN, NO_BYPASS, DecisionHead, HybridDecisionHead
+from policies.hybrid import HybridDistribution
+from policies.layers import BypassLayout
 
 
 def _stop_logit(go: th.Tensor, stop: th.Tensor) -> th.Tensor:
@@ -113,6 +37,11 @@ class FactoredCategoricalDistribution(CategoricalDistribution):
     Probabilities, samples and entropy are those of the flat categorical. The mode is not its
     argmax: with P(stop) = 0.6 spread over ten classes a single move would win. It answers if
     P(stop) > 0.5, and then with the best class; else it makes the best move.
+
+    With an attribute ``epsilon`` above 0 the behaviour is epsilon-greedy: probabilities are
+    (1 - epsilon) p + epsilon / n over the n actions that are possible (after the last glimpse the
+    answers alone). That is the exact law of what is sampled, so PPO's ratio is exact; the mode
+    and :meth:`stop_probability` stay those of p.
 
     :param action_dim: Number of actions, n_moves + K.
     :param n_moves: The first so many actions are moves.
@@ -135,6 +64,7 @@ class FactoredCategoricalDistribution(CategoricalDistribution):
             )
         super().__init__(action_dim)
         self.n_moves = n_moves
+        self.epsilon = 0.0
         self.bypass = bypass
         self.initial_stop_probability = initial_stop_probability
 
@@ -152,6 +82,17 @@ class FactoredCategoricalDistribution(CategoricalDistribution):
             initial_stop_probability=self.initial_stop_probability,
         )
 
+    def proba_distribution(self, action_logits: th.Tensor) -> FactoredCategoricalDistribution:
+        """
+        :param action_logits: log-probabilities of the head, float32 (B, action_dim)
+        :return: itself
+        """
+        self.greedy_logits = action_logits
+        if self.epsilon > 0.0:
+            action_logits = mix_with_uniform(action_logits, self.epsilon)
+        super().proba_distribution(action_logits)
+        return self
+
     def stop_probability(self) -> th.Tensor:
         """:return: float32 (B,), probability of answering now"""
         return th.sigmoid(_stop_logit(*self._split()))
@@ -164,7 +105,24 @@ class FactoredCategoricalDistribution(CategoricalDistribution):
 
     def _split(self) -> tuple[th.Tensor, th.Tensor]:
         """:return: logits of the moves (B, n_moves) and of the answers (B, K)"""
-        return self.distribution.logits.tensor_split([self.n_moves], dim=1)
+        return self.greedy_logits.tensor_split([self.n_moves], dim=1)
+
+
+def mix_with_uniform(logits: th.Tensor, epsilon: float) -> th.Tensor:
+    """
+    The logarithm of (1 - epsilon) p + epsilon / n over the possible actions.
+
+    :param logits: log p up to a constant, float32 (B, A); an action far below any other is not
+        possible
+    :param epsilon: in (0, 1]
+    :return: float32 (B, A), of impossible actions as it was
+    """
+    logits = F.log_softmax(logits, dim=1)
+    possible = logits > -0.5 * CERTAIN
+    n_possible = possible.sum(dim=1, keepdim=True).to(logits.dtype)
+    greedy = logits + math.log1p(-epsilon) if epsilon < 1.0 else th.full_like(logits, -CERTAIN)
+    mixed = th.logaddexp(greedy, math.log(epsilon) - n_possible.log())
+    return th.where(possible, mixed, logits)
 
 
 class FactoredMultiCategoricalDistribution(MultiCategoricalDistribution):
@@ -226,20 +184,90 @@ class FactoredMultiCategoricalDistribution(MultiCategoricalDistribution):
         return self.distribution[-1].logits.tensor_split([1], dim=1)
 
 
+class FactoredHybridDistribution(HybridDistribution):
+    """
+    Decision, class and whatever else a Dict holds, with a factored decision.
+
+    The class counts where the decision is 1, everything else where it is 0.
+
+    :param view: Of a Dict with ``decision``, Discrete(2), and ``class``, Discrete(K).
+    :param bypass: Layout of the bypass columns at the end of the latent code.
+    :param initial_stop_probability: P(stop) of the untrained head.
+    :param kwargs: ``entropy_weights`` and ``continuous``.
+    """
+
+    def __init__(
+        self,
+        view: BoxView,
+        *,
+        bypass: BypassLayout = NO_BYPASS,
+        initial_stop_probability: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        gates = {
+            part.name: {"decision": int(part.name == "class")}
+            for part in view.parts
+            if part.name != "decision"
+        }
+        super().__init__(view, gates=gates, **kwargs)
+        self.view, self.bypass = view, bypass
+        self.initial_stop_probability = initial_stop_probability
+
+    def proba_distribution_net(
+        self, latent_dim: int, log_std_init: float = 0.0
+    ) -> tuple[nn.Module, nn.Parameter]:
+        """
+        :param latent_dim: Size of the latent code, bypass columns included
+        :param log_std_init: Logarithm of the first deviation of the continuous columns
+        :return: The head that makes the parameters, and the logarithm of the deviations
+        """
+        head = HybridDecisionHead(
+            latent_dim,
+            self.view,
+            bypass=self.bypass,
+            initial_stop_probability=self.initial_stop_probability,
+        )
+        return head, self.make_log_std(log_std_init)
+
+    def stop_probability(self) -> th.Tensor:
+        """:return: float32 (B,), probability of answering now"""
+        return self.laws["decision"].parts[0].probs[:, 1]
+
+
+Factored = (
+    FactoredCategoricalDistribution
+    | FactoredMultiCategoricalDistribution
+    | FactoredHybridDistribution
+)
+
+
+def answers_by_dict(action_space: spaces.Space) -> bool:
+    """:return: whether a view shows a ``decision`` of two and a ``class``"""
+    if not isinstance(action_space, BoxView):
+        return False
+    parts = {part.name: part.space for part in action_space.parts}
+    return parts.get("decision") == spaces.Discrete(2) and isinstance(
+        parts.get("class"), spaces.Discrete
+    )
+
+
 def make_factored_distribution(
     action_space: spaces.Space,
     *,
     bypass: BypassLayout = NO_BYPASS,
     n_moves: int = 6,
     initial_stop_probability: float = 0.1,
-) -> FactoredCategoricalDistribution | FactoredMultiCategoricalDistribution | None:
+    hybrid: dict[str, Any] | None = None,
+) -> Factored | None:
     """
     The factored distribution of an action space.
 
-    :param action_space: ``Discrete(n_moves + K)``, ``MultiDiscrete([..., K + 1])`` or another.
+    :param action_space: ``Discrete(n_moves + K)``, ``MultiDiscrete([..., K + 1])``, the view of a
+        Dict with ``decision`` and ``class``, or another.
     :param bypass: Layout of the bypass columns at the end of the latent code.
     :param n_moves: For ``Discrete`` spaces, the first so many actions are moves.
     :param initial_stop_probability: P(stop) of the untrained head.
+    :param hybrid: Further arguments of :class:`FactoredHybridDistribution`.
     :return: The distribution, or None for a space in which the agent does not answer.
     """
     if isinstance(action_space, spaces.Discrete):
@@ -254,5 +282,12 @@ def make_factored_distribution(
             action_space.nvec,
             bypass=bypass,
             initial_stop_probability=initial_stop_probability,
+        )
+    if answers_by_dict(action_space):
+        return FactoredHybridDistribution(
+            action_space,
+            bypass=bypass,
+            initial_stop_probability=initial_stop_probability,
+            **(hybrid or {}),
         )
     return None

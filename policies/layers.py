@@ -7,6 +7,8 @@ import torch as th
 from torch import nn
 from torch.nn import functional as F
 
+from policies.backbones import LIBRARIES, Backbone
+
 BELIEF_FLOOR = 1e-4
 """Class probabilities below this count as this, so that a belief of 0 has a finite logarithm and
 the agent's own class logits can still overrule a classifier that is certain and wrong."""
@@ -54,13 +56,15 @@ class GlimpseEncoder(nn.Module):
     ``"cnn"``: one 3x3 convolution at full size, then 3x3 convolutions of stride 2 until the shorter
     side is at most 4, then a linear layer: 8x8 costs one halving, any other size works too.
     ``"mlp"``: two linear layers on the pixels, as in Mnih et al. 2014 ("RAM", section 4); for 8x8
-    glimpses much faster than the CNN on a CPU.
+    glimpses much faster than the CNN on a CPU. ``"torchvision:NAME"`` and ``"timm:NAME"``: a
+    network of these libraries, for larger glimpses, see :class:`~policies.backbones.Backbone`.
 
     :param channels: Channels of the glimpse.
     :param height: Its height in sensor pixels.
     :param width: Its width; a multiple of the height where scales are tiled side by side.
     :param output_dim: Size of the code.
-    :param encoder: ``"cnn"`` or ``"mlp"``.
+    :param encoder: ``"cnn"``, ``"mlp"`` or such a name.
+    :raises ValueError: for another name, or glimpses that the network does not take
     """
 
     def __init__(
@@ -84,8 +88,13 @@ class GlimpseEncoder(nn.Module):
                 depth, height, width = 64, (height + 1) // 2, (width + 1) // 2
             layers += [nn.Flatten(), nn.Linear(depth * height * width, output_dim), nn.ReLU()]
             self.net = nn.Sequential(*layers)
+        elif encoder.partition(":")[0] in LIBRARIES:
+            self.net = Backbone(encoder, channels, height, width, output_dim)
         else:
-            raise ValueError(f"encoder is {encoder!r}, wanted one of {ENCODERS}")
+            raise ValueError(
+                f"encoder is {encoder!r}, wanted one of {ENCODERS}, or a network by name such as "
+                "'torchvision:resnet18'"
+            )
 
     def forward(self, glimpse: th.Tensor) -> th.Tensor:
         """

@@ -10,12 +10,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from glimpse_envs.boxview import BoxView
 from glimpse_envs.classifier import GlimpseClassifier
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Observation
 from glimpse_envs.envs import draw_lane
 from glimpse_envs.evaluation import Episodes
-from glimpse_envs.sb3 import BoxView
 from glimpse_envs.strategies import GazeStrategy, scripted
 from glimpse_envs.videos import tile_frames
 
@@ -107,7 +107,7 @@ def check_spaces(model: BaseAlgorithm, config: GlimpseConfig) -> None:
     got = {key: sorted(part.shape) for key, part in space.items()}
     action_space: spaces.Space = config.action_space
     if isinstance(action_space, spaces.Dict):
-        action_space = BoxView(action_space).space
+        action_space = BoxView(action_space)
     if got != wanted or model.action_space != action_space:
         raise ValueError(
             f"the model does not fit the environment: it observes {got} and acts in "

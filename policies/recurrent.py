@@ -11,8 +11,11 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
 from glimpse_envs.actions import GreedyMap
-from policies.distributions import NO_BYPASS, make_factored_distribution
-from policies.extractors import GlimpseExtractor
+from glimpse_envs.boxview import BoxView
+from policies.decision import NO_BYPASS
+from policies.distributions import answers_by_dict, make_factored_distribution
+from policies.extractors import GlimpseExtractor, GlimpseFeatures
+from policies.hybrid import HybridDistribution
 from policies.layers import BesideBypass, BypassLayout
 
 LstmStates = tuple[th.Tensor, th.Tensor]
@@ -72,10 +75,10 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
     """
     What the policies of this package share, over any actor-critic policy of SB3.
 
-    Default features extractor, the factored decision where the agent answers by ``Discrete`` or
-    ``MultiDiscrete`` actions (``Box`` actions keep SB3's Gaussian), and the bypass columns of the
-    extractor led to the action head and the critic. An extractor without an attribute ``bypass``
-    works too; then nothing is masked and no belief is used.
+    Default features extractor, the factored decision where the agent answers by ``Discrete``,
+    ``MultiDiscrete`` or Dict actions (``Box`` actions keep SB3's Gaussian), and the bypass columns
+    of the extractor led to the action head and the critic. An extractor without an attribute
+    ``bypass`` works too; then nothing is masked and no belief is used.
 
     :param args: Observation space, action space, learning rate schedule, as for SB3's policies.
     :param initial_stop_probability: Probability of answering of the untrained policy. An untrained
@@ -87,6 +90,8 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
     :param action_gain: Gain of the first weights of the action head for ``Box`` actions. SB3's 0.01
         lets every untrained saccade end at the middle; with 1 it ends somewhere that depends on
         what was seen.
+    :param hybrid: For Dict actions, arguments of :class:`~policies.hybrid.HybridDistribution`
+        (where the agent answers, the gates are given).
     :param learn_std: For ``Box`` actions, whether the deviation of the Gaussian (``log_std_init``)
         is learnt, as SB3 does, or stays fixed, as in RAM.
     :param features_extractor_class: Features extractor to use.
@@ -101,6 +106,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         correct_belief: bool = True,
         action_gain: float = 0.01,
         learn_std: bool = True,
+        hybrid: dict[str, Any] | None = None,
         features_extractor_class: type[BaseFeaturesExtractor] = GlimpseExtractor,
         **kwargs: Any,
     ) -> None:
@@ -108,12 +114,15 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         self.n_moves = n_moves
         self.correct_belief = correct_belief
         self.action_gain, self.learn_std = action_gain, learn_std
+        self.hybrid = dict(hybrid or {})
+        if kwargs.get("use_sde"):
+            raise ValueError("glimpse policies have no state-dependent exploration: drop use_sde")
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
         """:return: A new features extractor, which knows whether SB3 normalises images for it"""
         kwargs = dict(self.features_extractor_kwargs)
-        if issubclass(self.features_extractor_class, GlimpseExtractor):
+        if issubclass(self.features_extractor_class, GlimpseFeatures):
             kwargs.setdefault("normalize_images", self.normalize_images)
         return self.features_extractor_class(self.observation_space, **kwargs)
 
@@ -123,6 +132,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
 
         :param lr_schedule: Learning rate schedule, lr_schedule(1) is the initial learning rate
         """
+        self._check_hybrid()
         self.bypass: BypassLayout = getattr(self.features_extractor, "bypass", NO_BYPASS)
         # From here on features_dim is what the memory reads; the bypass columns come behind it
         self.features_dim = self.features_extractor.features_dim - self.bypass.dim
@@ -131,18 +141,35 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
             bypass=self.bypass,
             n_moves=self.n_moves,
             initial_stop_probability=self.initial_stop_probability,
+            hybrid=self.hybrid,
         )
         self.factored = factored is not None
         if factored is not None:
             self.action_dist = factored
+        elif isinstance(self.action_space, BoxView):
+            self.action_dist = HybridDistribution(self.action_space, **self.hybrid)
         super()._build(lr_schedule)
         if factored is not None and not self.correct_belief:
             nn.init.zeros_(self.action_net.classes.weight)
             self.action_net.classes.requires_grad_(False)
-        if factored is None:
-            nn.init.orthogonal_(self.action_net.weight, gain=self.action_gain)
-            if isinstance(self.action_dist, DiagGaussianDistribution):
-                self.log_std.requires_grad_(self.learn_std)
+        if isinstance(self.action_dist, DiagGaussianDistribution):
+            means = self.action_net if factored is None else self.action_net.moves
+            nn.init.orthogonal_(means.weight, gain=self.action_gain)
+            self.log_std.requires_grad_(self.learn_std)
+
+    def _check_hybrid(self) -> None:
+        """Raise a ValueError for arguments that the actions have no use for."""
+        known = {"entropy_weights", "continuous"}
+        if not isinstance(self.action_space, BoxView):
+            known = set()
+        elif not answers_by_dict(self.action_space):
+            known.add("gates")
+        for name in self.hybrid:
+            if name not in known:
+                raise ValueError(
+                    f"got hybrid={self.hybrid}; for actions {self.action_space} there is no "
+                    f"{name!r}, only {sorted(known) or 'none'}"
+                )
 
     def _build_mlp_extractor(self) -> None:
         """Create the policy and value networks, with the bypass columns led around them."""
@@ -167,6 +194,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
             correct_belief=self.correct_belief,
             action_gain=self.action_gain,
             learn_std=self.learn_std,
+            hybrid=self.hybrid,
             share_features_extractor=self.share_features_extractor,  # SB3 forgets it
         )
         return data
@@ -228,15 +256,23 @@ class GlimpseLstmPolicy(GlimpsePolicyMixin, RecurrentActorCriticPolicy):
         return th.cat([output, bypass], dim=1), new_states
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        data = super()._get_constructor_parameters()
-        data.update(
-            lstm_hidden_size=self.lstm_output_dim,
-            n_lstm_layers=self.lstm_actor.num_layers,
-            shared_lstm=self.shared_lstm,
-            enable_critic_lstm=self.enable_critic_lstm,
-            lstm_kwargs=self.lstm_kwargs,
-        )
-        return data
+        return {**super()._get_constructor_parameters(), **lstm_arguments(self)}
+
+
+def lstm_arguments(policy: RecurrentActorCriticPolicy) -> dict[str, Any]:
+    """
+    What sb3-contrib forgets of a recurrent policy's constructor, so that it can be saved by itself.
+
+    :param policy: the policy
+    :return: arguments by name
+    """
+    return {
+        "lstm_hidden_size": policy.lstm_output_dim,
+        "n_lstm_layers": policy.lstm_actor.num_layers,
+        "shared_lstm": policy.shared_lstm,
+        "enable_critic_lstm": policy.enable_critic_lstm,
+        "lstm_kwargs": policy.lstm_kwargs,
+    }
 
 
 def _reset(states: tuple[th.Tensor, ...], episode_starts: th.Tensor) -> LstmStates:

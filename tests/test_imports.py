@@ -14,8 +14,9 @@ LONGEST = 400  # lines
 
 #: what each module may import of the two packages; a new module gets a line here
 ENVS = {
-    "actions": {"compiled", "components", "gaze"},
+    "actions": {"compiled", "components", "gaze", "masks"},
     "augmentation": {"compiled", "components", "randomness"},
+    "boxview": set(),
     "classifier": {"components"},
     "components": set(),
     "config": {
@@ -32,24 +33,27 @@ ENVS = {
     "folders": {"datasets"},
     "gaze": {"compiled"},
     "loaders": {"components", "datasets", "downloads", "folders"},
+    "masks": {"gaze"},
     "prefetch": set(),
     "randomness": {"compiled"},
     "registration": set(),
     "rendering": {"videos"},
     "rewards": {"components"},
-    "sb3": {"components", "config", "core", "envs"},
+    "sb3": {"boxview", "components", "config", "core", "envs"},
     "scenes": {"compiled", "components", "randomness"},
     "sensors": {"compiled", "components", "gaze", "prefetch"},
     "strategies": {"actions", "classifier", "components", "config", "gaze"},
     "videos": {"files"},
 }
 POLICIES = {
+    "attention": set(),
+    "backbones": set(),
     "baselines": {
         *("glimpse_envs.classifier", "glimpse_envs.config", "glimpse_envs.core"),
         "glimpse_envs.strategies",
     },
     "buffers": set(),
-    "callbacks": {"buffers", "recurrent"},
+    "callbacks": {"buffers", "distributions", "recurrent"},
     "canvas": {"glimpse_envs.compiled", "glimpse_envs.gaze"},
     "classifier": {
         *("canvas", "memories", "glimpse_envs.classifier", "glimpse_envs.config"),
@@ -59,23 +63,30 @@ POLICIES = {
         *("classifier", "fitting", "sequences", "glimpse_envs.components", "glimpse_envs.core"),
         "glimpse_envs.strategies",
     },
-    "distributions": {"layers"},
+    "decision": {"layers", "glimpse_envs.boxview"},
+    "distributions": {"decision", "hybrid", "layers", "glimpse_envs.boxview"},
     "extractors": {"layers"},
     "fitting": {
         *("classifier", "sequences", "glimpse_envs.components", "glimpse_envs.config"),
         *("glimpse_envs.core", "glimpse_envs.strategies"),
     },
-    "layers": set(),
+    "hybrid": {"laws", "glimpse_envs.boxview", "glimpse_envs.components"},
+    "hybrid_policies": {"hybrid", "recurrent"},
+    "laws": set(),
+    "layers": {"backbones"},
     "logs": {"glimpse_envs.files"},
     "memories": {"canvas", "layers", "glimpse_envs.core"},
     "play": {
-        *("glimpse_envs.classifier", "glimpse_envs.config", "glimpse_envs.core"),
-        *("glimpse_envs.envs", "glimpse_envs.evaluation", "glimpse_envs.sb3"),
+        *("glimpse_envs.boxview", "glimpse_envs.classifier", "glimpse_envs.config"),
+        *("glimpse_envs.core", "glimpse_envs.envs", "glimpse_envs.evaluation"),
         *("glimpse_envs.strategies", "glimpse_envs.videos"),
     },
     "plots": {"glimpse_envs.files"},
     "recipes": {"glimpse_envs.components", "glimpse_envs.rewards"},
-    "recurrent": {"distributions", "extractors", "layers", "glimpse_envs.actions"},
+    "recurrent": {
+        *("decision", "distributions", "extractors", "hybrid", "layers"),
+        *("glimpse_envs.actions", "glimpse_envs.boxview"),
+    },
     "reports": {
         *("play", "plots", "runs", "versions", "glimpse_envs.evaluation"),
         "glimpse_envs.videos",
@@ -85,7 +96,9 @@ POLICIES = {
         *("glimpse_envs.config", "glimpse_envs.files", "glimpse_envs.sb3"),
     },
     "sequences": {"glimpse_envs.config", "glimpse_envs.core", "glimpse_envs.strategies"},
+    "token_memory": {"attention", "recurrent", "vit"},
     "versions": set(),
+    "vit": {"attention", "extractors", "layers"},
 }
 TABLES = {"glimpse_envs": ENVS, "policies": POLICIES}
 ALLOWED = {

@@ -14,6 +14,7 @@ from glimpse_envs.sb3 import GlimpseVecEnv
 
 LANES, STEPS, SEED = 5, 60, 100
 NEEDS_CLASSIFIER = ("Saccade", "RAM")
+WITH_HISTORY = [name for name in REGISTERED if "Digits" in name or "ClutteredCIFAR" in name]
 
 
 class Row(NamedTuple):
@@ -67,8 +68,8 @@ def lane_of(batch: Any, lane: int) -> Any:
     return batch[lane]
 
 
-def single_rows(env_id: str, batches: list[Any]) -> Iterator[list[Any]]:
-    envs = [gym.make(env_id, **parts_of(env_id)) for _ in range(LANES)]
+def single_rows(env_id: str, batches: list[Any], parts: dict[str, Any]) -> Iterator[list[Any]]:
+    envs = [gym.make(env_id, **parts) for _ in range(LANES)]
     yield [env.reset(seed=SEED + lane)[0] for lane, env in enumerate(envs)]
     for batch in batches:
         rows = []
@@ -81,8 +82,8 @@ def single_rows(env_id: str, batches: list[Any]) -> Iterator[list[Any]]:
         yield rows
 
 
-def vector_rows(env_id: str, batches: list[Any]) -> Iterator[list[Any]]:
-    env = gym.make_vec(env_id, num_envs=LANES, **parts_of(env_id))
+def vector_rows(env_id: str, batches: list[Any], parts: dict[str, Any]) -> Iterator[list[Any]]:
+    env = gym.make_vec(env_id, num_envs=LANES, **parts)
     observation, _ = env.reset(seed=SEED)
     yield [lane_of(observation, lane) for lane in range(LANES)]
     for batch in batches:
@@ -107,8 +108,8 @@ def vector_rows(env_id: str, batches: list[Any]) -> Iterator[list[Any]]:
         yield rows
 
 
-def sb3_rows(env_id: str, batches: list[Any]) -> Iterator[list[Any]]:
-    env = GlimpseVecEnv(env_id, LANES, seed=SEED, **parts_of(env_id))
+def sb3_rows(env_id: str, batches: list[Any], parts: dict[str, Any]) -> Iterator[list[Any]]:
+    env = GlimpseVecEnv(env_id, LANES, seed=SEED, **parts)
     observation = env.reset()
     yield [lane_of(observation, lane) for lane in range(LANES)]
     for batch in batches:
@@ -142,11 +143,9 @@ def assert_same_row(ours: Row, theirs: Row) -> None:
     assert kinds[0] == kinds[1]
 
 
-@pytest.mark.parametrize("env_id", REGISTERED)
-def test_the_three_faces_agree_bit_for_bit(env_id):
-    space = gym.make(env_id, **parts_of(env_id)).action_space
-    batches = random_actions(space)
-    faces = [rows(env_id, batches) for rows in (single_rows, vector_rows, sb3_rows)]
+def assert_same_faces(env_id: str, parts: dict[str, Any]) -> None:
+    batches = random_actions(gym.make(env_id, **parts).action_space)
+    faces = [rows(env_id, batches, parts) for rows in (single_rows, vector_rows, sb3_rows)]
     for first in zip(*(next(face) for face in faces), strict=True):
         assert_same_observation(first[0], first[1])
         assert_same_observation(first[0], first[2])
@@ -157,5 +156,15 @@ def test_the_three_faces_agree_bit_for_bit(env_id):
             assert_same_row(single[lane], sb3[lane])
             ends[t, lane] = single[lane].terminated
     assert ends.any(0).all()
-    if not parts_of(env_id):  # a classifier answers after the same number of looks in every lane
+    if "classifier" not in parts:  # one answers after the same number of looks in every lane
         assert (ends.any(1) & ~ends.all(1)).any()
+
+
+@pytest.mark.parametrize("env_id", REGISTERED)
+def test_the_three_faces_agree_bit_for_bit(env_id):
+    assert_same_faces(env_id, parts_of(env_id))
+
+
+@pytest.mark.parametrize("env_id", WITH_HISTORY)
+def test_the_three_faces_agree_on_the_history(env_id):
+    assert_same_faces(env_id, parts_of(env_id) | {"observe_history": True})

@@ -1,14 +1,12 @@
-"""The face for Stable-Baselines3, and the Box view of Dict actions."""
+"""The face for Stable-Baselines3."""
 
-import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium import spaces
 from gymnasium.wrappers import RecordVideo
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecMonitor, VecVideoRecorder
 
-from glimpse_envs.sb3 import BoxView, GlimpseVecEnv
+from glimpse_envs.sb3 import GlimpseVecEnv
 
 MULTI_CAT = "GlimpseMNIST-MultiCat-v0"
 
@@ -83,50 +81,3 @@ def test_attributes_of_a_vec_env_are_those_of_all_lanes():
     assert env.env_is_wrapped(RecordVideo) == [False] * 3
     with pytest.raises(ValueError, match="lanes share their attributes"):
         env.set_attr("note", "one", indices=[0])
-
-
-# ---- the Box view ----
-
-
-def test_the_box_view_of_hybrid_is_exact_both_ways():
-    space = gym.make("GlimpseMNIST-Hybrid-v0").action_space
-    view = BoxView(space)
-    high = np.float32([5] * (2 + 10) + [1] * (2 + 1))
-    assert view.space == spaces.Box(-high, high, dtype=np.float32)
-    space.seed(0)
-    for _ in range(50):
-        sample = {key: np.asarray(value)[None] for key, value in space.sample().items()}
-        sample |= {key: np.round(sample[key] * 64) / 64 for key in ("move", "zoom")}
-        decoded = view.decode(view.encode(sample))
-        assert decoded.keys() == sample.keys()
-        for key in sample:
-            np.testing.assert_array_equal(decoded[key], sample[key])
-            assert decoded[key].dtype == sample[key].dtype
-
-
-def test_the_box_view_takes_the_largest_entry_of_a_discrete_part():
-    space = spaces.Dict({"a": spaces.Discrete(3, start=5), "b": spaces.Box(0, 4, (1,), np.float32)})
-    decoded = BoxView(space).decode(np.float32([[-0.5, 0.25, 0.2, -1.0], [1, -1, -1, 0.5]]))
-    np.testing.assert_array_equal(decoded["a"], [6, 5])
-    np.testing.assert_array_equal(decoded["b"], [[0.0], [3.0]])
-
-
-@pytest.mark.parametrize(
-    ("actions", "message"),
-    [
-        (np.zeros((2, 14)), r"got actions \(2, 14\); wanted \(B, 15\)"),
-        (np.zeros(15), r"got actions \(15,\)"),
-        (np.full((1, 15), 1.5), r"1.5 in entry 12 of lane 0.*wanted numbers in \[-1, 1\]"),
-        (np.full((1, 15), np.nan), r"nan.*wanted numbers in \[-5, 5\]"),
-    ],
-)
-def test_the_box_view_refuses_what_lies_outside(actions, message):
-    view = BoxView(gym.make("GlimpseMNIST-Hybrid-v0").action_space)
-    with pytest.raises(ValueError, match=message):
-        view.decode(actions)
-
-
-def test_a_view_of_an_unbounded_part_is_refused():
-    space = spaces.Dict({"speed": spaces.Box(-np.inf, np.inf, (1,))})
-    with pytest.raises(ValueError, match=r"part 'speed' is .*wanted Discrete or a bounded Box"):
-        BoxView(space)

@@ -1,0 +1,87 @@
+"""Policies for the Dict actions of any environment, seen through a BoxView."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gymnasium import spaces
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import (
+    BaseFeaturesExtractor,
+    CombinedExtractor,
+    FlattenExtractor,
+)
+from stable_baselines3.common.type_aliases import Schedule
+
+from policies.hybrid import HybridDistribution
+from policies.recurrent import lstm_arguments
+
+
+class HybridPolicyMixin(ActorCriticPolicy):
+    """
+    An actor-critic policy for Dict actions, which the environment shows as a ``BoxView``.
+
+    :param args: Observation space, action space, learning rate schedule, as for SB3's policies.
+    :param gates: See :class:`HybridDistribution`.
+    :param entropy_weights: See :class:`HybridDistribution`.
+    :param continuous: See :class:`HybridDistribution`.
+    :param features_extractor_class: None for SB3's own of Dict or other observations.
+    :param kwargs: As for SB3's policies; ``log_std_init`` is of the continuous parts.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        gates: Mapping[str, Mapping[str, Any]] | None = None,
+        entropy_weights: Mapping[str, float] | None = None,
+        continuous: str = "gaussian",
+        features_extractor_class: type[BaseFeaturesExtractor] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._hybrid = {
+            "gates": gates,
+            "entropy_weights": entropy_weights,
+            "continuous": continuous,
+        }
+        if kwargs.get("use_sde"):
+            raise ValueError("HybridDistribution has no state-dependent exploration: no use_sde")
+        if features_extractor_class is None:
+            observed = args[0] if args else kwargs["observation_space"]
+            is_dict = isinstance(observed, spaces.Dict)
+            features_extractor_class = CombinedExtractor if is_dict else FlattenExtractor
+        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        """
+        Create the networks and the optimizer.
+
+        :param lr_schedule: Learning rate schedule, lr_schedule(1) is the initial learning rate
+        """
+        self.action_dist = HybridDistribution(self.action_space, **self._hybrid)
+        super()._build(lr_schedule)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        data = {**super()._get_constructor_parameters(), **self._hybrid}
+        data["share_features_extractor"] = self.share_features_extractor  # SB3 forgets it
+        return data
+
+
+class HybridPolicy(HybridPolicyMixin, ActorCriticPolicy):
+    """
+    Policy for Dict actions without a memory, for PPO and A2C.
+
+    Parameters: see :class:`HybridPolicyMixin` and SB3's ``ActorCriticPolicy``.
+    """
+
+
+class HybridLstmPolicy(HybridPolicyMixin, RecurrentActorCriticPolicy):
+    """
+    Policy for Dict actions with an LSTM, for RecurrentPPO.
+
+    Parameters: see :class:`HybridPolicyMixin` and sb3-contrib's ``RecurrentActorCriticPolicy``.
+    """
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {**super()._get_constructor_parameters(), **lstm_arguments(self)}
