@@ -125,8 +125,8 @@ def new_run(args: argparse.Namespace) -> Run:
     """Resolve recipe, overrides and environment into a run that is not yet written."""
     env_id, seed = args.env or DEFAULT_ENV, args.seed or 0
     registered = registered_kwargs(env_id)
-    bare = args.classifier == "none"
-    file = args.recipe or find_recipe(RECIPES, env_id, remembers=bare)
+    recipes = RECIPES / "reward_alone" if args.classifier == "none" else RECIPES
+    file = args.recipe or find_recipe(recipes, env_id)
     recipe = load_recipe(file, env_id)
     override(recipe, args.set or [])
     if args.total_timesteps is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
@@ -16,7 +16,12 @@ from glimpse_envs.config import GlimpseConfig
 
 
 class GazeStrategy(Component):
-    """Where to look next, whatever the image shows."""
+    """Where to look next, whatever the image shows.
+
+    :cvar schemeless: agents of any scheme that reach the same zooms would be given the same gazes
+    """
+
+    schemeless: ClassVar[bool] = False
 
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
@@ -30,6 +35,12 @@ class GazeStrategy(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
+    def identity(self, config: GlimpseConfig) -> str:
+        """Return what tells the gazes it gives from those of others, image and sensor aside."""
+        if self.schemeless:
+            return f"{self} of zooms {reachable_zooms(config).tolist()}"
+        return f"{self} of {config.scheme}"
+
 
 def _check_zoom(strategy: Uniform | Centre) -> None:
     if strategy.zoom is not None:
@@ -42,6 +53,8 @@ class Uniform(GazeStrategy):
 
     :param zoom: of all of them; None to draw it, too, from the zooms that steps reach
     """
+
+    schemeless = True
 
     zoom: float | None = None
 
@@ -101,6 +114,9 @@ class Mixture(GazeStrategy):
         chosen = rng.integers(len(options), size=len(gaze))
         return options[chosen, np.arange(len(gaze))]
 
+    def identity(self, config: GlimpseConfig) -> str:
+        return " or ".join(strategy.identity(config) for strategy in self.strategies)
+
 
 @dataclass(frozen=True)
 class Centre(GazeStrategy):
@@ -108,6 +124,8 @@ class Centre(GazeStrategy):
 
     :param zoom: None for the finest
     """
+
+    schemeless = True
 
     zoom: float | None = None
 
@@ -128,6 +146,8 @@ class Grid(GazeStrategy):
     :param side: tiles along each side; windows as large as a tile where the sensor zooms so far
     :param anywhere: begin at a random tile, not at the first
     """
+
+    schemeless = True
 
     side: int = 2
     anywhere: bool = False
@@ -167,6 +187,8 @@ class Fixed(GazeStrategy):
 
     :param gazes: x, y, zoom each, in [0, 1]
     """
+
+    schemeless = True
 
     gazes: tuple[tuple[float, float, float], ...] = ()
 

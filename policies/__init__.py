@@ -13,6 +13,7 @@ from policies.callbacks import (
 from policies.classifier import TorchClassifier
 from policies.cotraining import CoTrainingCallback
 from policies.decision import DecisionHead, HybridDecisionHead
+from policies.determined import ActorLearningAutomaton
 from policies.distributions import (
     FactoredCategoricalDistribution,
     FactoredHybridDistribution,
@@ -28,6 +29,7 @@ from policies.token_memory import GlimpseTokenPolicy
 from policies.vit import ViTExtractor
 
 __all__ = [
+    "ActorLearningAutomaton",
     "BypassLayout",
     "Checkpoint",
     "CoTrainingCallback",

@@ -179,12 +179,14 @@ class CoTrainingCallback(BaseCallback):
     def _make_key(self, seed: int) -> str:
         """:return: hexadecimal digits that tell this warm-up from others"""
         config = self.cores[0].config
-        parts = ("scene", "sensor", "scheme", "start", "budget", "augment")
+        parts = ("scene", "sensor", "start", "budget", "augment")
         content = {
             "classifier": config.classifier.digest(),  # with its first weights
             "dataset": config.dataset.digest,
             "environment": {name: str(getattr(config, name)) for name in parts},
-            "training": [str(self.gaze), self.warm_up, self.batch_size, self.handover, self.fit],
+            # not the scheme: agents that act otherwise begin with the same classifier
+            "gaze": [config.scheme.start_zoom(config.start), self.gaze.identity(config)],
+            "training": [self.warm_up, self.batch_size, self.handover, self.fit],
             "seed": seed,
             "version": _VERSION,
         }

@@ -54,7 +54,7 @@ class HybridDistribution(DiagGaussianDistribution):
     :param continuous: ``"gaussian"``: ``Box`` parts are sampled around their mean and the mean is
         the mode; ``"deterministic"``: they are what the network says, plus noise of the deviation
         that counts as the environment's own. PPO gives these heads no gradient: train them
-        otherwise, as :class:`~policies.determined.DeterministicGradient` does.
+        otherwise, as :class:`~policies.determined.ActorLearningAutomaton` does.
     :raises ValueError: For a part that the view does not have, or gates in a circle.
     """
 
@@ -84,7 +84,7 @@ class HybridDistribution(DiagGaussianDistribution):
         self.continuous = continuous
         self.order = self._gates_first()
         self.n_continuous = sum(
-            part.columns.stop - part.columns.start for part in self._boxes()
+            part.columns.stop - part.columns.start for part in self.boxes()
         )
         self.laws: dict[str, Law] = {}
 
@@ -131,18 +131,26 @@ class HybridDistribution(DiagGaussianDistribution):
         :return: float32 (B,)
         """
         total = actions.new_zeros(len(actions))
+        opened = self.opened(actions)
+        for name, part in self.parts.items():
+            value = self.laws[name].log_prob(actions[:, part.columns])
+            total = total + (th.where(opened[name], value, 0.0) if name in opened else value)
+        return total
+
+    def opened(self, actions: th.Tensor) -> dict[str, th.Tensor]:
+        """
+        :param actions: float32 (B, view.size)
+        :return: for each part with a gate, whether it counts, bool (B,)
+        """
         opened: dict[str, th.Tensor] = {}
         for name in self.order:
-            value = self.laws[name].log_prob(actions[:, self.parts[name].columns])
             gate = self.gates.get(name)
             if gate is not None:
-                chosen = self._chosen(gate.part, actions)
+                chosen = actions[:, self.parts[gate.part].columns].argmax(dim=1)
                 opened[name] = th.isin(chosen, chosen.new_tensor(gate.values))
                 if gate.part in opened:
                     opened[name] = opened[name] & opened[gate.part]
-                value = th.where(opened[name], value, 0.0)
-            total = total + value
-        return total
+        return opened
 
     def entropy(self) -> th.Tensor:
         """:return: float32 (B,), see the class"""
@@ -180,11 +188,8 @@ class HybridDistribution(DiagGaussianDistribution):
         actions = self.actions_from_params(mean_actions, log_std)
         return actions, self.log_prob(actions)
 
-    def _chosen(self, name: str, actions: th.Tensor) -> th.Tensor:
-        """:return: the index that a ``Discrete`` part has, int64 (B,)"""
-        return actions[:, self.parts[name].columns].argmax(dim=1)
-
-    def _boxes(self) -> list[Part]:
+    def boxes(self) -> list[Part]:
+        """:return: the continuous parts"""
         return [part for part in self.parts.values() if isinstance(part.space, spaces.Box)]
 
     def _known(self, name: str) -> str:

@@ -131,15 +131,11 @@ def make_model(
         raise RecipeError(f"recipe of {algorithm}: {error}") from error
 
 
-def find_recipe(folder: Path, env_id: str, *, remembers: bool = False) -> Path:
+def find_recipe(folder: Path, env_id: str) -> Path:
     """
-    Return the recipe file of an environment: the first with an entry of its own, or else that of
-    RecurrentPPO.
-
-    :param remembers: only that of RecurrentPPO, for an agent without a classifier's memory
+    Return the recipe file of an environment in a folder: the first with an entry of its own, or
+    else that of RecurrentPPO.
     """
-    if remembers:
-        return folder / "ppo_lstm.yml"
     files = [folder / f"{name}.yml" for name in ("ppo", "ppo_lstm")]
     own = (file for file in files if file.exists() and env_id in (_read(file) or {}))
     return next(own, files[-1])

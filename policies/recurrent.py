@@ -149,7 +149,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         elif isinstance(self.action_space, BoxView):
             self.action_dist = HybridDistribution(self.action_space, **self.hybrid)
         super()._build(lr_schedule)
-        if factored is not None and not self.correct_belief:
+        if factored is not None and self.bypass.n_belief and not self.correct_belief:
             nn.init.zeros_(self.action_net.classes.weight)
             self.action_net.classes.requires_grad_(False)
         if isinstance(self.action_dist, DiagGaussianDistribution):

@@ -64,6 +64,7 @@ POLICIES = {
         "glimpse_envs.strategies",
     },
     "decision": {"layers", "glimpse_envs.boxview"},
+    "determined": {"hybrid"},
     "distributions": {"decision", "hybrid", "layers", "glimpse_envs.boxview"},
     "extractors": {"layers"},
     "fitting": {

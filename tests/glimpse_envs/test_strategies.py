@@ -330,3 +330,12 @@ def test_a_walk_meets_all_reachable_zooms_and_no_other():
         gaze = Walk()(step, gaze, settings, rng(step))
         met |= set(gaze[:, 2].round(5).tolist())
     assert met == set(reachable_zooms(settings).round(5).tolist())
+
+
+@pytest.mark.parametrize("strategy", [Uniform(), Centre(), Grid(2), Fixed(((0.5, 0.5, 0.0),))])
+def test_gazes_without_a_scheme_are_told_apart_by_the_zooms_they_reach(strategy):
+    multi, hybrid = (config(scheme=scheme) for scheme in ("MultiCategorical", "Hybrid"))
+    close = config(scheme="Saccade", classifier=Blind(multi.dataset.n_classes))
+    assert strategy.identity(multi) == strategy.identity(hybrid) != strategy.identity(close)
+    assert Walk().identity(multi) != Walk().identity(hybrid)
+    assert Mixture((strategy, Walk())).identity(multi) != Mixture((strategy,)).identity(multi)
