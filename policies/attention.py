@@ -122,6 +122,11 @@ class MemoryTransformer(nn.Module):
             TransformerBlock(hidden_size, n_heads) for _ in range(n_blocks)
         )
         self.norm = nn.LayerNorm(hidden_size)
+        for block in self.blocks:
+            # PyTorch's first weights let little pass of what is attended to: PPO's noisy gradients
+            # then often never find out that the memory is worth reading
+            nn.init.orthogonal_(block.to_qkv.weight[2 * hidden_size :], gain=2.0)
+            nn.init.orthogonal_(block.from_heads.weight, gain=2.0)
         self.gate = nn.Linear(2 * hidden_size, hidden_size)
         nn.init.constant_(self.gate.bias, -2.0)  # at first most is kept
 
