@@ -42,12 +42,14 @@ class Backbone(nn.Module):
         _make_stateless(self.net)
         try:
             with th.no_grad():
-                self(th.zeros(1, channels, height, width))
+                output = self(th.zeros(1, channels, height, width))
         except (RuntimeError, AssertionError, ValueError) as error:
             raise ValueError(
                 f"{name} does not take glimpses of {height} x {width} ({error}); make larger ones, "
                 "such as sensor={'type': 'Crop', 'size': 32}, or choose another encoder"
             ) from error
+        if not isinstance(output, th.Tensor):
+            raise ValueError(f"{name} gives more than one output; choose another encoder")
 
     def forward(self, glimpse: th.Tensor) -> th.Tensor:
         """
@@ -58,11 +60,13 @@ class Backbone(nn.Module):
 
 
 def _from_torchvision(model: str, side: int, output_dim: int) -> nn.Module:
-    from torchvision.models import get_model  # takes a second, and few need it
+    from torchvision import models  # takes a second, and few need it
 
+    if model not in models.list_models(module=models):  # those of other tasks download weights
+        raise ValueError(f"torchvision cannot make a classifier {model!r}: there is none")
     size = {"image_size": side} if model.startswith("vit_") else {}
     try:
-        return get_model(model, num_classes=output_dim, **size)
+        return models.get_model(model, num_classes=output_dim, **size)
     except (ValueError, TypeError, AssertionError) as error:
         raise ValueError(
             f"torchvision cannot make a classifier {model!r} for {side} x {side} ({error})"
@@ -77,11 +81,12 @@ def _from_timm(model: str, channels: int, size: tuple[int, int], output_dim: int
             f"encoder 'timm:{model}' needs timm, which is not installed: pip install "
             "'glimpse-envs[backbones]', or take one of torchvision"
         ) from error
-    arguments = {"num_classes": output_dim, "in_chans": channels}
-    if "vit" in model or "swin" in model:  # convolutional networks take any size
-        arguments["img_size"] = size
+    arguments = {"num_classes": output_dim, "in_chans": channels, "drop_rate": 0.0}
     try:
-        return timm.create_model(model, **arguments)
+        try:
+            return timm.create_model(model, img_size=size, **arguments)
+        except TypeError:  # it takes glimpses of any size
+            return timm.create_model(model, **arguments)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ValueError(f"timm cannot make {model!r} for {size} ({error})") from error
 
@@ -91,7 +96,9 @@ def _make_stateless(net: nn.Module) -> None:
     for name, module in net.named_children():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             channels = module.num_features
-            setattr(net, name, nn.GroupNorm(math.gcd(32, channels), channels))
+            norm = nn.GroupNorm(math.gcd(32, channels), channels)
+            act = getattr(module, "act", None)  # timm's norms can hold an activation
+            setattr(net, name, norm if act is None else nn.Sequential(norm, act))
         elif isinstance(getattr(module, "p", None), float):  # dropout, stochastic depth
             module.p = 0.0
         elif hasattr(module, "drop_prob"):

@@ -16,9 +16,9 @@ class ViTExtractor(GlimpseFeatures):
     """
     The patches of a glimpse as tokens that know where they were (Dosovitskiy et al. 2021, "ViT").
 
-    Fourier features of the gaze are added to every patch token. One more token holds what is left
-    of the budget and the observation's vectors. Where the observation has a history, the tokens of
-    all glimpses so far are attended to together: a memory for plain PPO.
+    Fourier features of the gaze are added to every patch token. One more token holds where the gaze
+    is, what is left of the budget and the observation's vectors. Where the observation has a
+    history, the tokens of all glimpses so far are attended to together: a memory for plain PPO.
 
     :param observation_space: See :class:`~policies.extractors.GlimpseFeatures`.
     :param dim: Size D of a token.
@@ -64,7 +64,8 @@ class ViTExtractor(GlimpseFeatures):
         """
         patches, seen = self._see(observations)
         vectors = th.cat([observations["remaining"], *self.vectors(observations)], dim=1)
-        tokens = th.cat([self.gather(vectors)[:, None], patches], dim=1)  # (B, 1 + N, D)
+        gathering = self.gather(vectors) + self.where(self.fourier(observations["gaze"]))
+        tokens = th.cat([gathering[:, None], patches], dim=1)  # (B, 1 + N, D)
         for block in self.blocks:
             tokens = block(tokens, seen)
         tokens = self.norm(tokens)

@@ -206,7 +206,7 @@ def test_gradients_reach_back_to_the_beginning():
 def test_an_output_knows_nothing_of_what_comes_later():
     memory, inputs = _memory(), th.randn(LENGTH, BATCH, N * DIM, requires_grad=True)
     output, _ = memory(inputs, _zeros(memory))
-    output[2].sum().backward()
+    output[2, :, 0].sum().backward()  # all of a layer norm add up to a constant
     assert (inputs.grad[:3].abs().sum(dim=(1, 2)) > 0).all() and not inputs.grad[3:].any()
 
 

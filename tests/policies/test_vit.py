@@ -162,6 +162,14 @@ def test_where_a_glimpse_stands_in_the_history_is_of_no_account():
     assert not th.allclose(crossed, extractor(obs))
 
 
+def test_with_a_history_the_present_gaze_is_known():
+    # moves are relative to it, and the tokens of a history have no order
+    env = _history_env()
+    extractor, obs = _extractor(env.observation_space), _looked(env)
+    elsewhere = extractor({**obs, "gaze": 1.0 - obs["gaze"]})
+    assert not th.isclose(elsewhere[:, :DIM], extractor(obs)[:, :DIM]).all(dim=1).any()
+
+
 @pytest.mark.parametrize("sensor", SENSORS)
 def test_a_history_of_one_glimpse_is_that_glimpse(sensor: str):
     env = _history_env(sensor)
@@ -269,5 +277,5 @@ def test_ppo_with_a_history_recalls_what_was_seen_first(seed: int):
         },
         device="cpu",
     )
-    model.learn(20_000)
+    model.learn(24_000)
     assert accuracy(model) > 0.9
