@@ -45,8 +45,8 @@ class Backbone(nn.Module):
                 output = self(th.zeros(1, channels, height, width))
         except (RuntimeError, AssertionError, ValueError) as error:
             raise ValueError(
-                f"{name} does not take glimpses of {height} x {width} ({error}); make larger ones, "
-                "such as sensor={'type': 'Crop', 'size': 32}, or choose another encoder"
+                f"{name} does not take glimpses of {height} x {width} ({error}); make larger ones "
+                "(sensor={'type': 'Crop', 'size': ...}), or choose another encoder"
             ) from error
         if not isinstance(output, th.Tensor):
             raise ValueError(f"{name} gives more than one output; choose another encoder")

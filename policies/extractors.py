@@ -203,6 +203,11 @@ def _check_space(space: spaces.Space) -> None:
                 f"observation {key!r} is {subspace}, wanted a Box of {n_dims} dimension(s); "
                 "reshape it in a wrapper"
             )
+    if HISTORY & set(space.keys()) not in (set(), HISTORY):
+        raise ValueError(
+            f"the observation space has {sorted(space.keys())}; a history needs all of "
+            f"{sorted(HISTORY)}: make the environment with observe_history=True"
+        )
     for key, size in (("gaze", 3), ("remaining", 1)):
         if space[key].shape != (size,):
             raise ValueError(f"observation {key!r} has shape {space[key].shape}, wanted ({size},)")
