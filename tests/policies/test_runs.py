@@ -14,7 +14,7 @@ from glimpse_envs import load_dataset
 from policies.recipes import load_recipe, override
 from policies.runs import Run, RunError, latest, new_name
 
-RECIPE = Path(__file__).parents[2] / "hyperparams" / "ppo_lstm.yml"
+RECIPE = Path(__file__).parents[2] / "hyperparams" / "reward_alone" / "ppo_lstm.yml"
 
 
 @pytest.fixture
