@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch as th
 
+from policies.evaluation.reports import evaluate_run, summary, write_film, write_report
 from policies.recipes import torch_device, trust
-from policies.reports import evaluate_run, summary, write_film, write_report
 from policies.runs import Run
 
 

@@ -25,6 +25,7 @@ from glimpse_envs.loaders import data_directory
 from glimpse_envs.sb3 import registered_kwargs
 from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
 from policies.cotraining import CoTrainingCallback
+from policies.evaluation.reports import evaluate_run, summary, write_film, write_report
 from policies.recipes import (
     check_training,
     choose_classifier,
@@ -35,7 +36,6 @@ from policies.recipes import (
     torch_device,
     trust,
 )
-from policies.reports import evaluate_run, summary, write_film, write_report
 from policies.runs import Run, RunError, latest, new_name
 from policies.versions import git_commit, versions
 

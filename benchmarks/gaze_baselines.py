@@ -6,10 +6,10 @@ Takes a run of train.py whose classifier was co-trained. Every baseline begins w
 as the run's warm-up left it (kept in the data directory), and trains it for as many updates of the
 same size as the run did beside its agent, with the same falling learning rate (after a short rise),
 on episodes along the baseline's gaze. "best-fixed" is found on the validation split by
-`policies.baselines`. All are then shown each test image once; a baseline always takes all glimpses
-of the budget, and its accuracy after fewer is what the same classifier says on the way (an agent
-that answers when it chooses has no such figure). "best-fixed" is searched with a classifier that
-was trained as long on random gaze, which has seen windows everywhere.
+`policies.evaluation.baselines`. All are then shown each test image once; a baseline always takes
+all glimpses of the budget, and its accuracy after fewer is what the same classifier says on the way
+(an agent that answers when it chooses has no such figure). "best-fixed" is searched with a
+classifier that was trained as long on random gaze, which has seen windows everywhere.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from glimpse_envs.evaluation import metrics
 from glimpse_envs.files import replacing
 from glimpse_envs.loaders import data_directory
 from glimpse_envs.strategies import GazeStrategy
-from policies.baselines import baseline_strategies, best_fixed
 from policies.classifier import TorchClassifier, read_file
 from policies.cotraining import CoTrainingCallback
+from policies.evaluation.baselines import baseline_strategies, best_fixed
+from policies.evaluation.play import evaluate, evaluate_gaze
+from policies.evaluation.plots import read_progress
 from policies.fitting import Fitter, pretrain
-from policies.play import evaluate, evaluate_gaze
-from policies.plots import read_progress
 from policies.recipes import make_callbacks, trust
 from policies.runs import Run
 from policies.versions import git_commit

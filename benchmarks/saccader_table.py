@@ -34,8 +34,8 @@ from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
 from glimpse_envs.strategies import Centre, Walk
 from policies import CoTrainingCallback, GlimpsePolicy
+from policies.evaluation.play import evaluate, evaluate_gaze
 from policies.fitting import Fitter, pretrain
-from policies.play import evaluate, evaluate_gaze
 from policies.versions import git_commit
 
 ENV_ID = "GlimpseMNIST-Saccade-v0"
@@ -120,13 +120,13 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         ):
             pass
         results = {
-            split: evaluate_gaze(strategy, replace(config, split=split), n_images=EVALUATED)
+            split: evaluate_gaze(strategy, replace(config, split=split), images=EVALUATED)
             for split in ("train", "test")
         }
     else:
         model, config = train_saccader(job)
         results = {
-            split: evaluate(model, replace(config, split=split), n_images=EVALUATED)
+            split: evaluate(model, replace(config, split=split), images=EVALUATED)
             for split in ("train", "test")
         }
     accuracy = {

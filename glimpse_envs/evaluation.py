@@ -42,16 +42,15 @@ class Episodes:
     pixels: int
 
     def __post_init__(self) -> None:
-        for field in fields(self)[:-1]:
-            dtype = np.float32 if field.name in ("coverage", "rewards") else np.int64
-            array = _converted(getattr(self, field.name), field.name, dtype)
-            object.__setattr__(self, field.name, array)
+        for name in _ARRAYS:
+            dtype = np.float32 if name in ("coverage", "rewards") else np.int64
+            object.__setattr__(self, name, _converted(getattr(self, name), name, dtype))
         object.__setattr__(self, "pixels", int(self.pixels))
         self._check_shapes()
         self._check_values()
 
     def _check_shapes(self) -> None:
-        shapes = {field.name: getattr(self, field.name).shape for field in fields(self)[:-1]}
+        shapes = {name: getattr(self, name).shape for name in _ARRAYS}
         n = self.labels.size
         wrong = {name: s for name, s in shapes.items() if name != "answers" and s != (n,)}
         if wrong or n == 0 or self.answers.ndim != 2 or len(self.answers) != n or not self.budget:
@@ -117,6 +116,9 @@ class Episodes:
             if missing:
                 raise ValueError(f"{path} lacks {missing}; wanted a file written by Episodes.save")
             return cls(**{field.name: file[field.name] for field in fields(cls)})
+
+
+_ARRAYS = tuple(field.name for field in fields(Episodes) if field.name != "pixels")
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

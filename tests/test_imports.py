@@ -40,6 +40,7 @@ ENVS = {
     "rendering": {"videos"},
     "rewards": {"components"},
     "sb3": {"boxview", "components", "config", "core", "envs"},
+    "scanpaths": {"evaluation"},
     "scenes": {"compiled", "components", "randomness"},
     "sensors": {"compiled", "components", "gaze", "prefetch"},
     "strategies": {"actions", "classifier", "components", "config", "gaze"},
@@ -48,7 +49,8 @@ ENVS = {
 POLICIES = {
     "attention": set(),
     "backbones": set(),
-    "baselines": {
+    "evaluation": set(),
+    "evaluation.baselines": {
         *("glimpse_envs.classifier", "glimpse_envs.config", "glimpse_envs.core"),
         "glimpse_envs.strategies",
     },
@@ -77,20 +79,20 @@ POLICIES = {
     "layers": {"backbones"},
     "logs": {"glimpse_envs.files"},
     "memories": {"canvas", "layers", "glimpse_envs.core"},
-    "play": {
+    "evaluation.play": {
         *("glimpse_envs.boxview", "glimpse_envs.classifier", "glimpse_envs.config"),
-        *("glimpse_envs.core", "glimpse_envs.envs", "glimpse_envs.evaluation"),
+        *("glimpse_envs.core", "glimpse_envs.envs", "glimpse_envs.scanpaths"),
         *("glimpse_envs.strategies", "glimpse_envs.videos"),
     },
-    "plots": {"glimpse_envs.files"},
+    "evaluation.plots": {"glimpse_envs.files"},
     "recipes": {"glimpse_envs.components", "glimpse_envs.rewards"},
     "recurrent": {
         *("decision", "distributions", "extractors", "hybrid", "layers"),
         *("glimpse_envs.actions", "glimpse_envs.boxview"),
     },
-    "reports": {
-        *("play", "plots", "runs", "versions", "glimpse_envs.evaluation"),
-        "glimpse_envs.videos",
+    "evaluation.reports": {
+        *("evaluation.play", "evaluation.plots", "runs", "versions"),
+        *("glimpse_envs.evaluation", "glimpse_envs.videos"),
     },
     "runs": {
         *("classifier", "logs", "recipes", "glimpse_envs.components"),
@@ -103,7 +105,9 @@ POLICIES = {
 }
 TABLES = {"glimpse_envs": ENVS, "policies": POLICIES}
 ALLOWED = {
-    f"{package}.{module}": {name if "." in name else f"{package}.{name}" for name in names}
+    f"{package}.{module}": {
+        name if name.startswith("glimpse_envs.") else f"{package}.{name}" for name in names
+    }
     for package, table in TABLES.items()
     for module, names in table.items()
 }

@@ -14,7 +14,7 @@ from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
 from glimpse_envs.strategies import Centre, Fixed, GazeStrategy, Grid, Uniform, Walk, scripted
 from policies import GlimpseLstmPolicy, GlimpsePolicy
 from policies.classifier import TorchClassifier, View
-from policies.play import evaluate, evaluate_gaze, record
+from policies.evaluation.play import evaluate, evaluate_gaze, record
 
 ENV_ID = "GlimpseDigits-GreedyMap-v0"
 
@@ -146,9 +146,42 @@ def test_another_classifier_may_answer() -> None:
 
 def test_an_evaluation_may_end_after_some_images(model: RecurrentPPO) -> None:
     for episodes, whole in (
-        (evaluate(model, config(), n_images=20), evaluate(model, config())),
-        (evaluate_gaze(Grid(2), watched(), n_images=20), evaluate_gaze(Grid(2), watched())),
+        (evaluate(model, config(), images=20), evaluate(model, config())),
+        (evaluate_gaze(Grid(2), watched(), images=20), evaluate_gaze(Grid(2), watched())),
     ):
         np.testing.assert_array_equal(episodes.labels, whole.labels[:20])
         np.testing.assert_array_equal(episodes.answers, whole.answers[:20])
-    assert len(evaluate_gaze(Grid(2), watched(), n_images=10**6).labels) == 144
+    assert len(evaluate_gaze(Grid(2), watched(), images=10**6).labels) == 144
+
+
+def test_scanpaths_are_what_the_single_environment_shows() -> None:
+    """Gaze, windows, coverage, beliefs and rewards, glimpse by glimpse, beside the stepped one."""
+    shown = config("GlimpseDigits-MultiCat-v0", classifier="canvas", reward="InformationGain")
+    env = GlimpseVecEnv("GlimpseDigits-MultiCat-v0", 4, seed=0, classifier=shown.classifier)
+    model = PPO(GlimpsePolicy, env, n_steps=8, batch_size=16, seed=0)
+    paths = evaluate(model, shown, images=np.array([5, 3]), record_hidden=True)
+    assert paths.hidden.shape == (2, shown.budget, shown.classifier.hidden_size)
+    env = gymnasium.make(
+        "GlimpseDigits-MultiCat-v0",
+        split="validation",
+        classifier=shown.classifier,
+        observe_state=True,
+        reward="InformationGain",
+    )
+    for row, image in enumerate((5, 3)):
+        observation, info = env.reset(options={"index": image})
+        assert paths.labels[row] == info["label"]
+        terminated, t = False, 0
+        while not terminated:
+            assert np.array_equal(paths.gaze[row, t], observation["gaze"])
+            assert paths.beliefs[row, t] == pytest.approx(observation["belief"], abs=1e-5)
+            assert paths.hidden[row, t] == pytest.approx(observation["state"], abs=1e-4)
+            seen = {key: value for key, value in observation.items() if key != "state"}
+            action, _ = model.predict(seen, deterministic=True)
+            observation, reward, terminated, _, info = env.step(action)
+            assert paths.step_rewards[row, t] == pytest.approx(reward, abs=1e-5)
+            t = int(info.get("glimpses", t + 2)) - 1 if terminated else t + 1
+        assert paths.seen[row, paths.glimpses[row] - 1] == paths.coverage[row]
+        left, top, side = paths.windows[row, 0]
+        assert (left, top, side) == (0, 0, 48)
+        assert np.isnan(paths.gaze[row, paths.glimpses[row] :]).all()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from stable_baselines3.common.logger import CSVOutputFormat
 
-from policies import plots
+from policies.evaluation import plots
 
 STEPS = "time/total_timesteps"
 BLUE = (0x00, 0x72, 0xB2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -15,11 +15,12 @@ from glimpse_envs.classifier import GlimpseClassifier
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Observation
 from glimpse_envs.envs import draw_lane
-from glimpse_envs.evaluation import Episodes
+from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.strategies import GazeStrategy, scripted
 from glimpse_envs.videos import tile_frames
 
 _LANES = 500
+_Images = int | NDArray[np.int64] | None
 
 
 def evaluate(
@@ -28,9 +29,10 @@ def evaluate(
     *,
     random_gaze: bool = False,
     seed: int = 0,
-    n_images: int | None = None,
+    images: _Images = None,
+    record_hidden: bool = False,
     progress: Callable[[int], Any] | None = None,
-) -> Episodes:
+) -> Scanpaths:
     """
     Show each image of the split once to the agent, which acts deterministically.
 
@@ -38,13 +40,17 @@ def evaluate(
     :param config: the environment, with the split to evaluate
     :param random_gaze: replace the agent's moves and zooms by uniform draws; its decisions stay
     :param seed: of those draws
-    :param n_images: only the first so many images of the split; None for all
+    :param images: only the first so many images of the split, or those of these numbers; None for
+        all
+    :param record_hidden: keep the classifier's hidden state after each glimpse
     :param progress: called with the number of images after each batch of them
     :raises ValueError: for a model whose spaces differ from the environment's
     """
     check_spaces(model, config)
     rng = np.random.default_rng(seed) if random_gaze else None
-    return _evaluate(lambda: _Agent(model, config, rng), config, n_images, progress)
+    return _evaluate(
+        lambda: _Agent(model, config, rng), config, images, record_hidden, progress
+    )
 
 
 def evaluate_gaze(
@@ -53,9 +59,9 @@ def evaluate_gaze(
     *,
     classifier: GlimpseClassifier | None = None,
     seed: int = 0,
-    n_images: int | None = None,
+    images: _Images = None,
     progress: Callable[[int], Any] | None = None,
-) -> Episodes:
+) -> Scanpaths:
     """
     Show each image of the split once along a gaze that no agent chose; the classifier answers after
     the last glimpse of the budget, and `answers` tells what it would have said before.
@@ -64,12 +70,13 @@ def evaluate_gaze(
     :param config: the environment, with the split to evaluate
     :param classifier: None for the environment's own
     :param seed: of random gazes
-    :param n_images: only the first so many images of the split; None for all
+    :param images: only the first so many images of the split, or those of these numbers; None for
+        all
     :param progress: called with the number of images after each batch of them
     """
     played = scripted(config, classifier)
     rng = np.random.default_rng(seed)
-    return _evaluate(lambda: _Script(strategy, config, rng), played, n_images, progress)
+    return _evaluate(lambda: _Script(strategy, config, rng), played, images, False, progress)
 
 
 def record(
@@ -86,10 +93,10 @@ def record(
     tiles = [np.zeros(0, np.uint8)] * len(index)
     running = np.ones(len(index), bool)
     film = []
-    for ended in _steps(_Agent(model, config), core, index):
+    for step in _steps(_Agent(model, config), core, index):
         for lane in running.nonzero()[0]:  # the others keep the last frame of their episode
             tiles[lane] = draw_lane(core, lane)
-        running &= ~ended
+        running &= ~step.ended
         film.append(tile_frames(tiles))
     return film + [film[-1]] * hold
 
@@ -154,67 +161,120 @@ _Player = Callable[[GlimpseCore, Observation, int], Any]
 def _evaluate(
     make_player: Callable[[], _Player],
     config: GlimpseConfig,
-    n_images: int | None,
+    images: _Images,
+    record_hidden: bool,
     progress: Callable[[int], Any] | None,
-) -> Episodes:
+) -> Scanpaths:
+    index = _index(images, config)
     batches = []
-    n = len(config.images) if n_images is None else min(n_images, len(config.images))
-    for start in range(0, n, _LANES):
-        index = np.arange(start, min(start + _LANES, n))
-        batches.append(_play_batch(make_player(), config, index))
+    for start in range(0, len(index), _LANES):
+        batch = index[start : start + _LANES]
+        batches.append(_play_batch(make_player(), config, batch, record_hidden))
         if progress is not None:
-            progress(len(index))
+            progress(len(batch))
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    return Episodes(**columns, pixels=config.shape[0] * config.shape[1])
+    return Scanpaths(**columns, pixels=config.shape[0] * config.shape[1])
+
+
+def _index(images: _Images, config: GlimpseConfig) -> NDArray[np.int64]:
+    n = len(config.images)
+    if images is None or isinstance(images, (int, np.integer)):
+        return np.arange(n if images is None else min(int(images), n))
+    index = np.asarray(images, np.int64)
+    if index.ndim != 1 or not len(index) or index.min() < 0 or index.max() >= n:
+        raise ValueError(f"got images {images}; wanted numbers of the split's {n} images, from 0")
+    return index
 
 
 def _play_batch(
-    player: _Player, config: GlimpseConfig, index: NDArray[np.int64]
+    player: _Player, config: GlimpseConfig, index: NDArray[np.int64], record_hidden: bool
 ) -> dict[str, NDArray]:
-    """Play one episode with each image; return the columns of `Episodes`."""
+    """Play one episode with each image; return the columns of `Scanpaths`."""
     core = GlimpseCore(config, len(index))
-    answers = np.full((len(index), config.budget), -1, np.int64)
-    rewards = np.zeros(len(index), np.float32)
-    running = np.ones(len(index), bool)
-    columns: dict[str, NDArray] = {}
-    for ended in _steps(player, core, index, rewards):
+    n, budget = len(index), config.budget
+    columns = _empty_columns(core, record_hidden)
+    answers = np.full((n, budget), -1, np.int64)
+    rewards = np.zeros(n, np.float32)
+    running = np.ones(n, bool)
+    for step in _steps(player, core, index):
+        lanes = running.nonzero()[0]
+        if step.reward is not None:
+            rewards[lanes] += step.reward[lanes]
+            columns["step_rewards"][lanes, step.glimpses[lanes] - 1] = step.reward[lanes]
+        last = core.glimpses[lanes] - 1
+        columns["gaze"][lanes, last] = core.gaze[lanes]
+        if core.belief is not None:
+            columns["beliefs"][lanes, last] = core.belief[lanes]
+            if record_hidden:
+                columns["hidden"][lanes, last] = core.hidden[lanes]
         # what is predicted after a glimpse stands until another prediction
         known = running & (core.predictions >= 0)
-        later = np.arange(config.budget) >= core.glimpses[:, None] - 1
+        later = np.arange(budget) >= core.glimpses[:, None] - 1
         answers = np.where(known[:, None] & later, core.predictions[:, None], answers)
-        just = running & ended
+        just = running & step.ended
         if just.any():
             lanes = just.nonzero()[0]
             finals = {**core.summary(lanes), "predictions": core.predictions[lanes]}
             for name in ("glimpses", "samples", "coverage", "predictions"):
                 final = np.asarray(finals[name])
-                columns.setdefault(name, np.zeros(len(index), final.dtype))[lanes] = final
-            running &= ~ended
+                columns.setdefault(name, np.zeros(n, final.dtype))[lanes] = final
+            running &= ~step.ended
+    _add_windows(columns, core)
     return {**columns, "labels": core.labels.copy(), "rewards": rewards, "answers": answers}
 
 
-def _steps(
-    player: _Player,
-    core: GlimpseCore,
-    index: NDArray[np.int64],
-    rewards: NDArray[np.float32] | None = None,
-) -> Iterator[NDArray[np.bool_]]:
+def _empty_columns(core: GlimpseCore, record_hidden: bool) -> dict[str, NDArray]:
+    sizes = {
+        "gaze": (3,),
+        "beliefs": (0 if core.belief is None else core.belief.shape[1],),
+        "hidden": (core.hidden.shape[1] if record_hidden and core.hidden is not None else 0,),
+        "step_rewards": (),
+    }
+    shape = (core.n_lanes, core.config.budget)
+    return {name: np.full((*shape, *size), np.nan, np.float32) for name, size in sizes.items()}
+
+
+def _add_windows(columns: dict[str, NDArray], core: GlimpseCore) -> None:
+    """Add the windows of all glimpses, and what they cover together."""
+    gaze, glimpses = columns["gaze"], columns["glimpses"]
+    untaken = np.isnan(gaze[:, :, 0])
+    filled = np.where(untaken[:, :, None], np.float32(0.5), gaze)
+    windows = core.geometry.windows(filled.reshape(-1, 3)).reshape(gaze.shape)
+    columns["windows"] = np.where(untaken[:, :, None], np.nan, windows).astype(np.float32)
+    columns["seen"] = seen = np.full(untaken.shape, np.nan, np.float32)
+    for t in range(gaze.shape[1]):
+        counts = np.minimum(t + 1, glimpses)
+        covered = core.geometry.coverage(filled, counts, core.config.sensor.span)
+        seen[:, t] = np.where(glimpses > t, covered, np.nan)
+
+
+class _Played(NamedTuple):
+    """What a step of all lanes left.
+
+    :param ended: which lanes have ended once, bool (B,)
+    :param glimpses: taken before the step, int64 (B,)
+    :param reward: of the step, float32 (B,); None after the reset
     """
-    Play until all lanes have ended once; yield, after the reset and after every step, which have.
+
+    ended: NDArray[np.bool_]
+    glimpses: NDArray[np.int64]
+    reward: NDArray[np.float32] | None
+
+
+def _steps(player: _Player, core: GlimpseCore, index: NDArray[np.int64]) -> Iterator[_Played]:
+    """
+    Play until all lanes have ended once; yield after the reset and after every step.
 
     Lanes that have ended are stepped along, and their state is of no more use.
-
-    :param rewards: float32 (B,), to which the rewards of running episodes are added
     """
     core.seed_all(0)
     observation = core.reset(core.lanes, index)
     ended = np.zeros(core.n_lanes, bool)
-    yield ended
+    yield _Played(ended, core.glimpses.copy(), None)
     step = 0
     while not ended.all():
+        before = core.glimpses.copy()
         observation, reward, stopped = core.step(player(core, observation, step))
-        if rewards is not None:
-            rewards += np.where(ended, 0.0, reward)
         ended = ended | stopped
         step += 1
-        yield ended
+        yield _Played(ended, before, reward)

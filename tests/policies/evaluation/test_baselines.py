@@ -6,7 +6,7 @@ from glimpse_envs.classifier import Reading
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.datasets import ImageDataset
 from glimpse_envs.strategies import GazeStrategy
-from policies.baselines import baseline_strategies, best_fixed, lattice
+from policies.evaluation.baselines import baseline_strategies, best_fixed, lattice
 
 
 class CornerClassifier:

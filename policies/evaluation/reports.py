@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from glimpse_envs.evaluation import Episodes, confusion, metrics
 from glimpse_envs.videos import write_video
-from policies.play import evaluate, record
-from policies.plots import plot_confusion, plot_learning_curve, read_progress
+from policies.evaluation.play import evaluate, record
+from policies.evaluation.plots import plot_confusion, plot_learning_curve, read_progress
 from policies.runs import Run
 from policies.versions import git_commit, versions
 

@@ -1,0 +1,1 @@
+"""Evaluation of trained agents: exact, against baselines, and visible."""
