@@ -247,6 +247,12 @@ class GlimpseCore:
             "is_success": (self.predictions[lanes] == self.labels[lanes]).tolist(),
         }
 
+    def images(self) -> NDArray[np.uint8]:
+        """Return what is shown to all lanes, uint8 (B, H, W, C)."""
+        if self.config.composed:
+            return self.canvases
+        return self.config.images.images[self.index]
+
     def image(self, lane: int) -> NDArray[np.uint8]:
         """Return what is shown to a lane, uint8 (H, W, C)."""
         if self.config.composed:

@@ -119,6 +119,21 @@ class Mixture(GazeStrategy):
 
 
 @dataclass(frozen=True)
+class Glance(GazeStrategy):
+    """An overview, unless the environment itself begins with one, then random finest windows."""
+
+    schemeless = True
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        low, high = (float(zoom) for zoom in reachable_zooms(config)[[0, -1]])
+        if step == 0 and config.start != "overview":
+            return np.full((len(gaze), 3), (0.5, 0.5, low), np.float32)
+        return Uniform(high)(step, gaze, config, rng)
+
+
+@dataclass(frozen=True)
 class Centre(GazeStrategy):
     """The middle of the image, again and again.
 

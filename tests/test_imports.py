@@ -79,7 +79,11 @@ POLICIES = {
     "layers": {"backbones"},
     "logs": {"glimpse_envs.files"},
     "memories": {"canvas", "layers", "glimpse_envs.core"},
+    "evaluation.peeking": {
+        *("evaluation.baselines", "glimpse_envs.config", "glimpse_envs.core"),
+    },
     "evaluation.play": {
+        "evaluation.peeking",
         *("glimpse_envs.boxview", "glimpse_envs.classifier", "glimpse_envs.config"),
         *("glimpse_envs.core", "glimpse_envs.envs", "glimpse_envs.scanpaths"),
         *("glimpse_envs.strategies", "glimpse_envs.videos"),

@@ -12,6 +12,7 @@ from glimpse_envs.strategies import (
     Centre,
     Fixed,
     GazeStrategy,
+    Glance,
     Grid,
     Uniform,
     reachable_zooms,
@@ -21,7 +22,7 @@ from glimpse_envs.strategies import (
 
 def baseline_strategies() -> dict[str, GazeStrategy]:
     """:return: by name, the gazes that need no search; each follows the environment's own start"""
-    return {"random": Uniform(), "centre": Centre(), "grid": Grid(2)}
+    return {"random": Uniform(), "centre": Centre(), "grid": Grid(2), "overview-random": Glance()}
 
 
 def best_fixed(

@@ -18,6 +18,7 @@ from glimpse_envs.envs import draw_lane
 from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.strategies import GazeStrategy, scripted
 from glimpse_envs.videos import tile_frames
+from policies.evaluation.peeking import PeekingGaze
 
 _LANES = 500
 _Images = int | NDArray[np.int64] | None
@@ -54,7 +55,7 @@ def evaluate(
 
 
 def evaluate_gaze(
-    strategy: GazeStrategy,
+    strategy: GazeStrategy | PeekingGaze,
     config: GlimpseConfig,
     *,
     classifier: GlimpseClassifier | None = None,
@@ -147,11 +148,16 @@ class _Script:
     """Looks where a strategy says; for the environment of `scripted`."""
 
     def __init__(
-        self, strategy: GazeStrategy, config: GlimpseConfig, rng: np.random.Generator
+        self,
+        strategy: GazeStrategy | PeekingGaze,
+        config: GlimpseConfig,
+        rng: np.random.Generator,
     ) -> None:
         self.strategy, self.config, self.rng = strategy, config, rng
 
     def __call__(self, core: GlimpseCore, observation: Observation, step: int) -> Any:
+        if isinstance(self.strategy, PeekingGaze):
+            return self.strategy(step, core, self.config).clip(0.0, 1.0)
         return self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0)
 
 

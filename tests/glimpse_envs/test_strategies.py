@@ -11,6 +11,7 @@ from glimpse_envs.strategies import (
     Centre,
     Fixed,
     GazeStrategy,
+    Glance,
     Grid,
     Mixture,
     Uniform,
@@ -339,3 +340,15 @@ def test_gazes_without_a_scheme_are_told_apart_by_the_zooms_they_reach(strategy)
     assert strategy.identity(multi) == strategy.identity(hybrid) != strategy.identity(close)
     assert Walk().identity(multi) != Walk().identity(hybrid)
     assert Mixture((strategy, Walk())).identity(multi) != Mixture((strategy,)).identity(multi)
+
+
+# ---- Glance ----
+
+
+def test_a_glance_is_an_overview_unless_the_environment_gave_one():
+    first = Glance()(0, gazes(), config(start="random"), rng())
+    np.testing.assert_array_equal(first, [[0.5, 0.5, 0.0]] * N)
+    for step, start in ((1, "random"), (0, "overview")):
+        later = Glance()(step, gazes(), config(start=start), rng())
+        assert (later[:, 2] == 1.0).all()
+        assert len(np.unique(later[:, 0])) > 1
