@@ -34,6 +34,7 @@ class GlimpseTokenPolicy(GlimpseLstmPolicy):
     :param features_extractor_kwargs: Its arguments; with the default extractor ``dim`` and
         ``tokens`` follow from the memory.
     :param kwargs: See :class:`~policies.recurrent.GlimpsePolicyMixin` and SB3's policies.
+    :raises ValueError: for arguments of an LSTM
     """
 
     def __init__(
@@ -52,6 +53,11 @@ class GlimpseTokenPolicy(GlimpseLstmPolicy):
         features_extractor_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if unused := {"lstm_kwargs", "n_lstm_layers"} & kwargs.keys():
+            raise ValueError(
+                f"got {', '.join(sorted(unused))}, and this policy has no LSTM; set memory_tokens, "
+                "memory_blocks and memory_heads, or take GlimpseLstmPolicy"
+            )
         self.memory_blocks, self.memory_heads = memory_blocks, memory_heads
         extractor = dict(features_extractor_kwargs or {})
         if issubclass(features_extractor_class, ViTExtractor):

@@ -353,3 +353,8 @@ def test_memory_tokens_recall_what_was_seen_first(seed: int):
 @pytest.mark.parametrize("seed", range(3))
 def test_without_a_memory_nothing_is_recalled(seed: int):
     assert _recall(PPO, GlimpsePolicy, seed, 20_000, 2e-3, MLP) < 0.4
+
+
+def test_arguments_of_an_lstm_are_refused() -> None:
+    with pytest.raises(ValueError, match="got n_lstm_layers.*memory_tokens"):
+        _policy(n_lstm_layers=2)
