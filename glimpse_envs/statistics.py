@@ -75,7 +75,8 @@ def reliability(paths: Scanpaths, bins: int = _BINS) -> dict[str, Any]:
 
     - `bins`: for each of the equal parts of (0, 1] from low to high: `low`, `high`, `count` of the
       images whose largest probability lies in (low, high], their mean `confidence` (that
-      probability) and `accuracy` (share whose most probable class is right), None without images
+      probability), `accuracy` (share whose most probable class is right) and `accuracy_ci95`, its
+      95 % Wilson interval; None without images
     - `confidence`, `accuracy`: of all images
     - `calibration_error`: mean distance of the two, weighted by count; see `by_glimpse`
     - `n_images`: N
@@ -94,6 +95,7 @@ def reliability(paths: Scanpaths, bins: int = _BINS) -> dict[str, Any]:
             "count": int(n),
             "confidence": float(sure[i] / n) if n else None,
             "accuracy": float(correct[i] / n) if n else None,
+            "accuracy_ci95": list(wilson_interval(int(correct[i]), int(n))) if n else None,
         }
         for i, n in enumerate(count)
     ]

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from glimpse_envs.files import replacing
+from policies.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, PINK, finish, percent, save
 
-# Okabe and Ito's palette ("Color universal design", 2008): told apart by colour-blind people
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-_LEVELS = (_GREY, _GREEN, _ORANGE, "#CC79A7")
+_LEVELS = (GREY, GREEN, ORANGE, PINK)
 _MAX_COUNTS = 20  # with more classes the numbers in the cells would not be readable
 
 
@@ -65,23 +62,23 @@ def plot_learning_curve(
     figure = Figure(figsize=(7, 5.5), dpi=150, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
 
-    drawn = _draw(upper, progress, "rollout/accuracy", "training images, each rollout", _BLUE, "-")
-    drawn |= _draw(upper, progress, "eval/accuracy", "evaluation", _ORANGE, "o-")
+    drawn = _draw(upper, progress, "rollout/accuracy", "training images, each rollout", BLUE, "-")
+    drawn |= _draw(upper, progress, "eval/accuracy", "evaluation", ORANGE, "o-")
     for (name, value), colour in zip((levels or {}).items(), _LEVELS, strict=False):
         label = f"{name} ({value:.1%})"
         upper.axhline(value, color=colour, linestyle=":", linewidth=1.8, label=label)
     upper.set(ylabel="accuracy", ylim=(0, 1))
-    upper.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    _finish(upper, drawn)
+    upper.yaxis.set_major_formatter(percent)
+    finish(upper, drawn)
     if upper.get_legend_handles_labels()[0]:
         upper.legend(loc="best", edgecolor="none", framealpha=0.9)
 
-    drawn = _draw(lower, progress, "rollout/glimpses", "glimpses", _BLUE, "-")
+    drawn = _draw(lower, progress, "rollout/glimpses", "glimpses", BLUE, "-")
     lower.set(xlabel="time steps", ylabel="glimpses per image")
     lower.set_ylim(0, max(1.0, 1.1 * lower.dataLim.y1) if drawn else 1.0)
     lower.xaxis.set_major_formatter(lambda value, _: _short(value))
-    _finish(lower, drawn)
-    return _save(figure, path)
+    finish(lower, drawn)
+    return save(figure, path)
 
 
 def plot_confusion(
@@ -121,15 +118,15 @@ def plot_confusion(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if len(columns) > k:  # what is no class stands apart
-        axes.axvline(k - 0.5, color=_GREY, linewidth=1)
+        axes.axvline(k - 0.5, color=GREY, linewidth=1)
     if k <= _MAX_COUNTS:
         for (i, j), count in np.ndenumerate(matrix):
             colour = "white" if shares[i, j] > 0.55 else ("#222222" if count else "#BBBBBB")
             axes.text(j, i, f"{count:d}", ha="center", va="center", fontsize=8, color=colour)
     bar = figure.colorbar(mesh, ax=axes, shrink=0.8, label="share of the true class")
-    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    bar.ax.yaxis.set_major_formatter(percent)
     bar.outline.set_visible(False)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _draw(
@@ -156,15 +153,6 @@ def _draw(
     return bool(known.any())
 
 
-def _finish(axes: Axes, drawn: bool) -> None:
-    axes.grid(axis="y", color="#DDDDDD", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    if not drawn:
-        middle = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-        axes.text(0.5, 0.5, "no values yet", color=_GREY, **middle)
-
-
 def _column(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([_number(value) for value in values], float)
 
@@ -182,15 +170,3 @@ def _short(value: float) -> str:
         if abs(value) >= unit:
             return f"{value / unit:g}{name}"
     return f"{value:g}"
-
-
-def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write the figure under a temporary name, then rename it, so that no half file is seen."""
-    path = Path(path)
-    canvas = FigureCanvasAgg(figure)
-    kinds = canvas.get_supported_filetypes()
-    if path.suffix.lower().lstrip(".") not in kinds:
-        raise ValueError(f"got the file name {path.name!r}; wanted a suffix of {sorted(kinds)}")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1)
-    return path

@@ -114,8 +114,10 @@ def test_reliability_by_hand_on_the_borders_of_bins() -> None:
     rows = result["bins"]
     assert [row["count"] for row in rows] == [0, 0, 2, 1, 1]
     assert rows[0] == {
-        **{"low": 0.0, "high": 0.2, "count": 0, "confidence": None, "accuracy": None}
+        **{"low": 0.0, "high": 0.2, "count": 0, "confidence": None, "accuracy": None},
+        "accuracy_ci95": None,
     }
+    assert rows[2]["accuracy_ci95"] == list(evaluation.wilson_interval(1, 2))
     assert rows[2]["confidence"] == pytest.approx(0.6) and rows[2]["accuracy"] == 0.5
     assert rows[3]["confidence"] == pytest.approx(0.8) and rows[3]["accuracy"] == 1.0
     assert result["calibration_error"] == pytest.approx(0.5 * 0.1 + 0.25 * 0.2)

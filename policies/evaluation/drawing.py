@@ -1,0 +1,91 @@
+"""What the plots have in common: colours, axes, and how a figure becomes a file."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from glimpse_envs.files import replacing
+
+# Okabe and Ito's palette ("Color universal design", 2008): told apart by colour-blind people
+BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+YELLOW, SKY, GREY = "#E69F00", "#56B4E9", "#666666"
+WIDTH = 7.0  # inches
+_LARGE = {
+    "font.size": 13,
+    "axes.titlesize": 13,
+    "axes.labelsize": 13,
+    "legend.fontsize": 12,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+}
+_P, _R = ParamSpec("_P"), TypeVar("_R")
+
+
+def large_print(plot: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let a function draw with letters that can be read where 7 inches shrink to a phone."""
+
+    @functools.wraps(plot)
+    def plot_large(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with rc_context(_LARGE):
+            return plot(*args, **kwargs)
+
+    return plot_large
+
+
+def new_figure(height: float) -> Figure:
+    """Return an empty figure of the common width.
+
+    :param height: inches
+    """
+    return Figure(figsize=(WIDTH, height), dpi=150, layout="constrained")
+
+
+def few_ticks(n: int) -> MaxNLocator:
+    """Return what places at most n + 1 ticks, at values that percents name without a fraction."""
+    return MaxNLocator(n, steps=[1, 2, 5, 10])
+
+
+def percent(value: float, _: int | None = None) -> str:
+    """Write a share as a tick label: 0.25 as 25%."""
+    return f"{value:.0%}"
+
+
+def finish(axes: Axes, drawn: bool = True, note: str = "no values yet") -> None:
+    """Give the axes light lines to read values by, and a note if nothing was drawn.
+
+    :param drawn: whether there was any value
+    :param note: what to say if there was none
+    """
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if not drawn:
+        middle = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+        axes.text(0.5, 0.5, note, color=GREY, **middle)
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write the figure under a temporary name, then rename it, so that no half file is seen.
+
+    :param path: its suffix one that matplotlib writes (.png, .svg, .pdf); missing folders are made
+    :return: the path
+    :raises ValueError: another suffix
+    """
+    path = Path(path)
+    canvas = FigureCanvasAgg(figure)
+    kinds = canvas.get_supported_filetypes()
+    if path.suffix.lower().lstrip(".") not in kinds:
+        raise ValueError(f"got the file name {path.name!r}; wanted a suffix of {sorted(kinds)}")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1)
+    return path
