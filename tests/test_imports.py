@@ -27,6 +27,7 @@ ENVS = {
     "core": {"compiled", "config", "randomness", "rewards"},
     "datasets": {"components"},
     "downloads": {"datasets", "files"},
+    "drawing": set(),
     "envs": {"config", "core", "rendering"},
     "evaluation": {"files"},
     "files": set(),
@@ -39,13 +40,14 @@ ENVS = {
     "prefetch": set(),
     "randomness": {"compiled"},
     "registration": set(),
-    "rendering": {"videos"},
+    "rendering": {"drawing", "videos"},
     "rewards": {"components"},
     "sb3": {"boxview", "components", "config", "core", "envs"},
     "scanpaths": {"evaluation"},
     "scenes": {"compiled", "components", "randomness"},
     "sensors": {"compiled", "components", "gaze", "prefetch"},
     "statistics": {"evaluation", "scanpaths"},
+    "strips": {"drawing"},
     "strategies": {"actions", "classifier", "components", "config", "gaze"},
     "videos": {"files"},
 }
@@ -85,6 +87,11 @@ POLICIES = {
     "evaluation.peeking": {
         *("evaluation.baselines", "glimpse_envs.config", "glimpse_envs.core"),
     },
+    "evaluation.gallery": {
+        *("evaluation.play", "glimpse_envs.config", "glimpse_envs.scanpaths"),
+        "glimpse_envs.strips",
+    },
+    "evaluation.page": {"evaluation.gallery", "glimpse_envs.files"},
     "evaluation.play": {
         "evaluation.peeking",
         *("glimpse_envs.boxview", "glimpse_envs.classifier", "glimpse_envs.config"),

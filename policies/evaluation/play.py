@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
+from gymnasium.utils import seeding
+from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from glimpse_envs.boxview import BoxView
@@ -102,6 +103,55 @@ def record(
     return film + [film[-1]] * hold
 
 
+class Shown(NamedTuple):
+    """What episodes were about.
+
+    :param images: what was shown, uint8 (n, H, W, C)
+    :param glimpses: uint8 (n, budget, *glimpse_shape); those beyond an episode's last are black
+    """
+
+    images: NDArray[np.uint8]
+    glimpses: NDArray[np.uint8]
+
+
+def look_again(
+    paths: Scanpaths, config: GlimpseConfig, rows: ArrayLike, *, images: _Images = None
+) -> Shown:
+    """
+    Return images and glimpses of recorded episodes, which scanpaths do not hold.
+
+    :param paths: of `evaluate` or `evaluate_gaze`
+    :param config: of that call
+    :param rows: which episodes, int (n,)
+    :param images: of that call
+    :raises ValueError: for another configuration or other images than those of the recording
+    """
+    rows, index = np.asarray(rows, np.int64), image_numbers(config, images)
+    if len(index) != len(paths.labels) or paths.budget != config.budget:
+        raise ValueError(
+            f"got {len(paths.labels)} episodes of up to {paths.budget} glimpses for {len(index)} "
+            f"images and a budget of {config.budget}; wanted those of the recording"
+        )
+    core = GlimpseCore(config, len(rows))
+    for lane, row in enumerate(rows):  # as in `_play_batch`: a train scene depends on its lane
+        core.seed(lane, seeding.np_random(int(row) % _LANES)[0])
+    core.reset(core.lanes, index[rows])
+    shown = np.stack([core.image(lane) for lane in range(len(rows))])
+    wrong = rows[(core.labels != paths.labels[rows]) | (core.gaze != paths.gaze[rows, 0]).any(1)]
+    if len(wrong):
+        raise ValueError(
+            f"episodes {wrong.tolist()} were recorded with another label or first gaze than these "
+            "images have; pass the configuration and images of the recording"
+        )
+    size = config.sensor.glimpse_shape(shown.shape[3])
+    glimpses = np.zeros((len(rows), paths.budget, *size), np.uint8)
+    for t in range(paths.budget):
+        looked = paths.taken[rows, t].nonzero()[0]
+        if len(looked):
+            glimpses[looked, t] = config.sensor(shown[looked], paths.gaze[rows[looked], t])
+    return Shown(shown, glimpses)
+
+
 def check_spaces(model: BaseAlgorithm, config: GlimpseConfig) -> None:
     """
     Raise a ValueError if the model was not made for this environment.
@@ -171,7 +221,7 @@ def _evaluate(
     record_hidden: bool,
     progress: Callable[[int], Any] | None,
 ) -> Scanpaths:
-    index = _index(images, config)
+    index = image_numbers(config, images)
     batches = []
     for start in range(0, len(index), _LANES):
         batch = index[start : start + _LANES]
@@ -182,7 +232,12 @@ def _evaluate(
     return Scanpaths(**columns, pixels=config.shape[0] * config.shape[1])
 
 
-def _index(images: _Images, config: GlimpseConfig) -> NDArray[np.int64]:
+def image_numbers(config: GlimpseConfig, images: _Images) -> NDArray[np.int64]:
+    """
+    Return which images of the split `images` means, int64 (n,); see `evaluate`.
+
+    :raises ValueError: for numbers that the split does not have
+    """
     n = len(config.images)
     if images is None or isinstance(images, (int, np.integer)):
         return np.arange(n if images is None else min(int(images), n))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glimpse_envs import rendering
+from glimpse_envs.drawing import DARK
 
 CLASSES = ["cat", "dog", "ship"]
 HEIGHT, MARGIN = 256, 12  # margin: round(0.045 * height)
@@ -45,13 +46,13 @@ def test_current_window_is_outlined_where_it_lies(window: tuple[float, float, fl
     ]:
         row, column = round(MARGIN + y), round(MARGIN + x)
         around = frame[row - 1 : row + 2, column - 1 : column + 2]
-        assert has(around, rendering.CURRENT), (x, y)
+        assert has(around, DARK.current), (x, y)
 
 
 def test_image_shows_through_between_the_outlines() -> None:
     frame = rendering.draw_frame(grey_image(), [(14, 14, 8)], height=HEIGHT)
     assert (frame[60, 60] == 90).all()
-    assert (frame[3, 3] == rendering.BACKGROUND).all()
+    assert (frame[3, 3] == DARK.background).all()
 
 
 def test_earlier_windows_are_thinner_and_of_another_colour() -> None:
@@ -71,7 +72,7 @@ def test_path_has_a_dot_at_each_centre() -> None:
     for i, (left, top, side) in enumerate(windows):
         x, y = (round(MARGIN + (v + side / 2) * scale) for v in (left, top))
         dot = frame[y - 6 : y + 7, x - 6 : x + 7]
-        assert has(dot, rendering.CURRENT if i == 2 else rendering.PAST)
+        assert has(dot, DARK.current if i == 2 else DARK.past)
     middle = round(MARGIN + 14 * scale)
     line = frame[round(MARGIN + 4 * scale), middle]
     assert line.min() > 150
@@ -106,8 +107,8 @@ def test_scales_of_a_retina_are_separate_tiles_and_outlined_on_the_image() -> No
 @pytest.mark.parametrize(
     ("label", "prediction", "shown", "absent"),
     [
-        (1, 1, rendering.RIGHT, rendering.WRONG),
-        (1, 0, rendering.WRONG, rendering.RIGHT),
+        (1, 1, DARK.right, DARK.wrong),
+        (1, 0, DARK.wrong, DARK.right),
     ],
 )
 def test_right_and_wrong_differ_in_colour_and_in_shape(
@@ -128,7 +129,7 @@ def test_no_verdict_before_the_answer_or_without_a_label() -> None:
         rendering.draw_frame(**args, label=1),
         rendering.draw_frame(**args, prediction=1),
     ):
-        assert not has(frame, rendering.RIGHT) and not has(frame, rendering.WRONG)
+        assert not has(frame, DARK.right) and not has(frame, DARK.wrong)
 
 
 def test_bars_are_as_long_as_the_probabilities() -> None:
@@ -136,7 +137,7 @@ def test_bars_are_as_long_as_the_probabilities() -> None:
         frame = rendering.draw_frame(
             np.zeros((28, 28, 1), np.uint8), [(0, 0, 28)], belief=belief, classes=CLASSES
         )
-        return int((frame == rendering.PAST).all(-1).sum(1).max())
+        return int((frame == DARK.past).all(-1).sum(1).max())
 
     full = longest([0.0, 1.0, 0.0])
     assert full > 80
