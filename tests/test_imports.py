@@ -91,7 +91,11 @@ POLICIES = {
         *("evaluation.play", "glimpse_envs.config", "glimpse_envs.scanpaths"),
         "glimpse_envs.strips",
     },
-    "evaluation.page": {"evaluation.gallery", "glimpse_envs.files"},
+    "evaluation.measured": {"evaluation.wording"},
+    "evaluation.page": {
+        *("evaluation.gallery", "evaluation.measured", "evaluation.wording"),
+        "glimpse_envs.files",
+    },
     "evaluation.play": {
         "evaluation.peeking",
         *("glimpse_envs.boxview", "glimpse_envs.classifier", "glimpse_envs.config"),
@@ -109,9 +113,11 @@ POLICIES = {
         *("glimpse_envs.actions", "glimpse_envs.boxview"),
     },
     "evaluation.reports": {
-        *("evaluation.play", "evaluation.plots", "runs", "versions"),
-        *("glimpse_envs.evaluation", "glimpse_envs.videos"),
+        *("evaluation.gallery", "evaluation.page", "evaluation.play", "evaluation.plots"),
+        *("evaluation.wording", "runs", "versions", "glimpse_envs.evaluation"),
+        *("glimpse_envs.scanpaths", "glimpse_envs.videos"),
     },
+    "evaluation.wording": {"glimpse_envs.evaluation"},
     "runs": {
         *("classifier", "logs", "recipes", "glimpse_envs.components"),
         *("glimpse_envs.config", "glimpse_envs.files", "glimpse_envs.sb3"),

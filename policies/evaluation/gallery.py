@@ -30,11 +30,13 @@ class Group(NamedTuple):
     :param title: of the group
     :param rule: how they were chosen, in words
     :param rows: which episodes, int64 (n,), n >= 1
+    :param failures: all of them were answered wrongly
     """
 
     title: str
     rule: str
     rows: NDArray[np.int64]
+    failures: bool
 
 
 class Picture(NamedTuple):
@@ -51,12 +53,14 @@ class Picture(NamedTuple):
 class Gallery(NamedTuple):
     """What a page shows of the episodes.
 
-    :param rules: what holds for all groups
-    :param groups: title, rule and pictures of each
+    :param rules: what holds for all groups, in words
+    :param groups: the chosen episodes
+    :param pictures: those of each group
     """
 
     rules: str
-    groups: list[tuple[str, str, list[Picture]]]
+    groups: list[Group]
+    pictures: list[list[Picture]]
 
 
 def choose(paths: Scanpaths, *, each: int = 2, seed: int = 0) -> list[Group]:
@@ -77,7 +81,8 @@ def choose(paths: Scanpaths, *, each: int = 2, seed: int = 0) -> list[Group]:
         rows = order[(among & left)[order]][:each]
         if len(rows):
             left[rows] = False
-            groups.append(Group(title, rule, rows))
+            failures = not right[among].any()
+            groups.append(Group(title, rule, rows, failures))
 
     add("Right, at random", f"right answers, drawn with seed {seed}", right)
     add("Wrong, at random", f"wrong answers, drawn with seed {seed}", ~right)
@@ -172,13 +177,10 @@ def draw_gallery(
         name = f"{config.split.capitalize()} image {numbers[i]}"
         pictures.append(Picture(_png(frame), f"{name}: {_sentence(paths, row, classes)}"))
     ends = np.cumsum([len(group.rows) for group in groups])
-    return Gallery(
-        RULES,
-        [
-            (group.title, group.rule, pictures[end - len(group.rows) : end])
-            for group, end in zip(groups, ends, strict=True)
-        ],
-    )
+    split = [
+        pictures[end - len(group.rows) : end] for group, end in zip(groups, ends, strict=True)
+    ]
+    return Gallery(RULES, list(groups), split)
 
 
 def _columns(budget: int) -> int:
@@ -197,7 +199,8 @@ def _sentence(paths: Scanpaths, row: int, classes: Sequence[str]) -> str:
     said = f"{truth}, answered {classes[prediction]} ({verdict}) after {looks}"
     if not paths.n_classes:
         return said
-    return f"{said}, with a belief of {100 * paths.beliefs[row, n - 1, prediction]:.0f} %"
+    belief = paths.beliefs[row, n - 1, prediction]
+    return f"{said}, belief in the answer {100 * belief:.0f} %"
 
 
 def _png(frame: NDArray[np.uint8]) -> bytes:

@@ -11,9 +11,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from tqdm import tqdm
 
 from glimpse_envs.evaluation import Episodes, confusion, metrics
+from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.videos import write_video
+from policies.evaluation.gallery import draw_gallery
+from policies.evaluation.page import write_page
 from policies.evaluation.play import evaluate, record
 from policies.evaluation.plots import plot_confusion, plot_learning_curve, read_progress
+from policies.evaluation.wording import FIGURES
 from policies.runs import Run
 from policies.versions import git_commit, versions
 
@@ -23,7 +27,7 @@ RANDOM_GAZE = "random gaze (same agent, off-distribution)"
 
 def evaluate_run(
     run: Run, model: BaseAlgorithm, split: str, *, budget: int | None = None
-) -> tuple[dict[str, Any], Episodes]:
+) -> tuple[dict[str, Any], Scanpaths]:
     """
     Show every image of a split once to the agent, and once with its gaze replaced by random draws.
 
@@ -107,6 +111,38 @@ def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> lis
     for name in names:
         write_video(run.path / name, film, fps=1)
     return names
+
+
+def write_html(
+    run: Run, result: dict[str, Any], paths: Scanpaths, *, command: str | None = None
+) -> str:
+    """
+    Write `report.html`: the result, with the run's figures and film as far as they are there, and
+    with episodes chosen by fixed rules. Its name has the same endings as that of `metrics.json`.
+
+    :param paths: all images of the split
+    :param command: that was called
+    :return: name of the file
+    """
+    suffix = _suffix(result["split"])
+    config = replace(
+        run.env_config(split=result["split"], budget=result["budget"]), augment=None
+    )
+    own_budget = config.budget == run.env_config(split=result["split"]).budget
+    ending = suffix if own_budget else f"{suffix}-budget{result['budget']}"
+    figures = {key: run.path / f"{key}{ending}.png" for key in FIGURES}
+    film = run.path / f"video{ending}.mp4"
+    name = f"report{ending}.html"
+    write_page(
+        run.path / name,
+        title=f"{result['env']}, {run.path.resolve().name}",
+        result=result,
+        figures={key: file for key, file in figures.items() if file.exists()},
+        gallery=draw_gallery(paths, config),
+        film=film if film.exists() else None,
+        command=command,
+    )
+    return name
 
 
 def _suffix(split: str) -> str:
