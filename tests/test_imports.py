@@ -95,6 +95,15 @@ POLICIES = {
     "evaluation.page": {
         *("evaluation.gallery", "evaluation.measured", "evaluation.wording"),
         "glimpse_envs.files",
+    "evaluation.compared_runs": {
+        *("evaluation.comparison", "evaluation.play", "evaluation.plots", "evaluation.settings"),
+        *("runs", "glimpse_envs.config"),
+    },
+    "evaluation.comparison": {
+        *("evaluation.settings", "evaluation.significance", "glimpse_envs.evaluation"),
+    },
+    "evaluation.comparison_report": {
+        *("evaluation.comparison", "evaluation.significance", "glimpse_envs.files"),
     },
     "evaluation.play": {
         "evaluation.peeking",
@@ -118,6 +127,8 @@ POLICIES = {
         *("glimpse_envs.scanpaths", "glimpse_envs.videos"),
     },
     "evaluation.wording": {"glimpse_envs.evaluation"},
+    "evaluation.settings": set(),
+    "evaluation.significance": {"glimpse_envs.evaluation"},
     "runs": {
         *("classifier", "logs", "recipes", "glimpse_envs.components"),
         *("glimpse_envs.config", "glimpse_envs.files", "glimpse_envs.sb3"),
