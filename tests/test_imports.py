@@ -105,6 +105,10 @@ POLICIES = {
     "evaluation.comparison_report": {
         *("evaluation.comparison", "evaluation.significance", "glimpse_envs.files"),
     },
+    "evaluation.export": {
+        *("runs", "versions", "glimpse_envs.config", "glimpse_envs.files"),
+        "glimpse_envs.scanpaths",
+    },
     "evaluation.play": {
         "evaluation.peeking",
         *("glimpse_envs.boxview", "glimpse_envs.classifier", "glimpse_envs.config"),
