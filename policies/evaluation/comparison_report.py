@@ -11,7 +11,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from glimpse_envs.files import replacing
 from policies.evaluation.comparison import Comparison, Group, GroupPair, Pair, Row
@@ -20,7 +22,7 @@ from policies.evaluation.significance import Estimate
 #: of each group in turn; Okabe and Ito's palette ("Color universal design", 2008)
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "osD^vPX"
-_MOST_NAMED = 10  # runs in the legend; of more their groups, and of more groups only numbers
+_MOST_NAMED = 10  # groups in the legend
 _LONGEST = 36  # characters of a setting
 
 _ROWS = """\
@@ -30,8 +32,9 @@ the run's own training; a classifier that was trained before and kept is not amo
 _PAIRED = """\
 The first run less the second, on the same images. p: McNemar's exact test for accuracy, the exact
 randomisation test for glimpses; "Holm" is p adjusted for all pairs, each of the two apart.
-Intervals: Newcombe's paired one for accuracy, bootstrap over images for glimpses. They say whether
-these two trained agents differ, not whether their settings do: other seeds may turn it around."""
+Intervals: Newcombe's paired one for accuracy, bootstrap over images for glimpses, 95 % for each
+pair by itself. All this says whether these two trained agents differ, not whether their settings
+do: other seeds may turn it around."""
 _SEEDS = """\
 Means over seeds with Student's t interval: n is the number of seeds, not of images."""
 _SEED_PAIRS = """\
@@ -84,32 +87,18 @@ def write_comparison(result: Comparison, folder: str | os.PathLike[str]) -> list
 def plot_comparison(result: Comparison, folder: str | os.PathLike[str]) -> Path:
     """Plot accuracy, with its 95 % (Wilson) interval, against mean samples into `comparison.png`.
 
-    One marker is a run; runs of a group share colour and marker and are joined.
+    One marker is a run, with its number; runs of a group share colour and marker and are joined to
+    their mean.
 
     :param folder: made if it is missing
     :return: the path of the file
     """
-    figure = Figure(figsize=(5.4, 5.4), dpi=180, layout="constrained")
+    named = result.groups[:_MOST_NAMED]
+    figure = Figure(figsize=(5.4, 4.8 + 0.26 * len(named)), dpi=180, layout="constrained")
     axes = figure.subplots()
-    few, named = (len(part) <= _MOST_NAMED for part in (result.rows, result.groups))
     for i, group in enumerate(result.groups):
-        look = {
-            "color": _COLOURS[i % len(_COLOURS)],
-            "marker": _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)],
-        }
-        rows = sorted((r for r in result.rows if r.group == group.name), key=_place)
-        axes.plot(*zip(*map(_place, rows), strict=True), color=look["color"], alpha=0.4)
-        for k, row in enumerate(rows):
-            x, y = _place(row)
-            low, high = (100 * bound for bound in row.accuracy_ci95)
-            label = f"{row.number}: {row.name}" if few else f"{group.name}: {group.env}"
-            axes.errorbar(
-                x, y, [[y - low], [high - y]], capsize=4, markersize=8, elinewidth=1.6,
-                label=label if few or (named and not k) else None, **look,
-            )  # fmt: skip
-            axes.annotate(
-                str(row.number), (x, y), xytext=(7, 5), textcoords="offset points", fontsize=11
-            )
+        rows = [row for row in result.rows if row.group == group.name]
+        _draw_group(axes, group, rows, i, _label(group, rows) if group in named else None)
     axes.set_xlabel("mean samples per image (sensor pixels read)", fontsize=12)
     axes.set_ylabel("accuracy, %  (95 % interval over images)", fontsize=12)
     axes.tick_params(labelsize=11)
@@ -117,13 +106,9 @@ def plot_comparison(result: Comparison, folder: str | os.PathLike[str]) -> Path:
     axes.grid(color="#DDDDDD", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    handles, labels = axes.get_legend_handles_labels()
-    order = range(len(labels))
-    if few:  # by number
-        order = sorted(order, key=lambda i: int(labels[i].partition(":")[0]))
+    more = len(result.groups) > len(named)
     figure.legend(
-        [handles[i] for i in order], [labels[i] for i in order],
-        title=None if named else "numbers as in comparison.md",
+        title="the others by their numbers in comparison.md" if more else None,
         loc="outside lower center", fontsize=11, frameon=False,
     )  # fmt: skip
     path = Path(folder) / "comparison.png"
@@ -132,8 +117,35 @@ def plot_comparison(result: Comparison, folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _place(row: Row) -> tuple[float, float]:
-    return row.mean_samples, 100 * row.accuracy
+def _draw_group(
+    axes: Axes, group: Group, rows: Sequence[Row], i: int, label: str | None
+) -> None:
+    look = {
+        "color": _COLOURS[i % len(_COLOURS)],
+        "marker": _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)],
+    }
+    middle = group.mean_samples.value, 100 * group.accuracy.value
+    halo = [withStroke(linewidth=3, foreground="white")]
+    for row in rows:
+        x, y = row.mean_samples, 100 * row.accuracy
+        low, high = (100 * bound for bound in row.accuracy_ci95)
+        axes.plot(*zip(middle, (x, y), strict=True), color=look["color"], alpha=0.5)
+        axes.errorbar(
+            x, y, [[y - low], [high - y]], capsize=4, markersize=8, elinewidth=1.6,
+            label=label, **look,
+        )  # fmt: skip
+        axes.annotate(
+            str(row.number), (x, y), xytext=(6, 5), textcoords="offset points", fontsize=11,
+            path_effects=halo, zorder=5,
+        )  # fmt: skip
+        label = None  # once for each group
+
+
+def _label(group: Group, rows: Sequence[Row]) -> str:
+    if len(rows) == 1:
+        return f"{rows[0].number}: {rows[0].name}"
+    numbers = ", ".join(str(row.number) for row in rows[:5])
+    return f"{numbers}{', ...' * (len(rows) > 5)}: group {group.name}, {group.env}"
 
 
 def _runs(rows: Sequence[Row]) -> str:
