@@ -10,6 +10,7 @@ import pytest
 import torch as th
 
 from glimpse_envs import load_dataset
+from glimpse_envs.scanpaths import Scanpaths
 from policies.evaluation.compared_runs import compare_runs, training_minutes
 from policies.evaluation.play import evaluate
 from policies.recipes import load_recipe, override
@@ -49,18 +50,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ]
 
 
+def played(path: Path, split: str, images: int | np.ndarray) -> Scanpaths:
+    run = Run.open(path)
+    model = run.make_model(run.make_env(), "cpu")
+    run.load_weights(model)
+    return evaluate(model, run.env_config(split=split), images=images)
+
+
 def test_runs_are_played_on_the_same_images(runs: list[Path]) -> None:
     result = compare_runs(runs, "validation", images=100)
     assert [row.name for row in result.rows] == ["one/seed0", "one/seed1", "two/seed0"]
     assert [row.group for row in result.rows] == ["A", "A", "B"]
     assert [group.settings for group in result.groups] == [{"gamma": 1.0}, {"gamma": 0.5}]
-    run = Run.open(runs[1])
-    model = run.make_model(run.make_env(), "cpu")
-    run.load_weights(model)
-    played = evaluate(model, run.env_config(split="validation"), images=100)
-    row = result.rows[1]
-    assert row.accuracy == (played.predictions == played.labels).mean()
-    assert row.mean_samples == played.samples.mean() and row.n_images == 100
+    row, paths = result.rows[1], played(runs[1], "validation", 100)
+    assert row.accuracy == (paths.predictions == paths.labels).mean()
+    assert row.mean_samples == paths.samples.mean() and row.n_images == 100
     same = next(p for p in result.pairs if (p.first, p.second) == ("one/seed0", "two/seed0"))
     assert same.p_accuracy == 1 and same.accuracy.value == 0  # gamma changes no first weight
     notes = "\n".join(result.notes)
@@ -88,10 +92,13 @@ def test_the_weights_of_today_are_played(runs: list[Path], tmp_path: Path) -> No
 
 
 def test_chosen_images_and_other_data(runs: list[Path], tmp_path: Path) -> None:
-    chosen = np.array([5, 3, 30])
+    paths = played(runs[0], "test", 60)
+    right = paths.predictions == paths.labels
+    chosen = np.append(np.flatnonzero(right)[::-1], np.flatnonzero(~right)[:2])
     other = make_run(tmp_path / "mnist", 0, data="mnist")
     result = compare_runs([*runs[:2], other], images=chosen)
-    assert {row.n_images for row in result.rows} == {3}
+    assert {row.n_images for row in result.rows} == {len(chosen)}
+    assert result.rows[0].accuracy == right.sum() / len(chosen) > right.mean()
     assert [row.name for row in result.rows] == ["seed0", "seed1", "mnist"]
     assert [(p.first, p.second) for p in result.pairs] == [("seed0", "seed1")]
     assert any("other images" in note for note in result.notes)

@@ -113,6 +113,12 @@ def test_an_episode_that_ends_without_an_answer_has_no_choice(
     assert table["last"][rows].tolist() == [False] * (rows.sum() - 1) + [True]
 
 
+def without_first_reward(paths: Scanpaths) -> Scanpaths:
+    rewards = paths.step_rewards.copy()
+    rewards[0, 0] = np.nan
+    return replace(paths, step_rewards=rewards)
+
+
 def same(found: Any, wanted: np.ndarray) -> bool:
     """Whether what was read is what was there, with None for NaN."""
     return found == [None if v != v else v for v in wanted.tolist()]
@@ -122,11 +128,12 @@ def test_parquet_comes_back_with_types_and_info(
     answered: tuple[PPO, GlimpseConfig, Scanpaths], tmp_path: Path
 ) -> None:
     _, config, paths = answered
+    paths = without_first_reward(paths)
     path = tmp_path / "new" / "fixations.parquet"
     assert export_fixations(path, paths, config, INFO, images=IMAGES) == path
     assert list(path.parent.iterdir()) == [path]
     table, wanted = parquet.read_table(path), fixations(paths, config, IMAGES)
-    assert table.column_names == list(wanted)
+    assert table.column_names == list(wanted) and table["reward"].null_count == 1
     for name in wanted:
         assert same(table[name].to_pylist(), wanted[name]), name
     types = {field.name: str(field.type) for field in table.schema}
@@ -147,9 +154,7 @@ def test_csv_comes_back_to_the_last_bit_with_its_info_beside(
     answered: tuple[PPO, GlimpseConfig, Scanpaths], tmp_path: Path
 ) -> None:
     _, config, paths = answered
-    steps = paths.step_rewards.copy()
-    steps[0, 0] = np.nan
-    paths = replace(paths, step_rewards=steps)
+    paths = without_first_reward(paths)
     path = export_fixations(tmp_path / "fixations.csv", paths, config, INFO, images=IMAGES)
     names = sorted(file.name for file in tmp_path.iterdir())
     assert names == ["fixations.csv", "fixations.csv.json"]
