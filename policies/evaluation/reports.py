@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -114,32 +115,37 @@ def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> lis
 
 
 def write_html(
-    run: Run, result: dict[str, Any], paths: Scanpaths, *, command: str | None = None
+    run: Run,
+    result: dict[str, Any],
+    paths: Scanpaths,
+    files: Sequence[str],
+    *,
+    command: str | None = None,
 ) -> str:
     """
-    Write `report.html`: the result, with the run's figures and film as far as they are there, and
-    with episodes chosen by fixed rules. Its name has the same endings as that of `metrics.json`.
+    Write `report.html`: the result, figures and film, and episodes chosen by fixed rules. Its name
+    ends as that of `metrics.json` does.
 
     :param paths: all images of the split
+    :param files: names in the run directory, of which figures and an mp4 are taken
     :param command: that was called
     :return: name of the file
     """
-    suffix = _suffix(result["split"])
-    config = replace(
-        run.env_config(split=result["split"], budget=result["budget"]), augment=None
-    )
-    own_budget = config.budget == run.env_config(split=result["split"]).budget
-    ending = suffix if own_budget else f"{suffix}-budget{result['budget']}"
-    figures = {key: run.path / f"{key}{ending}.png" for key in FIGURES}
-    film = run.path / f"video{ending}.mp4"
+    split, budget = result["split"], result["budget"]
+    config = replace(run.env_config(split=split, budget=budget), augment=None)
+    ending = _suffix(split)
+    if budget != run.env_config(split=split).budget:
+        ending += f"-budget{budget}"
+    figures = {key: f"{key}{ending}.png" for key in FIGURES}
+    films = [run.path / name for name in files if name.endswith(".mp4")]
     name = f"report{ending}.html"
     write_page(
         run.path / name,
         title=f"{result['env']}, {run.path.resolve().name}",
         result=result,
-        figures={key: file for key, file in figures.items() if file.exists()},
+        figures={key: run.path / figure for key, figure in figures.items() if figure in files},
         gallery=draw_gallery(paths, config),
-        film=film if film.exists() else None,
+        film=films[0] if films else None,
         command=command,
     )
     return name
