@@ -49,8 +49,9 @@ FIGURES = {
     "by_glimpse": Caption(
         "good",
         "After each glimpse",
-        "What another glimpse is worth. A line that goes on rising tells that looking again still "
-        "helps; a flat end, that the budget could be smaller.",
+        "What another glimpse is worth: an accuracy that goes on rising tells that looking again "
+        "still helps. Below it, with a classifier, how unsure it still is and how far its belief is "
+        "from how often it is right; lower is better.",
     ),
     "budgets": Caption(
         "good",
@@ -71,8 +72,8 @@ FIGURES = {
     "fixation_maps": Caption(
         "gaze",
         "Where the glimpses lie",
-        "The brighter a place, the more glimpses had their middle there. One bright spot for all "
-        "images and classes would mean that the gaze does not heed the image.",
+        "The stronger the colour of a place, the more glimpses had their middle there. One strong "
+        "spot, the same for all classes, would mean that the gaze does not heed the image.",
     ),
     "saccades": Caption(
         "gaze",
@@ -84,7 +85,8 @@ FIGURES = {
         "fails",
         "Errors among the surest",
         "If only the surest part of the images is answered, so large is the share of errors in it. "
-        "The lower on the left, the better the belief tells right from wrong.",
+        "The lower on the left, the better the belief tells right from wrong; an oracle would put "
+        "all right answers first.",
     ),
     "reliability": Caption(
         "fails",
