@@ -128,7 +128,7 @@ POLICIES = {
     "evaluation.reports": {
         *("evaluation.gallery", "evaluation.page", "evaluation.play", "evaluation.plots"),
         *("evaluation.wording", "runs", "versions", "glimpse_envs.evaluation"),
-        *("glimpse_envs.scanpaths", "glimpse_envs.videos"),
+        *("glimpse_envs.files", "glimpse_envs.scanpaths", "glimpse_envs.videos"),
     },
     "evaluation.wording": {"glimpse_envs.evaluation"},
     "evaluation.settings": set(),

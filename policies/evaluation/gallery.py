@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from glimpse_envs.config import GlimpseConfig
@@ -153,34 +153,61 @@ def draw_gallery(
     """
     groups = choose(paths) if groups is None else groups
     rows = np.concatenate([group.rows for group in groups])
-    shown = look_again(paths, config, rows, images=images)
     numbers = image_numbers(config, images)[rows]
-    channels = 3 if config.shape[2] >= 3 else 1
-    classes = config.dataset.classes
+    columns, classes = _columns(paths.budget), config.dataset.classes
+    frames = draw_rows(
+        paths, config, rows, images=images, columns=columns, light=True, height=_HEIGHT
+    )
     pictures = []
-    for i, row in enumerate(rows):
-        n = paths.glimpses[row]
-        frame = draw_strip(
-            shown.images[i][..., :channels],
-            paths.windows[row, :n],
-            list(shown.glimpses[i, :n, ..., :channels]),
-            paths.beliefs[row, :n] if paths.n_classes else None,
-            classes,
-            int(paths.labels[row]),
-            int(paths.predictions[row]),
-            span=config.sensor.span,
-            budget=paths.budget,
-            columns=_columns(paths.budget),
-            light=True,
-            height=_HEIGHT,
-        )
-        name = f"{config.split.capitalize()} image {numbers[i]}"
+    for frame, row, image in zip(frames, rows, numbers, strict=True):
+        name = f"{config.split.capitalize()} image {image}"
         pictures.append(Picture(_png(frame), f"{name}: {_sentence(paths, row, classes)}"))
     ends = np.cumsum([len(group.rows) for group in groups])
     split = [
         pictures[end - len(group.rows) : end] for group, end in zip(groups, ends, strict=True)
     ]
     return Gallery(RULES, list(groups), split)
+
+
+def draw_rows(
+    paths: Scanpaths,
+    config: GlimpseConfig,
+    rows: ArrayLike,
+    *,
+    images: int | NDArray[np.int64] | None = None,
+    **look: Any,
+) -> list[NDArray[np.uint8]]:
+    """
+    Return a strip of each of some recorded episodes, uint8 (h, w, 3), all of one size.
+
+    :param paths: of an evaluation
+    :param config: of that evaluation
+    :param rows: which episodes, int (n,)
+    :param images: of that evaluation
+    :param look: `columns`, `light` and `height` of `draw_strip`
+    :raises ValueError: for another configuration or other images than those of the recording
+    """
+    rows = np.asarray(rows, np.int64)
+    shown = look_again(paths, config, rows, images=images)
+    channels = 3 if config.shape[2] >= 3 else 1
+    frames = []
+    for i, row in enumerate(rows):
+        n = paths.glimpses[row]
+        frames.append(
+            draw_strip(
+                shown.images[i][..., :channels],
+                paths.windows[row, :n],
+                list(shown.glimpses[i, :n, ..., :channels]),
+                paths.beliefs[row, :n] if paths.n_classes else None,
+                config.dataset.classes,
+                int(paths.labels[row]),
+                int(paths.predictions[row]),
+                span=config.sensor.span,
+                budget=paths.budget,
+                **look,
+            )
+        )
+    return frames
 
 
 def _columns(budget: int) -> int:

@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from stable_baselines3.common.base_class import BaseAlgorithm
 from tqdm import tqdm
 
 from glimpse_envs.evaluation import Episodes, confusion, metrics
+from glimpse_envs.files import replacing
 from glimpse_envs.scanpaths import Scanpaths
-from glimpse_envs.videos import write_video
-from policies.evaluation.gallery import draw_gallery
+from glimpse_envs.videos import tile_frames, write_video
+from policies.evaluation.gallery import draw_gallery, draw_rows
 from policies.evaluation.page import write_page
 from policies.evaluation.play import evaluate, record
 from policies.evaluation.plots import plot_confusion, plot_learning_curve, read_progress
@@ -105,9 +108,7 @@ def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> lis
     :return: names of the files
     """
     config = run.env_config(split=split)
-    # drawn, since image folders come sorted by class
-    index = np.random.default_rng(0).permutation(len(config.images))[:n_images]
-    film = record(model, config, index)
+    film = record(model, config, _filmed(len(config.images), n_images))
     names = [f"video{_suffix(split)}.mp4", f"video{_suffix(split)}.gif"]
     for name in names:
         write_video(run.path / name, film, fps=1)
@@ -149,6 +150,28 @@ def write_html(
         command=command,
     )
     return name
+
+
+def write_strips(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:
+    """
+    Draw the agent's episodes on some images of a split, those of `write_film`, one below the other
+    as a PNG.
+
+    :param paths: all images of the split, with the run's own budget
+    :return: name of the file
+    """
+    config = replace(run.env_config(split=split), augment=None)
+    rows = _filmed(len(config.images), n_images)
+    name = f"strips{_suffix(split)}.png"
+    strips = tile_frames(draw_rows(paths, config, rows), columns=1)
+    with replacing(run.path / name) as temporary:
+        Image.fromarray(strips).save(temporary, optimize=True)
+    return name
+
+
+def _filmed(n: int, n_images: int) -> NDArray[np.int64]:
+    """Return which of n images are shown: drawn, since image folders come sorted by class."""
+    return np.random.default_rng(0).permutation(n)[:n_images]
 
 
 def _suffix(split: str) -> str:

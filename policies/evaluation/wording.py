@@ -50,8 +50,8 @@ FIGURES = {
         "good",
         "After each glimpse",
         "What another glimpse is worth: an accuracy that goes on rising tells that looking again "
-        "still helps. Below it, with a classifier, how unsure it still is and how far its belief is "
-        "from how often it is right; lower is better.",
+        "still helps. Below it, with a classifier, how unsure it still is, and how far its belief "
+        "is from how often it is right; lower is better.",
     ),
     "budgets": Caption(
         "good",

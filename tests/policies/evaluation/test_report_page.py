@@ -5,10 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from glimpse_envs import load_dataset
-from policies.evaluation.reports import evaluate_run, write_film, write_html, write_report
+from policies.evaluation.reports import (
+    evaluate_run,
+    write_film,
+    write_html,
+    write_report,
+    write_strips,
+)
 from policies.recipes import load_recipe, override
 from policies.runs import Run
 
@@ -43,6 +50,17 @@ def test_the_page_of_a_run_has_what_was_written_for_it(trained: tuple[Run, BaseA
     assert "What is mistaken for what" in page and "data:video/mp4" in page
     assert "Wrong, at random" in page and "python eval.py RUN_DIR" in page
     assert f"{100 * result['accuracy']:.1f}" in page and str(run.path) not in page
+
+
+def test_strips_show_the_episodes_of_the_film(trained: tuple[Run, BaseAlgorithm]) -> None:
+    run, model = trained
+    _, paths = evaluate_run(run, model, "validation")
+    name = write_strips(run, paths, "validation", 2)
+    with Image.open(run.path / name) as two:
+        width, height = two.size
+    with Image.open(run.path / write_strips(run, paths, "validation", 1)) as one:
+        assert name == "strips-validation.png"
+        assert one.width == width and height == 2 * one.height + 4
 
 
 def test_another_budget_has_a_page_of_its_own(trained: tuple[Run, BaseAlgorithm]) -> None:
