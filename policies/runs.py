@@ -15,7 +15,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -225,6 +225,15 @@ class Run:
                 f"{config.dataset.digest}, then {recorded}); bring the old data back, or train anew"
             )
         return config
+
+    def evaluation_config(self, split: str, budget: int | None = None) -> GlimpseConfig:
+        """
+        Return the configuration of an evaluation: images as they are, without augmentation.
+
+        :param budget: the most glimpses; None for as many as in training
+        """
+        changes = {} if budget is None else {"budget": budget}
+        return replace(self.env_config(split=split, **changes), augment=None)
 
     def changed_kwargs(self) -> dict[str, Any]:
         """Return the arguments of the environment that differ from those of its id."""

@@ -87,6 +87,21 @@ def export_run(
     return export_fixations(path, paths, config, run_info(run), images=images)
 
 
+def check_name(path: str | os.PathLike[str]) -> ModuleType | None:
+    """Check that a file of this name can be written, before there is something to write.
+
+    :return: pyarrow, if it is needed
+    :raises ValueError: another suffix
+    :raises ImportError: .parquet without pyarrow
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise ValueError(
+            f"got the file name {path.name!r}; wanted one that ends in {' or '.join(FORMATS)}"
+        )
+    return _arrow() if path.suffix == ".parquet" else None
+
+
 def run_info(run: Run) -> dict[str, Any]:
     """Return what a reader of a run's fixations needs to know of the run, as JSON takes it."""
     return {
@@ -123,11 +138,7 @@ def export_fixations(
     :raises ImportError: .parquet without pyarrow
     """
     path = Path(path)
-    if path.suffix not in FORMATS:
-        raise ValueError(
-            f"got the file name {path.name!r}; wanted one that ends in {' or '.join(FORMATS)}"
-        )
-    arrow = _arrow() if path.suffix == ".parquet" else None
+    arrow = check_name(path)
     columns = fixations(paths, config, images)
     about = json.dumps({**info, **_about(paths, config, columns)}, allow_nan=False)
     with replacing(path) as temporary:

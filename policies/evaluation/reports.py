@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from policies.evaluation.gallery import draw_gallery, draw_rows
 from policies.evaluation.page import write_page
 from policies.evaluation.play import evaluate, record
 from policies.evaluation.plots import plot_confusion, plot_learning_curve, read_progress
-from policies.evaluation.wording import FIGURES
 from policies.runs import Run
 from policies.versions import git_commit, versions
 
@@ -30,7 +29,12 @@ RANDOM_GAZE = "random gaze (same agent, off-distribution)"
 
 
 def evaluate_run(
-    run: Run, model: BaseAlgorithm, split: str, *, budget: int | None = None
+    run: Run,
+    model: BaseAlgorithm,
+    split: str,
+    *,
+    budget: int | None = None,
+    record_hidden: bool = False,
 ) -> tuple[dict[str, Any], Scanpaths]:
     """
     Show every image of a split once to the agent, and once with its gaze replaced by random draws.
@@ -39,13 +43,13 @@ def evaluate_run(
     :param model: the trained agent
     :param split: "train", "validation" or "test"
     :param budget: the most glimpses; None for as many as in training
+    :param record_hidden: keep the classifier's hidden state after each glimpse
     :return: what `metrics.json` holds, and the agent's episodes
     """
     begin = time.perf_counter()
-    changes = {} if budget is None else {"budget": budget}
-    config = replace(run.env_config(split=split, **changes), augment=None)  # images as they are
+    config = run.evaluation_config(split, budget)
     with tqdm(total=2 * len(config.images), desc=f"evaluating on {split}", unit=" images") as bar:
-        episodes = evaluate(model, config, progress=bar.update)
+        episodes = evaluate(model, config, record_hidden=record_hidden, progress=bar.update)
         baseline = evaluate(
             model, config, random_gaze=True, seed=run.config["seed"], progress=bar.update
         )
@@ -74,9 +78,7 @@ def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> list[s
     :return: names of the files
     """
     config = run.env_config(split=result["split"])
-    suffix = _suffix(result["split"])
-    if result["budget"] != config.budget:
-        suffix += f"-budget{result['budget']}"
+    suffix = suffix_of(run, result)
     metrics_file, confusion_file = f"metrics{suffix}.json", f"confusion{suffix}.png"
     run.write_json(metrics_file, result)
     plot_confusion(
@@ -119,7 +121,7 @@ def write_html(
     run: Run,
     result: dict[str, Any],
     paths: Scanpaths,
-    files: Sequence[str],
+    figures: Mapping[str, Path],
     *,
     command: str | None = None,
 ) -> str:
@@ -128,25 +130,22 @@ def write_html(
     ends as that of `metrics.json` does.
 
     :param paths: all images of the split
-    :param files: names in the run directory, of which figures and an mp4 are taken
+    :param figures: files by the names of `wording.FIGURES`; the confusion matrix, the learning
+        curve and the film of the same evaluation are added where they are in the run directory
     :param command: that was called
     :return: name of the file
     """
-    split, budget = result["split"], result["budget"]
-    config = replace(run.env_config(split=split, budget=budget), augment=None)
-    ending = _suffix(split)
-    if budget != run.env_config(split=split).budget:
-        ending += f"-budget{budget}"
-    figures = {key: f"{key}{ending}.png" for key in FIGURES}
-    films = [run.path / name for name in files if name.endswith(".mp4")]
-    name = f"report{ending}.html"
+    suffix = suffix_of(run, result)
+    beside = {name: run.path / f"{name}{suffix}.png" for name in ("confusion", "learning_curve")}
+    film = run.path / f"video{suffix}.mp4"
+    name = f"report{suffix}.html"
     write_page(
         run.path / name,
         title=f"{result['env']}, {run.path.resolve().name}",
         result=result,
-        figures={key: run.path / figure for key, figure in figures.items() if figure in files},
-        gallery=draw_gallery(paths, config),
-        film=films[0] if films else None,
+        figures={**figures, **{key: file for key, file in beside.items() if file.exists()}},
+        gallery=draw_gallery(paths, run.evaluation_config(result["split"], result["budget"])),
+        film=film if film.exists() else None,
         command=command,
     )
     return name
@@ -160,7 +159,7 @@ def write_strips(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:
     :param paths: all images of the split, with the run's own budget
     :return: name of the file
     """
-    config = replace(run.env_config(split=split), augment=None)
+    config = run.evaluation_config(split)
     rows = _filmed(len(config.images), n_images)
     name = f"strips{_suffix(split)}.png"
     strips = tile_frames(draw_rows(paths, config, rows), columns=1)
@@ -172,6 +171,14 @@ def write_strips(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:
 def _filmed(n: int, n_images: int) -> NDArray[np.int64]:
     """Return which of n images are shown: drawn, since image folders come sorted by class."""
     return np.random.default_rng(0).permutation(n)[:n_images]
+
+
+def suffix_of(run: Run, result: dict[str, Any]) -> str:
+    """Return what the names of an evaluation's files end with: its split unless that is test, and
+    its budget unless that is the run's own."""
+    own = run.env_config(split=result["split"]).budget
+    budget = "" if result["budget"] == own else f"-budget{result['budget']}"
+    return _suffix(result["split"]) + budget
 
 
 def _suffix(split: str) -> str:

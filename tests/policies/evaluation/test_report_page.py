@@ -43,8 +43,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, BaseAlgorith
 def test_the_page_of_a_run_has_what_was_written_for_it(trained: tuple[Run, BaseAlgorithm]) -> None:
     run, model = trained
     result, paths = evaluate_run(run, model, "validation")
-    files = write_report(run, result, paths) + write_film(run, model, "validation", 2)
-    name = write_html(run, result, paths, files, command="python eval.py RUN_DIR")
+    write_report(run, result, paths)
+    write_film(run, model, "validation", 2)
+    name = write_html(run, result, paths, {}, command="python eval.py RUN_DIR")
     page = (run.path / name).read_text(encoding="utf-8")
     assert name == "report-validation.html" and "GlimpseDigits-MultiCat-v0, tiny" in page
     assert "What is mistaken for what" in page and "data:video/mp4" in page
@@ -66,6 +67,6 @@ def test_strips_show_the_episodes_of_the_film(trained: tuple[Run, BaseAlgorithm]
 def test_another_budget_has_a_page_of_its_own(trained: tuple[Run, BaseAlgorithm]) -> None:
     run, model = trained
     result, paths = evaluate_run(run, model, "test", budget=2)
-    name = write_html(run, result, paths, [])
+    name = write_html(run, result, paths, {})
     page = (run.path / name).read_text(encoding="utf-8")
     assert name == "report-budget2.html" and "of at most 2" in page and "<video" not in page

@@ -1,0 +1,133 @@
+"""The full report of a run: statistics, baselines, figures and `report.html`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.gaze_statistics import looked_at, saccades
+from glimpse_envs.scanpaths import Scanpaths
+from policies.evaluation.curves import plot_accuracy_curves
+from policies.evaluation.figures import (
+    plot_by_glimpse,
+    plot_per_class,
+    plot_reliability,
+    plot_risk_coverage,
+    plot_stopping,
+)
+from policies.evaluation.gaze_figures import plot_fixation_maps, plot_saccades
+from policies.evaluation.reports import suffix_of, write_html, write_report
+from policies.evaluation.study import describe, study
+from policies.runs import Run
+
+_MAX_CLASSES = 10  # with a map of their own
+#: results of other commands that the page shows, too: key and file of the run directory
+_BESIDE = {"robustness": "robustness.json", "equally_trained": "baselines.json"}
+
+
+def write_full_report(
+    run: Run,
+    model: BaseAlgorithm,
+    result: dict[str, Any],
+    paths: Scanpaths,
+    *,
+    command: str | None = None,
+    progress: bool = True,
+) -> tuple[dict[str, Any], list[str]]:
+    """
+    Compare with baselines and other budgets, and write `metrics.json`, the figures and the page.
+
+    :param model: the trained agent
+    :param result: of `reports.evaluate_run`
+    :param paths: likewise
+    :param command: that was called, for the page
+    :return: `result` with all that was found, and the names of the files
+    """
+    config = run.evaluation_config(result["split"], result["budget"])
+    found = study(model, config, seed=run.config["seed"], progress=progress)
+    result = {
+        **result,
+        **describe(paths, config.dataset.classes),
+        **found.result,
+        "baselines": {**found.result["baselines"], **result["baselines"]},
+        **_beside(run.path),
+    }
+    files = write_report(run, result, paths)
+    folder = f"figures{suffix_of(run, result)}"
+    figures = draw_figures(run.path / folder, config, paths, result)
+    page = write_html(run, result, paths, figures, command=command)
+    return result, [page, *files, f"{folder}/"]
+
+
+def draw_figures(
+    folder: Path, config: GlimpseConfig, paths: Scanpaths, result: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Write the figures of a full evaluation; return them by name.
+
+    :param folder: is made where it is missing
+    :param paths: the agent's episodes
+    :param result: with what `study` and `describe` return
+    """
+    files: dict[str, Path] = {}
+
+    def path(name: str) -> Path:
+        files[name] = folder / f"{name}.png"
+        return files[name]
+
+    for key, label in (
+        ("samples", "samples read per image"),
+        ("coverage", "share of the image's area seen"),
+    ):
+        curves = accuracy_curves(result, key)
+        plot_accuracy_curves(curves, path(f"accuracy_{key}"), xlabel=label, emphasised="agent")
+    plot_by_glimpse(result["by_glimpse"], path("by_glimpse"))
+    plot_stopping(result["stopping"], path("stopping"))
+    plot_risk_coverage(result["risk_coverage"], path("risk_coverage"))
+    plot_per_class(result["per_class"], path("per_class"))
+    if "reliability" in result:
+        plot_reliability(result["reliability"], path("reliability"))
+    if (paths.glimpses > 1).any():
+        images, labels = config.images.images, paths.labels
+        maps, behind = {"all classes": looked_at(paths)}, {}
+        for label in np.unique(labels)[:_MAX_CLASSES]:
+            maps[config.dataset.classes[label]] = looked_at(paths, label=int(label))
+        if not config.composed:
+            behind["all classes"] = images.mean(axis=0)
+            for label in np.unique(labels)[:_MAX_CLASSES]:
+                of_class = images[config.images.labels == label]
+                behind[config.dataset.classes[label]] = of_class.mean(axis=0)
+        plot_fixation_maps(
+            maps, path("fixation_maps"), behind=behind or None, label="windows per image"
+        )
+        plot_saccades(saccades(paths), path("saccades"))
+    return files
+
+
+def accuracy_curves(result: Mapping[str, Any], key: str) -> dict[str, list[tuple[float, float]]]:
+    """Return the accuracies against samples or coverage: of the agent, its budgets, the baselines.
+
+    :param key: "samples" or "coverage"
+    """
+    value = "mean_samples" if key == "samples" else "coverage"
+    curves = {"agent": [(point[key], point["accuracy"]) for point in result["curve"]]}
+    for budget, metrics in result["budgets"].items():
+        curves[f"agent, budget {budget}"] = [(metrics[value], metrics["accuracy"])]
+    for name, metrics in result["baselines"].items():
+        if "curve" in metrics:
+            curves[name] = [(point[key], point["accuracy"]) for point in metrics["curve"]]
+    return curves
+
+
+def _beside(folder: Path) -> dict[str, Any]:
+    """Return what other commands have measured of this run and left in its directory."""
+    found = {}
+    for key, name in _BESIDE.items():
+        if (file := folder / name).exists():
+            found[key] = json.loads(file.read_text())
+    return found

@@ -1,0 +1,176 @@
+"""The full evaluation of a run: baselines with the same classifier, other budgets, statistics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from tqdm import tqdm
+
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.evaluation import metrics
+from glimpse_envs.gaze_statistics import collapse, gaze_dependence, saccade_summary
+from glimpse_envs.scanpaths import Scanpaths
+from glimpse_envs.statistics import by_glimpse, per_class, reliability, risk_coverage, stopping
+from glimpse_envs.strategies import GazeStrategy
+from policies.evaluation.baselines import baseline_strategies, best_fixed, lattice
+from policies.evaluation.peeking import PeekingGaze, SaliencyGaze, UncertaintyGaze
+from policies.evaluation.play import evaluate, evaluate_gaze
+
+#: the most images, and the most readings of the classifier, of a gaze that tries many glimpses
+#: before each choice: it sees as few images as that allows
+_IMAGES, _READINGS = 1000, 200_000
+
+
+class Study(NamedTuple):
+    """What a full evaluation found.
+
+    :param result: what `metrics.json` holds further, in plain types
+    :param baselines: the episodes of each baseline, by name
+    """
+
+    result: dict[str, Any]
+    baselines: dict[str, Scanpaths]
+
+
+def describe(paths: Scanpaths, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the statistics of an agent's episodes, in plain types.
+
+    :param classes: names
+    """
+    result: dict[str, Any] = {
+        "curve": curve(paths),
+        "by_glimpse": by_glimpse(paths),
+        "stopping": stopping(paths),
+        "risk_coverage": risk_coverage(paths),
+        "per_class": per_class(paths, classes),
+        "gaze": {
+            "dependence": gaze_dependence(paths),
+            "saccades": saccade_summary(paths),
+            "collapse": collapse(paths),
+        },
+    }
+    if paths.n_classes:
+        result["reliability"] = reliability(paths)
+    return result
+
+
+def curve(paths: Scanpaths) -> list[dict[str, float]]:
+    """Return samples, coverage and accuracy if every episode had to answer after t glimpses.
+
+    With a classifier the answer is its likeliest class, without one what was answered by then.
+    """
+    return [
+        {
+            "glimpses": entry["glimpses"],
+            "samples": entry["mean_samples"],
+            "coverage": entry["mean_coverage"],
+            "accuracy": entry.get("belief_accuracy", entry["accuracy"]),
+        }
+        for entry in by_glimpse(paths)
+    ]
+
+
+def other_budgets(config: GlimpseConfig) -> list[int]:
+    """Return half and twice the budget, as far as an agent can be shown them."""
+    if config.observe_history:  # the observation has a place for each glimpse of the budget
+        return []
+    least = 1 if config.scheme.answers else 2
+    half, twice = config.budget // 2, 2 * config.budget
+    return [budget for budget in (half, twice) if budget >= least]
+
+
+def study(
+    model: BaseAlgorithm,
+    config: GlimpseConfig,
+    *,
+    seed: int = 0,
+    progress: bool = True,
+) -> Study:
+    """
+    Compare a trained agent with baseline gazes, and show it other budgets.
+
+    The baselines look with the agent's own classifier, which has learnt from the agent's looks, and
+    always take all glimpses of the budget. Gazes that peek see fewer images, evenly spread over the
+    split, since they try many glimpses before each; the search of a fixed one as many.
+
+    :param config: the environment, with the split to evaluate, without augmentation
+    :param seed: of random gazes
+    """
+    begin = time.perf_counter()
+    n = len(config.images)
+    tried = len(lattice(config)) * max(1, config.budget - 1)
+    n_searched = max(100, min(_IMAGES, _READINGS // tried))
+    some = _spread(n, n_searched)
+    fair = baseline_strategies() if config.classifier is not None and config.budget > 1 else {}
+    peeking = {"saliency": SaliencyGaze(), "uncertainty": UncertaintyGaze()} if fair else {}
+    budgets = other_budgets(config)
+    total = n * (len(fair) + bool(fair) + len(budgets)) + len(some) * len(peeking)
+    episodes: dict[str, Scanpaths] = {}
+    notes: dict[str, dict[str, Any]] = {}
+    with _bar(total, progress) as advance:
+        shown = {}
+        for budget in budgets:
+            paths = evaluate(model, replace(config, budget=budget), progress=advance)
+            shown[str(budget)] = metrics(paths)
+        play = partial(evaluate_gaze, config=config, seed=seed, progress=advance)
+        for name, strategy in fair.items():
+            episodes[name] = play(strategy)
+            notes[name] = _note(strategy, config)
+        if fair:
+            found = best_fixed(config, config.classifier, n_images=n_searched, seed=seed)
+            episodes["best-fixed"] = play(found)
+            notes["best-fixed"] = {
+                "note": f"same classifier, found on {n_searched} validation images",
+                "gazes": [list(gaze) for gaze in found.gazes],
+            }
+        for name, gaze in peeking.items():
+            episodes[name] = play(gaze, images=some)
+            notes[name] = _note(gaze, config)
+    result = {
+        "baselines": {
+            name: {**metrics(paths), "curve": curve(paths), **notes[name]}
+            for name, paths in episodes.items()
+        },
+        "budgets": shown,
+        "study_seconds": round(time.perf_counter() - begin, 2),
+    }
+    return Study(result, episodes)
+
+
+def at_equal_looks(accuracy_by_glimpse: Sequence[float], glimpses: float) -> float:
+    """Return a baseline's accuracy after so many glimpses, between whole ones interpolated.
+
+    :param accuracy_by_glimpse: after 1, 2, ... glimpses
+    :param glimpses: at least 1; beyond the last its accuracy stands
+    """
+    return float(np.interp(glimpses, 1 + np.arange(len(accuracy_by_glimpse)), accuracy_by_glimpse))
+
+
+def _note(gaze: GazeStrategy | PeekingGaze, config: GlimpseConfig) -> dict[str, Any]:
+    if isinstance(gaze, PeekingGaze):
+        return {
+            "note": "peeks: chooses by pixels that were not looked at",
+            "reads": gaze.reads(config),
+        }
+    return {"note": f"same classifier, {gaze}"}
+
+
+def _spread(n: int, most: int) -> NDArray[np.int64]:
+    """Return the numbers of at most so many of n images, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+
+
+@contextmanager
+def _bar(total: int, shown: bool) -> Iterator[Callable[[int], Any]]:
+    with tqdm(
+        total=total, desc="baselines and budgets", unit=" images", disable=not shown
+    ) as bar:
+        yield bar.update
