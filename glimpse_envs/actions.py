@@ -44,6 +44,12 @@ class ActionScheme(Component):
     answers: ClassVar[bool] = True
     start: ClassVar[str] = "overview"
 
+    @property
+    def least_budget(self) -> int:
+        """The fewest glimpses of an episode that leave an agent something to do: where a
+        classifier answers, it would answer at the reset with one."""
+        return 1 if self.answers else 2
+
     def action_space(self, n_classes: int) -> spaces.Space:
         """Return the action space of one lane."""
         raise NotImplementedError(f"{type(self).__name__} does not define action_space")
@@ -287,6 +293,7 @@ class Anywhere(ActionScheme):
     """
 
     answers = False
+    least_budget = 1  # no agent acts: of one glimpse, the reset's, an answer can be asked for
 
     close: float = 1.0
 

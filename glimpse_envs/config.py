@@ -143,7 +143,7 @@ class GlimpseConfig:
         return spaces.Dict(parts)
 
     def _check_budget(self) -> None:
-        low = 1 if self.scheme.answers else 2  # with 1, a classifier would answer at the reset
+        low = self.scheme.least_budget
         if isinstance(self.budget, bool) or not isinstance(self.budget, (int, np.integer)):
             raise ValueError(f"got budget={self.budget!r}; wanted an integer of at least {low}")
         if self.budget < low:

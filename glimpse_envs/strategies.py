@@ -245,11 +245,11 @@ class Blind:
 def scripted(config: GlimpseConfig, classifier: GlimpseClassifier | None = None) -> GlimpseConfig:
     """Return the same environment with the gaze itself as action and the classifier answering.
 
+    With a budget of one glimpse the first is the last, no gaze is chosen, and any action ends the
+    episode.
+
     :param classifier: None for the environment's own, or a blind one if it has none
-    :raises ValueError: for a budget of one glimpse
     """
-    if config.budget < 2:
-        raise ValueError("got a budget of one glimpse; wanted at least 2, since the first is given")
     classifier = classifier or config.classifier or Blind(config.dataset.n_classes)
     close = config.scheme.start_zoom("centre")
     return replace(

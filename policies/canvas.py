@@ -7,6 +7,7 @@ would read the picture, with masks that tell what was never looked at.
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch as th
@@ -116,11 +117,37 @@ class CanvasLayout:
             *(self.cells, self.pixels, self.shapes, self.offsets),
         )
 
+    def gather(
+        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> th.Tensor:
+        """
+        Paint as :meth:`paint` does, on empty canvases, so that gradients reach the glimpses: the
+        kernel paints numbers of glimpse pixels, and these are then looked up.
+
+        :param glimpses: float (n, T, C, size, scales * size) in [0, 255]
+        :param gaze: float32 (n, T, 3)
+        :param counts: how many glimpses of each row, int64 (n,)
+        :return: of the glimpses' type, (n, bytes) in [0, 255], for :meth:`unfold`
+        """
+        n, steps, channels, height, width = glimpses.shape
+        numbers = np.arange(1, 1 + steps * height * width * channels, dtype=np.int32)
+        numbers = numbers.reshape(1, steps, height, width, channels).repeat(n, axis=0)
+        painted = np.zeros((n, self.offsets[-1]), np.int32)  # 0 where nothing is painted
+        self.paint(painted, numbers, gaze, counts)
+        masks = np.zeros(self.offsets[-1], bool)
+        for begin, end in pairwise(self.offsets.tolist()):
+            masks[end - (end - begin) // (self.channels + 1) : end] = True
+        device = glimpses.device
+        places = th.as_tensor(np.where(masks, 0, painted), dtype=th.int64, device=device)
+        seen = th.as_tensor(np.where(masks, painted, 0), dtype=glimpses.dtype, device=device)
+        pixels = glimpses.permute(0, 1, 3, 4, 2).flatten(1)
+        return F.pad(pixels, (1, 0)).gather(1, places) + seen
+
     def unfold(self, canvases: th.Tensor) -> th.Tensor:
         """
         Bring all levels to one grid: the blocks of finer planes become channels.
 
-        :param canvases: uint8 (n, bytes)
+        :param canvases: uint8 (n, bytes), or float of the same values
         :return: float32 (n, n_planes, grid height, grid width): values in [-1, 1], 0 where nothing
             was painted, and masks in [0, 1]
         """

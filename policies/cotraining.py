@@ -1,7 +1,5 @@
 """Training the classifier beside the agent: before it, between its rollouts, or both."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +11,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 from glimpse_envs.components import resolve
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.strategies import GazeStrategy
-from policies.classifier import TorchClassifier, read_file
+from policies.classifier import TorchClassifier
 from policies.fitting import Fit, Fitter, by_glimpse, check_arguments, pretrain
 from policies.sequences import Collector, SequenceStore, join
+from policies.warm_ups import recall, warm_up_key
 
 #: what the draws of a seed are for, so that warm-up and agent never see the same episodes
 _WARM_UP, _BESIDE = 1, 2
-
-#: of what makes a warm-up; raise it when sensors, strategies or the loss change
-_VERSION = 1
 
 
 class CoTrainingCallback(BaseCallback):
@@ -125,7 +121,8 @@ class CoTrainingCallback(BaseCallback):
         if self._restored.get("optimizer"):
             self.fitter.optimizer.load_state_dict(self._restored["optimizer"])
             self._restored = {}
-        self.key = self.key or self._make_key(seed)
+        training = [self.warm_up, self.batch_size, self.handover, self.fit]
+        self.key = self.key or warm_up_key(config, self.gaze, training, seed)
         self.fitter.rng = np.random.default_rng([seed, _WARM_UP, self.warmed])
         self._warm_up(seed)
         # the same draws, whether the warm-up was made just now or found
@@ -143,7 +140,9 @@ class CoTrainingCallback(BaseCallback):
             return
         file = None if self.cache is None else self.cache / f"{self.key}.pt"
         if file is not None and file.exists():
-            self._recall(file)
+            recall(file, self.fitter)
+            self.warmed = self.warm_up
+            self.checkpoint(self.model)
             return
         last = time.monotonic()
         begun = self.warmed
@@ -166,31 +165,6 @@ class CoTrainingCallback(BaseCallback):
             self.fitter.classifier.save(file, **self.state())
             print(f"the classifier after its warm-up is kept as {file}")
         self.checkpoint(self.model)
-
-    def _recall(self, file: Path) -> None:
-        """Take weights and optimiser of a warm-up with the same settings."""
-        print(f"the classifier was trained before with these settings: {file}")
-        content = read_file(file)
-        self.fitter.classifier.load_state_dict(content["weights"])
-        self.fitter.optimizer.load_state_dict(content["extras"]["optimizer"])
-        self.warmed = self.warm_up
-        self.checkpoint(self.model)
-
-    def _make_key(self, seed: int) -> str:
-        """:return: hexadecimal digits that tell this warm-up from others"""
-        config = self.cores[0].config
-        parts = ("scene", "sensor", "start", "budget", "augment")
-        content = {
-            "classifier": config.classifier.digest(),  # with its first weights
-            "dataset": config.dataset.digest,
-            "environment": {name: str(getattr(config, name)) for name in parts},
-            # not the scheme: agents that act otherwise begin with the same classifier
-            "gaze": [config.scheme.start_zoom(config.start), self.gaze.identity(config)],
-            "training": [self.warm_up, self.batch_size, self.handover, self.fit],
-            "seed": seed,
-            "version": _VERSION,
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _on_rollout_start(self) -> None:
         if self._stale:

@@ -56,6 +56,19 @@ class Memory(nn.Module):
         """
         raise NotImplementedError
 
+    def follow(
+        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> th.Tensor:
+        """
+        Read whole episodes as :meth:`step` does, with gradients to the glimpses.
+
+        :param glimpses: float32 (n, T, C, h, w) in [0, 255]
+        :param gaze: float32 (n, T, 3), finite
+        :param counts: how many of each row are read, int64 (n,), 1 to T
+        :return: the hidden vectors after the last of them, float32 (n, hidden_size)
+        """
+        raise NotImplementedError
+
     def prefixes(
         self, batch: Sequences, early_weight: float, rng: np.random.Generator
     ) -> Prefixes:
@@ -90,10 +103,17 @@ class _Coded(Memory):
         :param gaze: float32 (n, 3)
         :return: float32 (n, code_size)
         """
-        device = self.join.weight.device
-        pixels = th.as_tensor(glimpse, device=device).permute(0, 3, 1, 2).float()
+        pixels = th.as_tensor(glimpse, device=self.join.weight.device)
+        return self.encode(pixels.permute(0, 3, 1, 2).float(), gaze)
+
+    def encode(self, pixels: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
+        """
+        :param pixels: float32 (n, C, h, w) in [0, 255]
+        :param gaze: float32 (n, 3)
+        :return: float32 (n, code_size)
+        """
         pixels = pixels * (2.0 / 255.0) - 1.0
-        where = self.where(self.fourier(th.as_tensor(gaze, device=device)))
+        where = self.where(self.fourier(th.as_tensor(gaze, device=pixels.device)))
         return self.join(th.cat([self.what(pixels), where], dim=1)).relu()
 
 
@@ -122,6 +142,12 @@ class Feedforward(_Coded):
         self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
     ) -> tuple[NDArray, th.Tensor]:
         return state, self.code(glimpse, gaze)
+
+    def follow(
+        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> th.Tensor:
+        rows = np.arange(len(counts))
+        return self.encode(glimpses[rows, counts - 1], gaze[rows, counts - 1])
 
     def prefixes(
         self, batch: Sequences, early_weight: float, rng: np.random.Generator
@@ -173,6 +199,15 @@ class Recurrent(_Coded):
             _, hidden = self.rnn(code, before)
             after = hidden
         return after[0].detach().cpu().numpy(), hidden[0]
+
+    def follow(
+        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> th.Tensor:
+        n, steps = glimpses.shape[:2]
+        code = self.encode(glimpses.flatten(0, 1), gaze.reshape(-1, 3))
+        with th.backends.cudnn.flags(enabled=False):  # it has gradients in training mode alone
+            outputs, _ = self.rnn(code.view(n, steps, -1))  # (n, T, hidden_size)
+        return outputs[np.arange(n), counts - 1]
 
     def prefixes(
         self, batch: Sequences, early_weight: float, rng: np.random.Generator
@@ -234,7 +269,13 @@ class Canvas(Memory):
         :return: float32 (n, hidden_size)
         """
         device = self.places.weight.device
-        planes = self.layout.unfold(th.as_tensor(canvases, device=device))
+        return self.read(self.layout.unfold(th.as_tensor(canvases, device=device)))
+
+    def read(self, planes: th.Tensor) -> th.Tensor:
+        """
+        :param planes: float32 (n, n_planes, grid height, grid width), of unfolded canvases
+        :return: float32 (n, hidden_size)
+        """
         features = planes.contiguous(memory_format=th.channels_last)
         for layer in self.trunk if self.training else self._without_norms():
             features = F.relu(layer(features), inplace=True)
@@ -262,10 +303,12 @@ class Canvas(Memory):
     def _without_norms(self) -> list[nn.Conv2d]:
         """:return: the convolutions with the fixed normalisations folded in: the same, sooner"""
         if self._folded is None:
-            self._folded = [
-                fuse_conv_bn_eval(convolution, norm.eval()).requires_grad_(False)
-                for convolution, norm in self.trunk
-            ]
+            # the first to ask may be in inference mode, a later one may want gradients of its input
+            with th.inference_mode(False), th.no_grad():
+                self._folded = [
+                    fuse_conv_bn_eval(convolution, norm.eval()).requires_grad_(False)
+                    for convolution, norm in self.trunk
+                ]
         return self._folded
 
     def start(self, n: int) -> NDArray:
@@ -278,6 +321,11 @@ class Canvas(Memory):
         ones = np.ones(len(state), np.int64)
         self.layout.paint(state, glimpse[:, None], gaze[:, None], ones)
         return state, self.look(state)
+
+    def follow(
+        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> th.Tensor:
+        return self.read(self.layout.unfold(self.layout.gather(glimpses, gaze, counts)))
 
     def prefixes(
         self, batch: Sequences, early_weight: float, rng: np.random.Generator

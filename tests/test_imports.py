@@ -54,6 +54,23 @@ ENVS = {
 POLICIES = {
     "attention": set(),
     "backbones": set(),
+    "evaluation": set(),
+    "evaluation.baselines": {
+        *("glimpse_envs.classifier", "glimpse_envs.config", "glimpse_envs.core"),
+        "glimpse_envs.strategies",
+    },
+    "evaluation.attacks": {
+        *("classifier", "evaluation.differentiable", "evaluation.pictures", "evaluation.play"),
+        *("glimpse_envs.config", "glimpse_envs.scanpaths", "glimpse_envs.strategies"),
+    },
+    "evaluation.corruptions": set(),
+    "evaluation.differentiable": {"classifier", "glimpse_envs.gaze", "glimpse_envs.sensors"},
+    "evaluation.full_image": {
+        *("classifier", "evaluation.play", "fitting", "warm_ups", "glimpse_envs.actions"),
+        *("glimpse_envs.config", "glimpse_envs.evaluation", "glimpse_envs.loaders"),
+        *("glimpse_envs.sensors", "glimpse_envs.strategies"),
+    },
+    "evaluation.pictures": {"glimpse_envs.config", "glimpse_envs.core", "glimpse_envs.scenes"},
     "buffers": set(),
     "callbacks": {"buffers", "distributions", "recurrent"},
     "canvas": {"glimpse_envs.compiled", "glimpse_envs.gaze"},
@@ -62,8 +79,8 @@ POLICIES = {
         "glimpse_envs.files",
     },
     "cotraining": {
-        *("classifier", "fitting", "sequences", "glimpse_envs.components", "glimpse_envs.core"),
-        "glimpse_envs.strategies",
+        *("classifier", "fitting", "sequences", "warm_ups", "glimpse_envs.components"),
+        *("glimpse_envs.core", "glimpse_envs.strategies"),
     },
     "decision": {"layers", "glimpse_envs.boxview"},
     "determined": {"hybrid"},
@@ -148,6 +165,7 @@ POLICIES = {
     "token_memory": {"attention", "recurrent", "vit"},
     "versions": set(),
     "vit": {"attention", "extractors", "layers"},
+    "warm_ups": {"classifier", "fitting", "glimpse_envs.config", "glimpse_envs.strategies"},
 }
 TABLES = {"glimpse_envs": ENVS, "policies": POLICIES}
 ALLOWED = {

@@ -33,10 +33,12 @@ def evaluate(
     seed: int = 0,
     images: _Images = None,
     record_hidden: bool = False,
+    deterministic: bool = True,
     progress: Callable[[int], Any] | None = None,
 ) -> Scanpaths:
     """
-    Show each image of the split once to the agent, which acts deterministically.
+    Show each image of the split once to the agent, which acts deterministically unless told
+    otherwise.
 
     :param model: trained on the observation space of `config`
     :param config: the environment, with the split to evaluate
@@ -45,13 +47,14 @@ def evaluate(
     :param images: only the first so many images of the split, or those of these numbers; None for
         all
     :param record_hidden: keep the classifier's hidden state after each glimpse
+    :param deterministic: False to draw the agent's actions, from torch's generator
     :param progress: called with the number of images after each batch of them
     :raises ValueError: for a model whose spaces differ from the environment's
     """
     check_spaces(model, config)
     rng = np.random.default_rng(seed) if random_gaze else None
     return _evaluate(
-        lambda: _Agent(model, config, rng), config, images, record_hidden, progress
+        lambda: _Agent(model, config, rng, deterministic), config, images, record_hidden, progress
     )
 
 
@@ -175,12 +178,17 @@ def check_spaces(model: BaseAlgorithm, config: GlimpseConfig) -> None:
 
 
 class _Agent:
-    """Acts as a model does, deterministically; with `rng` its moves and zooms are drawn."""
+    """Acts as a model does; with `rng` its moves and zooms are drawn uniformly instead."""
 
     def __init__(
-        self, model: BaseAlgorithm, config: GlimpseConfig, rng: np.random.Generator | None = None
+        self,
+        model: BaseAlgorithm,
+        config: GlimpseConfig,
+        rng: np.random.Generator | None = None,
+        deterministic: bool = True,
     ) -> None:
         self.model, self.scheme, self.rng = model, config.scheme, rng
+        self.deterministic = deterministic
         space = config.action_space
         self.view = BoxView(space) if isinstance(space, spaces.Dict) else None
         self.state: Any = None
@@ -188,7 +196,7 @@ class _Agent:
     def __call__(self, core: GlimpseCore, observation: Observation, step: int) -> Any:
         starts = np.full(core.n_lanes, step == 0)
         actions, self.state = self.model.predict(
-            observation, self.state, starts, deterministic=True
+            observation, self.state, starts, deterministic=self.deterministic
         )
         actions = actions if self.view is None else self.view.decode(actions)
         return actions if self.rng is None else self.scheme.with_random_gaze(actions, self.rng)

@@ -292,9 +292,19 @@ def test_a_scripted_environment_takes_the_classifier_that_is_there():
     assert not scripted(settings).observe_state
 
 
-def test_a_single_glance_has_no_gaze():
-    with pytest.raises(ValueError, match="budget of one glimpse"):
-        scripted(config(budget=1))
+def test_of_a_single_glance_the_classifier_answers_and_any_action_ends():
+    classifier = NumpyClassifier(4, 3)
+    core = GlimpseCore(scripted(config(budget=1), classifier), 5)
+    core.seed_all(0)
+    core.reset(core.lanes)
+    answers, belief = core.predictions.copy(), core.belief.copy()
+    assert (answers == belief.argmax(axis=1)).all()
+    gaze = core.gaze.copy()
+    step = core.step(np.full((5, 3), 0.9, np.float32))
+    assert step.ended.all() and (core.glimpses == 1).all()
+    np.testing.assert_array_equal(core.gaze, gaze)
+    np.testing.assert_array_equal(core.predictions, answers)
+    np.testing.assert_array_equal(step.reward, answers == core.labels)
 
 
 def test_the_blind_believe_in_every_class_alike():
