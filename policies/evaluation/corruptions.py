@@ -81,9 +81,9 @@ def _pixels(pictures: NDArray[np.uint8], share: float) -> int:
     return max(1, round(share * min(pictures.shape[1:3])))
 
 
-#: by name. Noise is Gaussian, of grey levels of 255; blur a Gaussian filter; occlusion a grey square
-#: at a random place; translation goes in one of 8 directions (diagonally by as much along both
-#: axes) and is filled with zeros. "Of the side": of the image's shorter one, in whole pixels
+#: by name. Noise is Gaussian, of grey levels of 255; blur a Gaussian filter; occlusion a grey
+#: square at a random place; translation goes in one of 8 directions (diagonally by as much along
+#: both axes) and is filled with zeros. "Of the side": of the shorter one, in whole pixels
 CORRUPTIONS = {
     "noise": Corruption("grey levels (sd)", (8, 16, 32, 64), _noise),
     "blur": Corruption("pixels (sd)", (0.5, 1.0, 1.5, 2.0), _blur),
