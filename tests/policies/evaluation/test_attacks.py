@@ -82,6 +82,25 @@ def test_the_logits_are_those_of_what_the_agent_believes_at_its_end(viewer: View
     assert images.grad.flatten(1).any(dim=1).all()  # each picture has its own
 
 
+def test_a_small_step_changes_the_loss_as_the_gradient_says(viewer: Viewer) -> None:
+    """Of the real pictures, whole grey levels, along a gaze that stays."""
+    pictures = compose(viewer.config, INDEX)
+    attacked = AttackedViewer(Viewer(viewer.config))  # looks at the middle
+    attacked.index, labels = INDEX, th.as_tensor(viewer.config.images.labels[INDEX])
+
+    def loss(images: th.Tensor) -> th.Tensor:
+        return th.nn.functional.cross_entropy(attacked(images), labels, reduction="none")
+
+    images = th.as_tensor(pictures / np.float32(255)).permute(0, 3, 1, 2).requires_grad_()
+    before = loss(images)
+    (gradient,) = th.autograd.grad(before.sum(), images)
+    after = (images + gradient.sign() * 3 / 255).clamp(0.0, 1.0).detach()
+    predicted = (gradient * (after - images)).flatten(1).sum(1).detach().numpy()
+    actual = (loss(after) - before).detach().numpy()
+    assert (actual > 0).all() and 0.75 < predicted.sum() / actual.sum() < 1.25
+    assert np.corrcoef(predicted, actual)[0, 1] > 0.9
+
+
 def test_several_gazes_are_drawn_and_their_log_probabilities_averaged(
     canvas_viewer: Viewer,
 ) -> None:
