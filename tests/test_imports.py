@@ -54,23 +54,6 @@ ENVS = {
 POLICIES = {
     "attention": set(),
     "backbones": set(),
-    "evaluation": set(),
-    "evaluation.baselines": {
-        *("glimpse_envs.classifier", "glimpse_envs.config", "glimpse_envs.core"),
-        "glimpse_envs.strategies",
-    },
-    "evaluation.attacks": {
-        *("classifier", "evaluation.differentiable", "evaluation.pictures", "evaluation.play"),
-        *("glimpse_envs.config", "glimpse_envs.scanpaths", "glimpse_envs.strategies"),
-    },
-    "evaluation.corruptions": set(),
-    "evaluation.differentiable": {"classifier", "glimpse_envs.gaze", "glimpse_envs.sensors"},
-    "evaluation.full_image": {
-        *("classifier", "evaluation.play", "fitting", "warm_ups", "glimpse_envs.actions"),
-        *("glimpse_envs.config", "glimpse_envs.evaluation", "glimpse_envs.loaders"),
-        *("glimpse_envs.sensors", "glimpse_envs.strategies"),
-    },
-    "evaluation.pictures": {"glimpse_envs.config", "glimpse_envs.core", "glimpse_envs.scenes"},
     "buffers": set(),
     "callbacks": {"buffers", "distributions", "recurrent"},
     "canvas": {"glimpse_envs.compiled", "glimpse_envs.gaze"},
@@ -86,6 +69,10 @@ POLICIES = {
     "determined": {"hybrid"},
     "distributions": {"decision", "hybrid", "layers", "glimpse_envs.boxview"},
     "evaluation": set(),
+    "evaluation.attacks": {
+        *("classifier", "evaluation.differentiable", "evaluation.pictures", "evaluation.play"),
+        *("glimpse_envs.config", "glimpse_envs.scanpaths", "glimpse_envs.strategies"),
+    },
     "evaluation.baselines": {
         *("glimpse_envs.classifier", "glimpse_envs.config", "glimpse_envs.core"),
         "glimpse_envs.strategies",
@@ -100,13 +87,20 @@ POLICIES = {
     "evaluation.comparison_report": {
         *("evaluation.comparison", "evaluation.significance", "glimpse_envs.files"),
     },
+    "evaluation.corruptions": set(),
     "evaluation.curves": {"evaluation.drawing"},
+    "evaluation.differentiable": {"classifier", "glimpse_envs.gaze", "glimpse_envs.sensors"},
     "evaluation.drawing": {"glimpse_envs.files"},
     "evaluation.export": {
         *("runs", "versions", "glimpse_envs.config", "glimpse_envs.files"),
         "glimpse_envs.scanpaths",
     },
     "evaluation.figures": {"evaluation.drawing"},
+    "evaluation.full_image": {
+        *("classifier", "evaluation.play", "fitting", "warm_ups", "glimpse_envs.actions"),
+        *("glimpse_envs.config", "glimpse_envs.evaluation", "glimpse_envs.loaders"),
+        *("glimpse_envs.sensors", "glimpse_envs.strategies"),
+    },
     "evaluation.full_report": {
         *("evaluation.curves", "evaluation.figures", "evaluation.gaze_figures"),
         *("evaluation.reports", "evaluation.study", "runs", "glimpse_envs.config"),
@@ -122,6 +116,7 @@ POLICIES = {
         *("evaluation.gallery", "evaluation.measured", "evaluation.wording", "glimpse_envs.files"),
     },
     "evaluation.peeking": {"evaluation.baselines", "glimpse_envs.config", "glimpse_envs.core"},
+    "evaluation.pictures": {"glimpse_envs.config", "glimpse_envs.core", "glimpse_envs.scenes"},
     "evaluation.play": {
         *("evaluation.peeking", "glimpse_envs.boxview", "glimpse_envs.classifier"),
         *("glimpse_envs.config", "glimpse_envs.core", "glimpse_envs.envs"),
@@ -138,7 +133,7 @@ POLICIES = {
     "evaluation.study": {
         *("evaluation.baselines", "evaluation.peeking", "evaluation.play", "glimpse_envs.config"),
         *("glimpse_envs.evaluation", "glimpse_envs.gaze_statistics", "glimpse_envs.scanpaths"),
-        *("glimpse_envs.statistics", "glimpse_envs.strategies"),
+        "glimpse_envs.statistics",
     },
     "evaluation.wording": {"glimpse_envs.evaluation"},
     "extractors": {"layers"},

@@ -11,7 +11,7 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.gaze_statistics import looked_at, saccades
+from glimpse_envs.gaze_statistics import fixation_map, saccades
 from glimpse_envs.scanpaths import Scanpaths
 from policies.evaluation.curves import plot_accuracy_curves
 from policies.evaluation.figures import (
@@ -80,10 +80,10 @@ def draw_figures(
         files[name] = folder / f"{name}.png"
         return files[name]
 
-    for key, label in (
-        ("samples", "samples read per image"),
-        ("coverage", "share of the image's area seen"),
-    ):
+    axes = {"samples": "samples read per image", "coverage": "share of the image's area seen"}
+    if min(point["coverage"] for point in result["curve"]) > 0.99:
+        del axes["coverage"]  # an overview has seen all of it at once
+    for key, label in axes.items():
         curves = accuracy_curves(result, key)
         plot_accuracy_curves(curves, path(f"accuracy_{key}"), xlabel=label, emphasised="agent")
     plot_by_glimpse(result["by_glimpse"], path("by_glimpse"))
@@ -93,20 +93,23 @@ def draw_figures(
     if "reliability" in result:
         plot_reliability(result["reliability"], path("reliability"))
     if (paths.glimpses > 1).any():
-        images, labels = config.images.images, paths.labels
-        maps, behind = {"all classes": looked_at(paths)}, {}
-        for label in np.unique(labels)[:_MAX_CLASSES]:
-            maps[config.dataset.classes[label]] = looked_at(paths, label=int(label))
-        if not config.composed:
-            behind["all classes"] = images.mean(axis=0)
-            for label in np.unique(labels)[:_MAX_CLASSES]:
-                of_class = images[config.images.labels == label]
-                behind[config.dataset.classes[label]] = of_class.mean(axis=0)
-        plot_fixation_maps(
-            maps, path("fixation_maps"), behind=behind or None, label="windows per image"
-        )
+        _plot_maps(config, paths, path("fixation_maps"))
         plot_saccades(saccades(paths), path("saccades"))
     return files
+
+
+def _plot_maps(config: GlimpseConfig, paths: Scanpaths, file: Path) -> None:
+    """Plot the fixations of all images and by class, over the mean image where that means much."""
+    maps, behind = {"all classes": fixation_map(paths)}, {}
+    images, labels = config.images.images, config.images.labels
+    if not config.composed:
+        behind["all classes"] = images.mean(axis=0)
+    for label in np.unique(paths.labels)[:_MAX_CLASSES]:
+        name = config.dataset.classes[label]
+        maps[name] = fixation_map(paths, label=int(label))
+        if not config.composed:
+            behind[name] = images[labels == label].mean(axis=0)
+    plot_fixation_maps(maps, file, behind=behind or None)
 
 
 def accuracy_curves(result: Mapping[str, Any], key: str) -> dict[str, list[tuple[float, float]]]:

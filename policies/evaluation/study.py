@@ -19,14 +19,22 @@ from glimpse_envs.evaluation import metrics
 from glimpse_envs.gaze_statistics import collapse, gaze_dependence, saccade_summary
 from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.statistics import by_glimpse, per_class, reliability, risk_coverage, stopping
-from glimpse_envs.strategies import GazeStrategy
 from policies.evaluation.baselines import baseline_strategies, best_fixed, lattice
-from policies.evaluation.peeking import PeekingGaze, SaliencyGaze, UncertaintyGaze
+from policies.evaluation.peeking import SaliencyGaze, UncertaintyGaze
 from policies.evaluation.play import evaluate, evaluate_gaze
 
 #: the most images, and the most readings of the classifier, of a gaze that tries many glimpses
 #: before each choice: it sees as few images as that allows
-_IMAGES, _READINGS = 1000, 200_000
+_IMAGES, _READINGS = 1000, 100_000
+
+_NOTES = {
+    "random": "uniformly random windows of every zoom",
+    "centre": "the middle, as closely as can be, again and again",
+    "grid": "the four quadrants in turn",
+    "overview-random": "random windows, as close as can be, after an overview",
+    "saliency": "peeks: the finest window with the strongest edges, earlier ones left out",
+    "uncertainty": "peeks: the window after which the classifier is surest",
+}
 
 
 class Study(NamedTuple):
@@ -123,17 +131,17 @@ def study(
         play = partial(evaluate_gaze, config=config, seed=seed, progress=advance)
         for name, strategy in fair.items():
             episodes[name] = play(strategy)
-            notes[name] = _note(strategy, config)
+            notes[name] = {"note": _NOTES[name]}
         if fair:
             found = best_fixed(config, config.classifier, n_images=n_searched, seed=seed)
             episodes["best-fixed"] = play(found)
             notes["best-fixed"] = {
-                "note": f"same classifier, found on {n_searched} validation images",
+                "note": f"the best sequence for all, found on {n_searched} validation images",
                 "gazes": [list(gaze) for gaze in found.gazes],
             }
         for name, gaze in peeking.items():
             episodes[name] = play(gaze, images=some)
-            notes[name] = _note(gaze, config)
+            notes[name] = {"note": _NOTES[name], "reads": gaze.reads(config)}
     result = {
         "baselines": {
             name: {**metrics(paths), "curve": curve(paths), **notes[name]}
@@ -152,15 +160,6 @@ def at_equal_looks(accuracy_by_glimpse: Sequence[float], glimpses: float) -> flo
     :param glimpses: at least 1; beyond the last its accuracy stands
     """
     return float(np.interp(glimpses, 1 + np.arange(len(accuracy_by_glimpse)), accuracy_by_glimpse))
-
-
-def _note(gaze: GazeStrategy | PeekingGaze, config: GlimpseConfig) -> dict[str, Any]:
-    if isinstance(gaze, PeekingGaze):
-        return {
-            "note": "peeks: chooses by pixels that were not looked at",
-            "reads": gaze.reads(config),
-        }
-    return {"note": f"same classifier, {gaze}"}
 
 
 def _spread(n: int, most: int) -> NDArray[np.int64]:
