@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from stable_baselines3.common.callbacks import BaseCallback
 
 from glimpse_envs.components import resolve
@@ -138,12 +139,20 @@ class CoTrainingCallback(BaseCallback):
     def _warm_up(self, seed: int) -> None:
         if self.warmed >= self.warm_up:
             return
-        file = None if self.cache is None else self.cache / f"{self.key}.pt"
-        if file is not None and file.exists():
-            recall(file, self.fitter)
-            self.warmed = self.warm_up
-            self.checkpoint(self.model)
+        if self.cache is None:
+            self._fit_warm_up(seed, None)
             return
+        file = self.cache / f"{self.key}.pt"
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.cache / f"{self.key}.lock"):  # parallel trainings make it once
+            if file.exists():
+                recall(file, self.fitter)
+                self.warmed = self.warm_up
+                self.checkpoint(self.model)
+            else:
+                self._fit_warm_up(seed, file)
+
+    def _fit_warm_up(self, seed: int, file: Path | None) -> None:
         last = time.monotonic()
         begun = self.warmed
         for seen in pretrain(

@@ -87,18 +87,45 @@ def override(recipe: Recipe, settings: list[str]) -> None:
     """
     for setting in settings:
         key, equals, value = setting.partition("=")
-        *parents, leaf = key.split(".")
-        if not equals or not all([*parents, leaf]):
+        if not equals or not all(key.split(".")):
             raise RecipeError(f"got {setting!r}; wanted KEY=VALUE, such as env_kwargs.budget=4")
-        place = recipe
-        for parent in parents:
-            inner = place.get(parent)
-            if inner is None:
-                inner = place[parent] = {}
-            if not isinstance(inner, dict):
-                raise RecipeError(f"got {setting!r}; {parent!r} is {inner!r} and has no keys")
-            place = inner
-        place[leaf] = _parse(value)
+        set_value(recipe, key, parse_value(value))
+
+
+def set_value(recipe: Recipe, key: str, value: Any) -> None:
+    """
+    Set one hyperparameter in place.
+
+    :param key: dots reach inside
+    :raises RecipeError: if it would reach inside of what has no keys
+    """
+    *parents, leaf = key.split(".")
+    place = recipe
+    for parent in parents:
+        inner = place.get(parent)
+        if inner is None:
+            inner = place[parent] = {}
+        if not isinstance(inner, dict):
+            raise RecipeError(f"got {key}={value!r}; {parent!r} is {inner!r} and has no keys")
+        place = inner
+    place[leaf] = value
+
+
+def training_of_classifier(recipe: Recipe) -> dict[str, Any] | None:
+    """
+    Return the arguments of the recipe's co-training, to be read or changed in place; None if it has
+    none.
+    """
+    entries = recipe.get("callback") or []
+    entries = list(entries if isinstance(entries, list) else [entries])
+    names = list(map(_name, entries))
+    if COTRAINING not in names:
+        return None
+    place = names.index(COTRAINING)
+    given = entries[place][COTRAINING] if isinstance(entries[place], dict) else None
+    entries[place] = {COTRAINING: dict(given or {})}
+    recipe["callback"] = entries
+    return entries[place][COTRAINING]
 
 
 def make_model(
@@ -287,7 +314,12 @@ def _read(path: Path) -> Any:
         raise RecipeError(f"recipe {path} is not valid YAML: {error}") from error
 
 
-def _parse(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """
+    Return what a text means as YAML; 3e-4 is a number too.
+
+    :raises RecipeError: for a text that is not YAML
+    """
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
