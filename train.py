@@ -98,7 +98,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="search hyperparameters by N trials of --total-timesteps each, on validation images",
     )
     many.add_argument(
-        "--tune-space", type=Path, metavar="FILE", help="what to search (policies/search_space.py)"
+        "--tune-space", type=Path, metavar="FILE", help="what to draw, as in a study's space.yml"
     )
     machine = parser.add_argument_group("on what")
     machine.add_argument(
@@ -208,7 +208,7 @@ def train_many(args: argparse.Namespace) -> None:
     child += [*["--no-video"] * args.no_video, *[f"--wandb={args.wandb}"] * bool(args.wandb)]
     child += ["--packages", *args.packages] * bool(args.packages)
     try:
-        failed = train_group(runs, child, jobs=args.jobs or 1)
+        failed = train_group(folder, runs, child, jobs=args.jobs or 1)
     except KeyboardInterrupt:
         stop()
     report_group(folder, groups)

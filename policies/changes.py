@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -16,7 +17,8 @@ from policies.recipes import Recipe, parse_value, set_value
 COST = "cost"
 
 
-class Change(NamedTuple):
+@dataclass(frozen=True, eq=False)  # by identity: a value may be a list or a dict
+class Change:
     """
     One value of a sweep.
 
@@ -36,6 +38,7 @@ class Change(NamedTuple):
     def label(self) -> str:
         """A folder's name: the setting's last part and the value."""
         text = self.value if isinstance(self.value, str) else json.dumps(self.value)
+        text = text.removesuffix(".0")
         text = "".join(c if c.isalnum() or c in "._+-" else "_" for c in text)
         return f"{self.setting.rpartition('.')[2]}={text}"
 
@@ -100,6 +103,8 @@ def parse_sweep(text: str) -> list[Change]:
     wanted = "wanted KEY=VALUE,VALUE, such as env_kwargs.budget=2,4,6"
     if not equals or not all(key.split(".")):
         raise ValueError(f"got --sweep {text}; {wanted}")
+    if key == COST:
+        raise ValueError(f"got --sweep {text}; wanted --sweep-cost PRICE PRICE ... for prices")
     try:
         parsed = yaml.safe_load(f"[{values}]")
     except yaml.YAMLError as error:
@@ -118,8 +123,7 @@ def check_changes(changes: list[Change]) -> list[Change]:
     labels = [change.label for change in changes]
     if len(changes) < 2 or len(set(labels)) < len(labels):
         raise ValueError(f"got a sweep of {', '.join(labels)}; wanted at least two, each once")
-    for setting, value in changes:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if setting == COST and not (number and math.isfinite(value)):
-            raise ValueError(f"got the price {value!r}; wanted finite numbers, such as 0 0.01 0.05")
+    for change in changes:
+        if change.setting == COST and not math.isfinite(change.value):
+            raise ValueError(f"got the price {change.value}; wanted finite numbers, such as 0 0.01")
     return changes

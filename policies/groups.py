@@ -36,7 +36,12 @@ def digest(content: Any) -> str:
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a `config.yml` makes the training what it is, as YAML gives it back."""
-    return yaml.safe_load(yaml.safe_dump({key: config.get(key) for key in _SETTINGS}))
+    return as_yaml({key: config.get(key) for key in _SETTINGS})
+
+
+def as_yaml(content: Any) -> Any:
+    """Return what YAML gives back of a content: tuples become lists."""
+    return yaml.safe_load(yaml.safe_dump(content, sort_keys=False))
 
 
 def is_finished(run: Run) -> bool:
@@ -126,6 +131,7 @@ def _say(line: str) -> None:
 
 
 def train_group(
+    folder: Path,
     members: Sequence[Run],
     command: Sequence[str],
     *,
@@ -137,6 +143,8 @@ def train_group(
 
     One at a time writes to this terminal; several write to `output.log` in their run directories.
 
+    :param folder: of the group
+    :param members: below it
     :param command: `train.py` with what all have in common; `--resume RUN_DIR` is added
     :param jobs: how many at a time
     :param say: called with a line about each member that begins or ends
@@ -146,7 +154,10 @@ def train_group(
     waiting = [member for member in members if not is_finished(member)]
     if done := len(members) - len(waiting):
         say(f"{done} of {len(members)} runs are finished already")
-    number = {member.path: k for k, member in enumerate(members, 1)}
+    names = {
+        member.path: f"[{k}/{len(members)}] {member.path.relative_to(folder)}"
+        for k, member in enumerate(members, 1)
+    }
     running: dict[subprocess.Popen[bytes], Run] = {}
     failed: dict[Path, str] = {}
     # whatever ends this process ends the members too, which save first
@@ -156,12 +167,12 @@ def train_group(
         while waiting or running:
             while waiting and len(running) < jobs:
                 member = waiting.pop(0)
-                say(f"[{number[member.path]}/{len(members)}] {_doing(member, jobs)}")
+                say(f"{names[member.path]}: {_doing(member, jobs)}")
                 running[_start(member, command, jobs)] = member
             ended = [process for process in running if process.poll() is not None]
             for process in ended:
                 member = running.pop(process)
-                place = f"[{number[member.path]}/{len(members)}] {member.path}"
+                place = names[member.path]
                 if process.returncode == 0:
                     say(f"{place}: {_in_a_line(member)}")
                 else:
@@ -216,7 +227,7 @@ def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
 def _doing(member: Run, jobs: int) -> str:
     begun = member.model_file.exists()
     log = f" (its output: {member.path / _LOG})" if jobs > 1 else ""
-    return f"{'going on with' if begun else 'training'} {member.path}{log}"
+    return f"{'going on' if begun else 'training'}{log}"
 
 
 def _in_a_line(member: Run) -> str:

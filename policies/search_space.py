@@ -36,6 +36,9 @@ MINIBATCHES, PRICE, CLASSIFIER = "minibatches", "price", "classifier_training."
 #: with these "lin_START", falling to 0, is searched by its START
 _SCHEDULED = ("learning_rate", "clip_range")
 _SMALLEST_BATCH = 32
+#: of `CoTrainingCallback`, and of SB3 what recipes leave out
+_CLASSIFIER_DEFAULTS = {"learning_rate": 2e-3, "passes": 1.0}
+_DEFAULTS = {"clip_range": 0.2}
 
 
 class Suggests(Protocol):
@@ -75,9 +78,10 @@ def default_space(recipe: Recipe, env_kwargs: dict[str, Any]) -> Space:
         space[PRICE] = {"low": price / 2, "high": 2 * price, "log": True}
     training = training_of_classifier(recipe)
     if training is not None:
-        rate = float(training.get("learning_rate", 2e-3))
+        training = {**_CLASSIFIER_DEFAULTS, **training}
+        rate = float(training["learning_rate"])
         space[f"{CLASSIFIER}learning_rate"] = [rate / 2, rate, 2 * rate]
-        passes = float(training.get("passes", 1.0))
+        passes = float(training["passes"])
         if passes > 0.0 and not training.get("frozen"):
             space[f"{CLASSIFIER}passes"] = {"low": passes / 2, "high": 2 * passes, "log": True}
     return space
@@ -158,10 +162,12 @@ def start_of(space: Space, recipe: Recipe, env_kwargs: dict[str, Any]) -> Choice
     """Return the recipe's own values, of those keys where they are known and in the space."""
     rows = int(recipe["n_envs"]) * int(recipe.get("n_steps", 128))
     own: Choice = {
+        **_DEFAULTS,
         MINIBATCHES: rows // int(recipe.get("batch_size", rows)),
         PRICE: price_of(env_kwargs.get("reward", "Terminal")),
     }
     training = training_of_classifier(copy.deepcopy(recipe)) or {}
+    training = {**_CLASSIFIER_DEFAULTS, **training}
     own |= {f"{CLASSIFIER}{key}": value for key, value in training.items()}
     own |= _flat({**recipe, "env_kwargs": env_kwargs})
     for key in _SCHEDULED:

@@ -22,6 +22,9 @@ from policies.runs import Run
 MEASURES = ("accuracy", "mean_glimpses", "mean_samples", "sample_fraction", "coverage")
 
 
+_SHARES = ("accuracy", "sample_fraction", "coverage")
+
+
 def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
     """
     Return Student's interval of the mean of independent values, None for fewer than two.
@@ -55,6 +58,8 @@ def over_seeds(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     for name in MEASURES:
         values = [float(results[seed][name]) for seed in sorted(results)]
         interval = t_interval(values)
+        if interval is not None and name in _SHARES:  # no true mean lies beyond
+            interval = max(0.0, interval[0]), min(1.0, interval[1])
         summary[name] = {
             "mean": float(np.mean(values)),
             "std": None if interval is None else float(np.std(values, ddof=1)),

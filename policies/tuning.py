@@ -1,7 +1,8 @@
 """A search for hyperparameters with Optuna, scored on the validation split.
 
-A study is a folder: `study.db` (Optuna's storage), `study.yml` (what is searched), `trials.csv`,
-`history.png`, and `best/<algorithm>.yml`, a recipe of the best trial.
+A study is a folder: `study.db` (of Optuna), `study.yml` (the settings that all trials share),
+`space.yml` (what is drawn), `trials.csv`, `history.png`, and `best/<algorithm>.yml`, a recipe of
+the best trial. The first trial is the recipe itself, as far as the space holds it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from glimpse_envs.files import replacing
 from policies.callbacks import Diverged, EpisodeStatistics, Progress, check_weights
 from policies.evaluation.play import evaluate
 from policies.evaluation.search_plots import plot_history
-from policies.groups import settings
+from policies.groups import as_yaml, settings
 from policies.runs import Run, RunError
 from policies.search_space import Choice, Space, apply, check_batches, start_of, suggest
 from policies.training import make
@@ -88,6 +89,7 @@ class Study:
         :raises KeyboardInterrupt: after the trial that was running is noted to be run again
         """
         check_optuna()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # `say` says more
         self._check()
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / "study.lock")
@@ -106,7 +108,7 @@ class Study:
 
         :param best: what `run` gave
         """
-        files = f"in {self.path}: trials.csv, history.png, study.yml (the space searched)"
+        files = f"in {self.path}: trials.csv, history.png, space.yml (what was drawn from)"
         if best is None:
             return f"no trial came to its end: all diverged or were stopped early\n{files}"
         steps = int(self.config["recipe"]["n_timesteps"])
@@ -120,24 +122,25 @@ class Study:
     def _check(self) -> None:
         """Try the settings before anything is written, and compare them with those of before."""
         check_batches(self.space, self.config["recipe"])
-        now = {"config": settings(self.config), "space": yaml.safe_load(yaml.safe_dump(self.space))}
-        file = self.path / "study.yml"
-        if file.exists():
-            if yaml.safe_load(file.read_text()) != now:
-                raise RunError(
-                    f"{self.path} holds a search with other settings or another space "
-                    f"({file.name}); choose another --name, or give the settings of then"
-                )
+        now = {"study.yml": settings(self.config), "space.yml": as_yaml(self.space)}
+        files = {name: self.path / name for name in now}
+        if files["study.yml"].exists():
+            for name, content in now.items():
+                if yaml.safe_load(files[name].read_text()) != content:
+                    raise RunError(
+                        f"{self.path} holds a search with another {name}; choose another --name, "
+                        "or give the settings of then"
+                    )
             return
         if self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self.path} exists already and is no study; choose another --name")
         probe = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
         self._make(suggest(probe, self.space), 0)
-        with replacing(file) as temporary:
-            temporary.write_text(yaml.safe_dump(now, sort_keys=False))
+        for name in reversed(now):
+            with replacing(files[name]) as temporary:
+                temporary.write_text(yaml.safe_dump(now[name], sort_keys=False))
 
     def _run(self, n_trials: int) -> dict[str, Any] | None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(
             storage=f"sqlite:///{self.path.resolve() / 'study.db'}",
             study_name="study",
@@ -166,7 +169,7 @@ class Study:
         try:
             choice = suggest(trial, self.space)
             trial.set_user_attr("choice", choice)
-            self.say(f"trial {place} of {n_trials}: {_text(choice)}")
+            self.say(f"trial {trial.number} ({place} of {n_trials}): {_text(choice)}")
             result = self._train(trial, choice)
         except optuna.TrialPruned as stopped:
             study.tell(trial, state=pruned)
@@ -214,10 +217,8 @@ class Study:
                 callback=[Diverged(), *callbacks, statistics, progress, reports],
             )
         except ValueError as error:
-            try:
-                check_weights(model)  # an update that diverged may fail first in a distribution
-            except ValueError as diverged:
-                raise _DivergedError(str(diverged).partition(". ")[0]) from error
+            if (message := _divergence(error, model)) is not None:
+                raise _DivergedError(message) from error
             raise
         finally:
             progress.close()
@@ -306,6 +307,17 @@ class _Reports(BaseCallback):
 
     def _on_step(self) -> bool:
         return not self.stopped
+
+
+def _divergence(error: ValueError, model: BaseAlgorithm) -> str | None:
+    """Return what diverged; None if the error is another one."""
+    try:
+        check_weights(model)
+    except ValueError as diverged:
+        return str(diverged).partition(". ")[0]
+    if "satisfy the constraint" in str(error):  # PyTorch's words for parameters of a distribution
+        return f"training diverged: the policy gave no numbers at {model.num_timesteps:,} timesteps"
+    return None
 
 
 def _again(study: Any, number: int, drawn: Choice) -> None:

@@ -42,10 +42,8 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str =
         linewidth=1.2,
     )
     for row in rows:
-        place = (row[_X], row["accuracy"])
-        axes.annotate(
-            str(row["value"]), place, xytext=(6, -11), textcoords="offset points", fontsize=9
-        )
+        text, place = str(row["value"]).removesuffix(".0"), (row[_X], row["accuracy"])
+        axes.annotate(text, place, xytext=(6, -11), textcoords="offset points", fontsize=9)
     setting = str(rows[0]["setting"]).rpartition(".")[2]
     named = "price of a glimpse" if setting == "cost" else setting
     axes.set(
@@ -55,6 +53,8 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str =
     )
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
     axes.margins(0.08)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, 0.0), min(high, 1.0))
     pixels = {round(row["mean_samples"] / row["sample_fraction"]) for row in rows}
     if len(pixels) == 1:  # one size of images: the samples are shares of the same whole
         (whole,) = pixels
