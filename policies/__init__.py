@@ -25,6 +25,7 @@ from policies.hybrid import HybridDistribution
 from policies.hybrid_policies import HybridLstmPolicy, HybridPolicy, HybridPolicyMixin
 from policies.layers import BypassLayout, FourierFeatures, GlimpseEncoder
 from policies.recurrent import GlimpseLstmPolicy, GlimpsePolicy, GlimpsePolicyMixin
+from policies.scanpath_images import ScanpathImages
 from policies.token_memory import GlimpseTokenPolicy
 from policies.vit import ViTExtractor
 
@@ -56,6 +57,7 @@ __all__ = [
     "PackedRecurrentDictRolloutBuffer",
     "PackedSequences",
     "Progress",
+    "ScanpathImages",
     "TorchClassifier",
     "TransformerBlock",
     "ViTExtractor",

@@ -185,6 +185,8 @@ class CoTrainingCallback(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
+        if self.fitter is None:  # rl_zoo3 calls this, too, when training could not begin
+            return
         self.fitter.classifier.bfloat16 = False
         for core in self.cores:
             core.record(None)  # what is played from now on is no training

@@ -147,6 +147,7 @@ POLICIES = {
         *("glimpse_envs.core", "glimpse_envs.strategies"),
     },
     "groups": {"changes", "runs", "training"},
+    "hub": {"runs", "versions", "evaluation.reports"},
     "hybrid": {"laws", "glimpse_envs.boxview", "glimpse_envs.components"},
     "hybrid_policies": {"hybrid", "recurrent"},
     "laws": set(),
@@ -174,6 +175,11 @@ POLICIES = {
     "sweeps": {
         *("changes", "evaluation.search_plots", "groups", "runs", "glimpse_envs.files"),
     },
+    "scanpath_images": {
+        "evaluation.play",
+        "glimpse_envs.config",
+        "glimpse_envs.scanpaths",
+    },
     "sequences": {"glimpse_envs.config", "glimpse_envs.core", "glimpse_envs.strategies"},
     "token_memory": {"attention", "recurrent", "vit"},
     "tracking": {"runs"},
@@ -186,6 +192,11 @@ POLICIES = {
     "versions": set(),
     "vit": {"attention", "extractors", "layers"},
     "warm_ups": {"classifier", "fitting", "glimpse_envs.config", "glimpse_envs.strategies"},
+    "zoo": {"zoo_manager"},
+    "zoo_manager": {
+        *("classifier", "cotraining", "glimpse_envs.config", "glimpse_envs.loaders"),
+        "glimpse_envs.sb3",
+    },
 }
 TABLES = {"glimpse_envs": ENVS, "policies": POLICIES}
 ALLOWED = {
