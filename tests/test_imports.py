@@ -148,6 +148,7 @@ POLICIES = {
     },
     "groups": {"changes", "runs", "training"},
     "hub": {"runs", "versions", "evaluation.reports"},
+    "hub": {"classifier", "recipes", "runs", "evaluation.reports"},
     "hybrid": {"laws", "glimpse_envs.boxview", "glimpse_envs.components"},
     "hybrid_policies": {"hybrid", "recurrent"},
     "laws": set(),
