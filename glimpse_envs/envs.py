@@ -183,6 +183,7 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.render_mode = check_render_mode(render_mode)
+        self.autoreset_mode = AutoresetMode.SAME_STEP  # as Gymnasium's own vectors say it, too
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
