@@ -3,8 +3,8 @@
   pip install -e ".[torchrl]"
   python examples/torchrl_rollout.py --total-timesteps 200000
 
-Make the environment with Gymnasium and wrap it: `GymEnv(id)` adds an argument `frameskip` that these
-environments refuse. In a vector TorchRL 0.14 leaves zeros in the place of an episode's last
+Make the environment with Gymnasium and wrap it: `GymEnv(id)` adds an argument `frameskip`, which
+these environments refuse. In a vector TorchRL 0.14 leaves zeros in the place of an episode's last
 observation if observations are a Dict (with Gymnasium's own vectors, too); episodes are never
 truncated, so nothing is estimated from it.
 """
@@ -56,7 +56,7 @@ class Network(nn.Module):
 
 def task() -> dict:
     """Arguments of the environment: what a small network learns from reward alone."""
-    return {"scene": "Plain", "budget": 6}
+    return {"scene": "Plain", "start": "random", "budget": 6}
 
 
 def make_vector(num_envs: int, seed: int) -> EnvBase:

@@ -214,7 +214,7 @@ def python_files(*folders: str) -> list[Path]:
 
 
 def scripts() -> list[Path]:
-    return sorted(ROOT.glob("*.py")) + python_files("benchmarks")
+    return sorted(ROOT.glob("*.py")) + python_files("benchmarks", "examples")
 
 
 def module_of(path: Path) -> str:
@@ -279,7 +279,7 @@ def test_the_environments_know_neither_policies_nor_torch(path):
 
 
 def test_nothing_imports_a_script():
-    names = {module_of(path).rpartition(".")[2] for path in scripts()} | {"benchmarks"}
+    names = {module_of(path).rpartition(".")[2] for path in scripts()} | {"benchmarks", "examples"}
     for path in python_files(*PACKAGES):
         assert not top_level(imports(path)) & names, path
 

@@ -1,0 +1,48 @@
+"""The examples as a user runs them, on a tiny budget."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(script: str, *arguments: object) -> str:
+    command = [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)]
+    environment = {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment}
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_single_file_loop_trains() -> None:
+    output = run("cleanrl_ppo.py", "--total-timesteps", 2048, "--num-envs", 32)
+    lines = re.findall(r"([\d,]+) steps  accuracy (\d\.\d+)  glimpses (\d\.\d+)", output)
+    assert lines[-1][0] == "2,048" and len(lines) == 4
+    assert all(1.0 <= float(glimpses) <= 4.0 for *_, glimpses in lines)
+
+
+@pytest.mark.slow
+def test_the_single_file_loop_learns() -> None:
+    output = run("cleanrl_ppo.py", "--total-timesteps", 200_000)
+    accuracies = [float(found) for found in re.findall(r"accuracy (\d\.\d+)", output)]
+    assert accuracies[0] < 0.2 and accuracies[-1] > 0.7
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("torchrl") is None,
+    reason='needs TorchRL, which the test extra leaves out: pip install -e ".[torchrl]"',
+)
+def test_torchrl_rolls_out_and_trains() -> None:
+    output = run("torchrl_rollout.py", "--total-timesteps", 4096)
+    assert re.search(r"one episode: \d+ steps, reward [01]", output)
+    assert len(re.findall(r"steps  accuracy \d\.\d+", output)) == 2
