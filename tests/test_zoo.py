@@ -200,6 +200,9 @@ def test_a_wrong_command_gets_a_message() -> None:
 
 
 def test_without_the_zoo_the_extra_is_named() -> None:
-    code = "import sys; sys.modules['rl_zoo3'] = None; from policies.zoo import main; main(['train'])"
+    code = (
+        "import sys; sys.modules['rl_zoo3'] = None; "
+        "from policies.zoo import main; main(['train'])"
+    )
     message = python("-c", code, fails=True)
     assert message == 'error: rl_zoo3 is not installed; pip install -e ".[zoo]"\n'
