@@ -144,13 +144,17 @@ class CoTrainingCallback(BaseCallback):
             return
         file = self.cache / f"{self.key}.pt"
         self.cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.cache / f"{self.key}.lock"):  # parallel trainings make it once
-            if file.exists():
-                recall(file, self.fitter)
-                self.warmed = self.warm_up
-                self.checkpoint(self.model)
-            else:
-                self._fit_warm_up(seed, file)
+        lock = self.cache / f"{self.key}.lock"
+        try:
+            with FileLock(lock):  # parallel trainings make it once
+                if file.exists():
+                    recall(file, self.fitter)
+                    self.warmed = self.warm_up
+                    self.checkpoint(self.model)
+                else:
+                    self._fit_warm_up(seed, file)
+        finally:
+            lock.unlink(missing_ok=True)  # whoever waits for it still finds the file
 
     def _fit_warm_up(self, seed: int, file: Path | None) -> None:
         last = time.monotonic()

@@ -59,8 +59,8 @@ class Tracker(KVWriter):
             )
         except self.wandb.errors.Error as error:
             raise ValueError(
-                f"--wandb {project}: {error}. Log in by `wandb login`, or set WANDB_MODE=offline "
-                "and send it later by `wandb sync`"
+                f"--wandb {project}: {str(error).rstrip('.')}. Log in by `wandb login`, or set "
+                "WANDB_MODE=offline and send it later by `wandb sync`"
             ) from error
         # the axis of what is logged; wandb's own step would have to grow, also after a resume
         self.session.define_metric("timesteps")

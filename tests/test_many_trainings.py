@@ -92,9 +92,12 @@ def test_seeds_are_interrupted_resumed_and_averaged(
         call(tmp_path, *wrong, monkeypatch=monkeypatch)
 
 
-def test_prices_are_swept_side_by_side_and_a_failure_is_said(tmp_path: Path) -> None:
+def test_prices_are_swept_side_by_side_and_a_failure_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--sweep-cost", "0", "0.05", "--total-timesteps", "256", "--jobs", "2"]
-    output = finish(start(tmp_path, *arguments))
+    call(tmp_path, *arguments, monkeypatch=monkeypatch)
+    output = capfd.readouterr().out
     (folder,) = (tmp_path / ENV).iterdir()
     assert folder.name.startswith("sweep-cost-")  # found again by the same command
     rows = json.loads((folder / "frontier.json").read_text())["rows"]
@@ -110,13 +113,16 @@ def test_prices_are_swept_side_by_side_and_a_failure_is_said(tmp_path: Path) -> 
     broken = folder / "cost=0" / "seed0"
     (broken / "metrics.json").unlink()
     (broken / "model.zip").write_bytes(b"no zip")
-    output = finish(start(tmp_path, *arguments), code=1)
-    assert "1 of 2 runs failed" in output
+    with pytest.raises(ValueError, match="1 of 2 runs failed"):
+        call(tmp_path, *arguments, monkeypatch=monkeypatch)
+    output = capfd.readouterr().out
     assert "cost=0/seed0: failed, exit status 1: error: " in output and "broken" in output
     assert len(json.loads((folder / "frontier.json").read_text())["rows"]) == 1
 
 
-def test_a_search_is_interrupted_counted_on_and_its_recipe_trains(tmp_path: Path) -> None:
+def test_a_search_is_interrupted_counted_on_and_its_recipe_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--name", "search", "--total-timesteps", "256"]
     folder = tmp_path / ENV / "search"
     process = start(tmp_path, *arguments, "--tune", 1000)
@@ -125,20 +131,19 @@ def test_a_search_is_interrupted_counted_on_and_its_recipe_trains(tmp_path: Path
     assert "--tune 1000" in finish(process, code=130)
     with (folder / "trials.csv").open() as file:
         done = len(list(csv.DictReader(file)))
-    output = finish(start(tmp_path, *arguments, "--tune", done + 1))
+    call(tmp_path, *arguments, "--tune", str(done + 1), monkeypatch=monkeypatch)
+    output = capfd.readouterr().out
     with (folder / "trials.csv").open() as file:
         assert len(list(csv.DictReader(file))) == done + 1
     assert "validation accuracy" in output and (folder / "history.png").exists()
 
-    command = output.split("train with it:  ")[1].splitlines()[0].split()
-    assert command[:2] == ["python", command[1]] and command[-1].endswith("best/ppo_lstm.yml")
-    process = subprocess.run(
-        [sys.executable, *command[1:], "--runs", tmp_path, "--total-timesteps=128", "--no-video"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert process.returncode == 0, process.stderr
+    python, script, *command = output.split("train with it:  ")[1].splitlines()[0].split()
+    assert (python, Path(script).name) == ("python", "train.py")
+    command += ["--runs", str(tmp_path), "--total-timesteps", "128", "--no-video"]
+    monkeypatch.setattr(sys, "argv", [train.__file__, *command])
+    train.main()
+    (metrics,) = tmp_path.rglob("metrics.json")
+    assert json.loads(metrics.read_text())["timesteps"] >= 128
 
 
 @pytest.mark.parametrize(
