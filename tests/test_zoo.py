@@ -88,14 +88,14 @@ def test_a_model_gets_the_classifier_that_it_was_saved_beside(
         logs, env_id = sys.argv[1:]
         found = {}
         for steps in (128, 256):
-            _, _, path = get_model_path(0, logs, "ppo", EnvironmentName(env_id), False, steps)
+            _, model, path = get_model_path(0, logs, "ppo", EnvironmentName(env_id), False, steps)
             hyperparams, stats = rl_zoo3.get_saved_hyperparams(path + "/" + env_id)
             env = rl_zoo3.create_test_env(env_id, hyperparams=hyperparams, should_render=False)
             config = env.get_attr("config")[0]
             assert config.split == "test" and config.augment is None
             assert config.budget == 5 and config.observe_state
             found[steps] = config.classifier.digest()
-        manager.classifier_file(path).unlink()
+        manager.classifier_file(model).unlink()
         try:
             rl_zoo3.create_test_env(env_id, hyperparams=hyperparams, should_render=False)
         except ValueError as error:
@@ -200,9 +200,6 @@ def test_a_wrong_command_gets_a_message() -> None:
 
 
 def test_without_the_zoo_the_extra_is_named() -> None:
-    code = (
-        "import sys; sys.modules['rl_zoo3'] = None; "
-        "from policies.zoo import main; main(['train'])"
-    )
+    code = "import sys, policies.zoo; sys.modules['rl_zoo3'] = None; policies.zoo.main(['train'])"
     message = python("-c", code, fails=True)
     assert message == 'error: rl_zoo3 is not installed; pip install -e ".[zoo]"\n'
