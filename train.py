@@ -21,18 +21,18 @@ from typing import Any
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from policies.changes import Change, choose_sweep, parse_seeds
 from policies.commands import command, stop
-from policies.configuration import run_config, run_folder
 from policies.evaluation.reports import evaluate_run, summary, write_film, write_report
-from policies.groups import check_members, digest, make_members, settings, train_group
+from policies.experiments.changes import Change, choose_sweep, parse_seeds
+from policies.experiments.configuration import run_config, run_folder
+from policies.experiments.groups import check_members, digest, make_members, settings, train_group
+from policies.experiments.search_space import default_space, read_space
+from policies.experiments.sweeps import report_group
+from policies.experiments.tracking import Tracker, load_wandb
+from policies.experiments.training import learn, make, restore
+from policies.experiments.tuning import Study, check_optuna
 from policies.recipes import torch_device, trust
 from policies.runs import Run, RunError, latest, new_name
-from policies.search_space import default_space, read_space
-from policies.sweeps import report_group
-from policies.tracking import Tracker, load_wandb
-from policies.training import learn, make, restore
-from policies.tuning import Study, check_optuna
 
 DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
 RECIPES = Path(__file__).parent / "hyperparams"

@@ -10,13 +10,13 @@ import optuna
 import pytest
 import yaml
 
-import policies.tuning as tuning
-from policies.configuration import run_config
+import policies.experiments.tuning as tuning
+from policies.experiments.configuration import run_config
+from policies.experiments.tuning import Study, check_optuna
 from policies.recipes import RecipeError
 from policies.runs import RunError
-from policies.tuning import Study, check_optuna
 
-RECIPES = Path(__file__).parents[2] / "hyperparams" / "reward_alone"
+RECIPES = Path(__file__).parents[3] / "hyperparams" / "reward_alone"
 SPACE = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "minibatches": [1, 2]}
 
 

@@ -27,11 +27,11 @@ from glimpse_envs.evaluation import metrics
 from glimpse_envs.files import replacing
 from policies.callbacks import Diverged, EpisodeStatistics, Progress, check_weights
 from policies.evaluation.play import evaluate
-from policies.evaluation.search_plots import plot_history
-from policies.groups import as_yaml, settings
+from policies.experiments.groups import as_yaml, settings
+from policies.experiments.search_plots import plot_history
+from policies.experiments.search_space import Choice, Space, apply, check_batches, start_of, suggest
+from policies.experiments.training import make
 from policies.runs import Run, RunError
-from policies.search_space import Choice, Space, apply, check_batches, start_of, suggest
-from policies.training import make
 
 try:
     import optuna
@@ -62,7 +62,7 @@ class Study:
     :param path: of its folder
     :param config: of a run, as in `config.yml`: the recipe from which the search begins, whose
         `n_timesteps` are those of a trial
-    :param space: what is drawn; see `policies.search_space`
+    :param space: what is drawn; see `policies.experiments.search_space`
     :param timesteps: that the recipe of the best trial is written with
     :param device: that trials train on
     :param say: called with a line about each trial

@@ -13,9 +13,9 @@ import numpy as np
 from scipy import stats
 
 from glimpse_envs.files import replacing
-from policies.changes import Change
-from policies.evaluation.search_plots import plot_frontier
-from policies.groups import result_of
+from policies.experiments.changes import Change
+from policies.experiments.groups import result_of
+from policies.experiments.search_plots import plot_frontier
 from policies.runs import Run
 
 #: what is averaged over seeds, by its name in `metrics.json`

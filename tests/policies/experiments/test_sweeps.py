@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from policies.changes import Change
-from policies.evaluation.search_plots import plot_frontier, plot_history
-from policies.sweeps import (
+from policies.experiments.changes import Change
+from policies.experiments.search_plots import plot_frontier, plot_history
+from policies.experiments.sweeps import (
     frontier_row,
     frontier_table,
     over_seeds,

@@ -8,7 +8,7 @@ from typing import Any
 
 from glimpse_envs.config import make_config
 from glimpse_envs.sb3 import registered_kwargs
-from policies.changes import Change
+from policies.experiments.changes import Change
 from policies.recipes import (
     check_training,
     choose_classifier,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from policies.changes import COST, choose_sweep, parse_seeds, parse_sweep
+from policies.experiments.changes import COST, choose_sweep, parse_seeds, parse_sweep
 
 
 @pytest.mark.parametrize(

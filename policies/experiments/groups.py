@@ -18,9 +18,9 @@ from typing import IO, Any
 
 import yaml
 
-from policies.changes import Change
+from policies.experiments.changes import Change
+from policies.experiments.training import make
 from policies.runs import Run, RunError
-from policies.training import make
 
 #: what makes two runs the same training; the rest of `config.yml` is about where it ran
 _SETTINGS = ("env", "env_kwargs", "algorithm", "recipe", "seed", "dataset", "packages")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from wandb.proto import wandb_internal_pb2
 
-from policies.configuration import run_config
+from policies.experiments.configuration import run_config
+from policies.experiments.tracking import Tracker, load_wandb
 from policies.runs import Run
-from policies.tracking import Tracker, load_wandb
 
-RECIPES = Path(__file__).parents[2] / "hyperparams" / "reward_alone"
+RECIPES = Path(__file__).parents[3] / "hyperparams" / "reward_alone"
 
 
 _BLOCK, _WHOLE, _LAST = 32768, 1, 4

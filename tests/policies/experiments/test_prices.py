@@ -8,7 +8,7 @@ import pytest
 
 from glimpse_envs.components import resolve
 from glimpse_envs.rewards import GlimpseCost, Reward, Sum, Terminal
-from policies.prices import price_of, with_price
+from policies.experiments.prices import price_of, with_price
 
 COST = {"type": "GlimpseCost", "cost": 0.03}
 SUM = {"type": "Sum", "terms": ["Terminal", {"type": "GlimpseCost", "cost": 0.01}]}

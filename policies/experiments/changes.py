@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from policies.prices import with_price
+from policies.experiments.prices import with_price
 from policies.recipes import Recipe, parse_value, set_value
 
 #: the setting whose values are prices of a glimpse, in whatever reward the recipe has

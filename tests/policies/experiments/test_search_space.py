@@ -12,9 +12,7 @@ import pytest
 import yaml
 
 from policies.cotraining import CoTrainingCallback
-from policies.fitting import Fitter
-from policies.recipes import RecipeError, load_recipe
-from policies.search_space import (
+from policies.experiments.search_space import (
     _CLASSIFIER_DEFAULTS,
     apply,
     check_batches,
@@ -23,8 +21,10 @@ from policies.search_space import (
     start_of,
     suggest,
 )
+from policies.fitting import Fitter
+from policies.recipes import RecipeError, load_recipe
 
-FOLDER = Path(__file__).parents[2] / "hyperparams"
+FOLDER = Path(__file__).parents[3] / "hyperparams"
 ENTRIES = [
     (file, env_id)
     for file in sorted(FOLDER.rglob("*.yml"))

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from policies.prices import price_of, with_price
+from policies.experiments.prices import price_of, with_price
 from policies.recipes import Recipe, RecipeError, set_value, training_of_classifier
 
 Space = dict[str, Any]

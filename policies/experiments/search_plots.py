@@ -21,7 +21,7 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str =
     """
     Plot accuracy against mean samples, a point with its intervals for each value of a sweep.
 
-    :param rows: as `policies.sweeps.frontier_row` gives, in the order of the line through them
+    :param rows: as `sweeps.frontier_row` gives, in the order of the line through them
     :param path: of the file; missing folders are made
     :param title: of the plot
     :return: the path
