@@ -76,7 +76,7 @@ def trained(folder: Path, name: str, *arguments: object, algorithm: str = "ppo_l
 
 
 def evaluate(folder: Path, path: Path) -> dict:
-    status, output, errors = run(folder, "eval.py", path, "--json")
+    status, output, errors = run(folder, "eval.py", path, "--quick", "--json")
     assert status == 0, errors
     return json.loads(output)
 

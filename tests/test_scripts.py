@@ -89,7 +89,7 @@ def test_metrics_hold_what_a_reader_needs(trained: Path) -> None:
 
 def test_eval_repeats_the_evaluation_from_the_folder_alone(trained: Path, tmp_path: Path) -> None:
     before = json.loads((trained / "metrics.json").read_text())
-    result = run("eval.py", trained, "--json", cwd=tmp_path)
+    result = run("eval.py", trained, "--quick", "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     after = json.loads(result.stdout)
     for key in ("accuracy", "accuracy_by_glimpse", "mean_samples", "coverage", "baselines"):
@@ -97,11 +97,59 @@ def test_eval_repeats_the_evaluation_from_the_folder_alone(trained: Path, tmp_pa
 
 
 def test_eval_of_another_split_writes_beside_and_films(trained: Path) -> None:
-    result = run("eval.py", trained, "--split", "validation", "--video", 2)
+    result = run("eval.py", trained, "--quick", "--split", "validation", "--video", 2)
     assert result.returncode == 0, result.stderr
     assert json.loads((trained / "metrics-validation.json").read_text())["n_images"] == 144
     assert "video-validation.mp4" in result.stdout
     assert (trained / "video-validation.gif").exists()
+
+
+def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
+    names = ["one", "two"]
+    for seed, name in enumerate(names):
+        arguments = ["--env", "GlimpseMNIST-MultiCat-v0", "--seed", seed, "--name", name]
+        tiny = ["--total-timesteps", 256, "--no-video", *TINY, "env_kwargs.budget=3"]
+        result = run("train.py", "--runs", tmp_path, *arguments, *tiny)
+        assert result.returncode == 0, result.stderr
+    folders = [tmp_path / "GlimpseMNIST-MultiCat-v0" / name for name in names]
+
+    exported = tmp_path / "fixations.csv"
+    result = run("eval.py", folders[0], "--strips", 2, "--video", 1, "--export", exported)
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((folders[0] / "metrics.json").read_text())
+    fair = {"random", "centre", "grid", "overview-random", "best-fixed"}
+    assert fair | {"saliency", "uncertainty"} < metrics["baselines"].keys()
+    assert metrics["budgets"].keys() == {"1", "6"}
+    assert len(metrics["by_glimpse"]) == len(metrics["curve"]) == 3
+    page = (folders[0] / "report.html").read_text(encoding="utf-8")
+    assert "uncertainty" in page and f"{100 * metrics['accuracy']:.1f}" in page
+    figures = {file.stem for file in (folders[0] / "figures").iterdir()}
+    assert {"accuracy_samples", "by_glimpse", "reliability", "risk_coverage"} <= figures
+    assert (folders[0] / "strips.png").exists()
+    rows = exported.read_text().splitlines()
+    assert len(rows) == 1 + round(60 * metrics["mean_glimpses"])
+
+    result = run("eval.py", *folders, "--compare", "--out", tmp_path / "both")
+    assert result.returncode == 0, result.stderr
+    assert "over seeds" in result.stdout
+    assert (tmp_path / "both" / "comparison.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", "b"], "or several with --compare"),
+        (["a", "--compare"], "wanted one"),
+        (["a", "b", "--compare", "--quick"], "leave out --quick"),
+        (["a", "--hidden"], "--hidden is for --export"),
+        (["a", "--strips", "2", "--budget", "3"], "leave out --budget"),
+        (["a", "--video", "-1"], "wanted a number of images"),
+    ],
+)
+def test_eval_refuses_what_does_not_go_together(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(evaluation, *arguments, capsys=capsys)
 
 
 def _start(runs: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -219,7 +267,7 @@ def test_a_relative_image_folder_is_found_from_anywhere(tmp_path: Path) -> None:
     result = run("train.py", *arguments, *TINY, "--no-video", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "runs" / "GlimpseDigits-MultiCat-v0" / "x"
-    result = run("eval.py", folder, "--json", cwd="/")
+    result = run("eval.py", folder, "--quick", "--json", cwd="/")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["n_images"] == 4
 
