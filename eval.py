@@ -84,6 +84,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     how = parser.add_argument_group("how")
     how.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
     how.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of PyTorch; more pay on cores that nothing else uses; default: %(default)s",
+    )
+    how.add_argument(
         "--packages",
         nargs="+",
         default=[],
@@ -160,7 +167,7 @@ def _side(args: argparse.Namespace):
 
 def main() -> None:
     args = parse_arguments()
-    th.set_num_threads(1)
+    th.set_num_threads(max(1, args.threads))
     trust(args.packages)
     device = torch_device(args.device)
     if args.compare:
