@@ -78,6 +78,7 @@ POLICIES = {
         *("glimpse_envs.classifier", "glimpse_envs.config", "glimpse_envs.core"),
         "glimpse_envs.strategies",
     },
+    "evaluation.beside": set(),
     "evaluation.compared_runs": {
         *("evaluation.comparison", "evaluation.play", "evaluation.plots", "evaluation.settings"),
         *("runs", "glimpse_envs.config"),
@@ -103,9 +104,10 @@ POLICIES = {
         *("glimpse_envs.sensors", "glimpse_envs.strategies"),
     },
     "evaluation.full_report": {
-        *("evaluation.curves", "evaluation.figures", "evaluation.gaze_figures"),
-        *("evaluation.reports", "evaluation.study", "runs", "glimpse_envs.config"),
-        *("glimpse_envs.gaze_statistics", "glimpse_envs.scanpaths"),
+        *("evaluation.beside", "evaluation.curves", "evaluation.figures"),
+        *("evaluation.gaze_figures", "evaluation.reports", "evaluation.robustness_figure"),
+        *("evaluation.study", "runs", "glimpse_envs.config", "glimpse_envs.gaze_statistics"),
+        "glimpse_envs.scanpaths",
     },
     "evaluation.gallery": {
         *("evaluation.play", "glimpse_envs.config", "glimpse_envs.scanpaths"),
@@ -129,6 +131,7 @@ POLICIES = {
         *("versions", "glimpse_envs.evaluation", "glimpse_envs.files", "glimpse_envs.scanpaths"),
         "glimpse_envs.videos",
     },
+    "evaluation.robustness_figure": {"evaluation.drawing"},
     "evaluation.settings": set(),
     "evaluation.significance": {"glimpse_envs.evaluation"},
     "evaluation.study": {

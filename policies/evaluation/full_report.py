@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.gaze_statistics import fixation_map, saccades
 from glimpse_envs.scanpaths import Scanpaths
+from policies.evaluation.beside import FULL_IMAGE, by_kind, measured_beside
 from policies.evaluation.curves import plot_accuracy_curves
 from policies.evaluation.figures import (
     plot_by_glimpse,
@@ -23,12 +23,11 @@ from policies.evaluation.figures import (
 )
 from policies.evaluation.gaze_figures import plot_fixation_maps, plot_saccades
 from policies.evaluation.reports import suffix_of, write_html, write_report
+from policies.evaluation.robustness_figure import plot_robustness
 from policies.evaluation.study import describe, study
 from policies.runs import Run
 
 _MAX_CLASSES = 10  # with a map of their own
-#: results of other commands that the page shows, too: key and file of the run directory
-_BESIDE = {"robustness": "robustness.json", "equally_trained": "baselines.json"}
 
 
 def write_full_report(
@@ -51,12 +50,18 @@ def write_full_report(
     """
     config = run.evaluation_config(result["split"], result["budget"])
     found = study(model, config, seed=run.config["seed"], progress=progress)
+    own = result["split"] == "test" and result["budget"] == run.env_config().budget
+    beside = measured_beside(run.path) if own else {"baselines": {}, "robustness": []}
     result = {
         **result,
         **describe(paths, config.dataset.classes),
         **found.result,
-        "baselines": {**found.result["baselines"], **result["baselines"]},
-        **_beside(run.path),
+        "baselines": {
+            **found.result["baselines"],
+            **beside["baselines"],
+            **result["baselines"],
+        },
+        "robustness": beside["robustness"],
     }
     files = write_report(run, result, paths)
     folder = f"figures{suffix_of(run, result)}"
@@ -95,6 +100,8 @@ def draw_figures(
     if (paths.glimpses > 1).any():
         _plot_maps(config, paths, path("fixation_maps"))
         plot_saccades(saccades(paths), path("saccades"))
+    if len(result["robustness"]) > 1:
+        plot_robustness(by_kind(result["robustness"]), path("robustness"))
     return files
 
 
@@ -124,13 +131,6 @@ def accuracy_curves(result: Mapping[str, Any], key: str) -> dict[str, list[tuple
     for name, metrics in result["baselines"].items():
         if "curve" in metrics:
             curves[name] = [(point[key], point["accuracy"]) for point in metrics["curve"]]
+        elif name == FULL_IMAGE:
+            curves[name] = [(metrics[value], metrics["accuracy"])]
     return curves
-
-
-def _beside(folder: Path) -> dict[str, Any]:
-    """Return what other commands have measured of this run and left in its directory."""
-    found = {}
-    for key, name in _BESIDE.items():
-        if (file := folder / name).exists():
-            found[key] = json.loads(file.read_text())
-    return found

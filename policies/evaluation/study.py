@@ -153,15 +153,6 @@ def study(
     return Study(result, episodes)
 
 
-def at_equal_looks(accuracy_by_glimpse: Sequence[float], glimpses: float) -> float:
-    """Return a baseline's accuracy after so many glimpses, between whole ones interpolated.
-
-    :param accuracy_by_glimpse: after 1, 2, ... glimpses
-    :param glimpses: at least 1; beyond the last its accuracy stands
-    """
-    return float(np.interp(glimpses, 1 + np.arange(len(accuracy_by_glimpse)), accuracy_by_glimpse))
-
-
 def _spread(n: int, most: int) -> NDArray[np.int64]:
     """Return the numbers of at most so many of n images, evenly spread."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

@@ -1,0 +1,59 @@
+"""Accuracy on changed images, as a figure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policies.evaluation.drawing import (
+    BLUE,
+    ORANGE,
+    few_ticks,
+    finish,
+    large_print,
+    new_figure,
+    percent,
+    save,
+)
+
+_LOOKS = {"agent": (BLUE, "o-"), "full image": (ORANGE, "s--")}
+
+
+@large_print
+def plot_robustness(
+    kinds: Mapping[str, Sequence[Mapping[str, Any]]], path: str | os.PathLike[str]
+) -> Path:
+    """Plot the accuracies of agent and full-image classifier against the strength of each change.
+
+    :param kinds: what `beside.by_kind` returns
+    :param path: of the file; missing folders are made
+    :raises ValueError: nothing to plot
+    """
+    if not kinds:
+        raise ValueError("got no changed images; wanted those of benchmarks/robustness.py")
+    columns = 2
+    rows = -(-len(kinds) // columns)
+    figure = new_figure(0.6 + 2.6 * rows)
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    for axes, (kind, measured) in zip(panels, kinds.items(), strict=False):
+        strengths = [row["strength"] for row in measured]
+        for name, (colour, style) in _LOOKS.items():
+            right = np.array([row[name]["accuracy"] for row in measured])
+            bounds = np.transpose([row[name]["accuracy_ci95"] for row in measured])
+            axes.plot(strengths, right, style, color=colour, linewidth=2, markersize=6, label=name)
+            axes.fill_between(strengths, *bounds, color=colour, alpha=0.15, linewidth=0)
+        unit = measured[-1]["unit"].partition(",")[0]
+        axes.set(title=kind, xlabel=unit, ylim=(0, 1))
+        axes.yaxis.set_major_formatter(percent)
+        axes.xaxis.set_major_locator(few_ticks(4))
+        finish(axes)
+    for axes in panels:
+        axes.set_visible(False)
+    figure.supylabel("right answers")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    return save(figure, path)
