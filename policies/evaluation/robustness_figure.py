@@ -47,7 +47,8 @@ def plot_robustness(
             axes.plot(strengths, right, style, color=colour, linewidth=2, markersize=6, label=name)
             axes.fill_between(strengths, *bounds, color=colour, alpha=0.15, linewidth=0)
         unit = measured[-1]["unit"].partition(",")[0]
-        axes.set(title=kind, xlabel=unit, ylim=(0, 1))
+        label = f"epsilon{unit}" if unit.startswith("/") else unit
+        axes.set(title=kind, xlabel=label, ylim=(0, 1))
         axes.yaxis.set_major_formatter(percent)
         axes.xaxis.set_major_locator(few_ticks(4))
         finish(axes)
