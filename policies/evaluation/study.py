@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -161,6 +162,11 @@ def _spread(n: int, most: int) -> NDArray[np.int64]:
 @contextmanager
 def _bar(total: int, shown: bool) -> Iterator[Callable[[int], Any]]:
     with tqdm(
-        total=total, desc="baselines and budgets", unit=" images", disable=not shown
+        total=total,
+        desc="baselines and budgets",
+        unit=" images",
+        disable=not shown,
+        mininterval=0.5 if sys.stderr.isatty() else 10.0,
+        dynamic_ncols=True,
     ) as bar:
         yield bar.update
