@@ -25,7 +25,6 @@ from policies.evaluation.reports import (
     evaluate_run,
     summary,
     write_film,
-    write_report,
     write_strips,
 )
 from policies.recipes import torch_device, trust
@@ -51,7 +50,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     out.add_argument(
         "--quick",
         action="store_true",
-        help="leave out baselines, other budgets, figures of the gaze and report.html",
+        help="print what the agent reaches, beside random gaze; write no metrics, figures or page",
     )
     out.add_argument(
         "--video", type=int, default=0, metavar="N", help="film N images, as mp4 and gif"
@@ -146,15 +145,14 @@ def evaluate(args: argparse.Namespace, device: str) -> None:
         files += write_film(run, model, args.split, args.video)
     if args.strips:
         files.append(write_strips(run, paths, args.split, args.strips))
-    if args.quick:
-        files += write_report(run, result, paths)
-    else:
+    if not args.quick:
         command = shlex.join(["python", *sys.argv])
         result, written = write_full_report(run, model, result, paths, command=command)
         files += written
     if args.json:
         print(json.dumps(result, indent=2))
-    print(f"in {run.path}: {', '.join(files)}", file=_side(args))
+    if files:
+        print(f"in {run.path}: {', '.join(files)}", file=_side(args))
     if args.export is not None:
         file = export_run(args.export, run, paths, args.split, budget=args.budget)
         print(f"fixations: {file}", file=_side(args))

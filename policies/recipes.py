@@ -289,13 +289,19 @@ def import_class(name: str, base: type) -> type:
     return cls
 
 
+#: arguments of an algorithm that no recipe gives, and keys of a recipe that are none
+_MADE = ("self", "env", "_init_setup_model", "seed", "device", "verbose", "tensorboard_log")
+_OURS = ("n_envs", "n_timesteps", "env_kwargs", "callback")
+
+
 def _check_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> None:
     """Raise a RecipeError for hyperparameters that are unknown, or no numbers but should be."""
     parameters = inspect.signature(cls).parameters
     for key, value in arguments.items():
         if key not in parameters:
+            known = [name for name in parameters if name not in _MADE] + list(_OURS)
             raise RecipeError(
-                f"{cls.__name__} has no hyperparameter {key!r}; {nearest(key, parameters)}"
+                f"{cls.__name__} has no hyperparameter {key!r}; {nearest(key, known)}"
             )
         default = parameters[key].default
         numeric = isinstance(default, (int, float)) and not isinstance(default, bool)

@@ -126,9 +126,11 @@ class Run:
         try:
             config = yaml.safe_load(file.read_text())
         except OSError as error:
+            inside = sorted(file.parent.name for file in path.glob("*/config.yml"))
             raise RunError(
                 f"{path} is not a run directory ({file}: {error.strerror}); "
-                "train.py makes one under runs/<env id>/<name>"
+                + (f"it holds the runs {', '.join(inside)}" if inside else "train.py makes one "
+                   "under runs/<env id>/<name>")
             ) from error
         except yaml.YAMLError as error:
             raise RunError(f"{file} is not valid YAML: {error}") from error

@@ -96,11 +96,14 @@ def test_eval_repeats_the_evaluation_from_the_folder_alone(trained: Path, tmp_pa
         assert after[key] == before[key]
 
 
-def test_eval_of_another_split_writes_beside_and_films(trained: Path) -> None:
-    result = run("eval.py", trained, "--quick", "--split", "validation", "--video", 2)
+def test_a_quick_eval_of_another_split_writes_the_film_alone(trained: Path) -> None:
+    before = {file.name for file in trained.iterdir()}
+    result = run("eval.py", trained, "--quick", "--split", "validation", "--video", 2, "--json")
     assert result.returncode == 0, result.stderr
-    assert json.loads((trained / "metrics-validation.json").read_text())["n_images"] == 144
-    assert "video-validation.mp4" in result.stdout
+    assert json.loads(result.stdout)["n_images"] == 144
+    assert "video-validation.mp4" in result.stderr
+    films = {"video-validation.mp4", "video-validation.gif"}
+    assert {file.name for file in trained.iterdir()} == before | films
     assert (trained / "video-validation.gif").exists()
 
 
