@@ -28,10 +28,12 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.evaluation import metrics
 from glimpse_envs.files import replacing
 from glimpse_envs.loaders import data_directory
+from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.strategies import GazeStrategy
 from policies.classifier import TorchClassifier, read_file
 from policies.cotraining import CoTrainingCallback
 from policies.evaluation.baselines import baseline_strategies, best_fixed
+from policies.evaluation.equal_looks import equal_looks
 from policies.evaluation.play import evaluate, evaluate_gaze
 from policies.evaluation.plots import read_progress
 from policies.fitting import Fitter, pretrain
@@ -81,21 +83,23 @@ class Study:
             pass
         return config
 
-    def baseline(self, strategy: GazeStrategy) -> dict[str, Any]:
+    def baseline(self, strategy: GazeStrategy, agent: Scanpaths) -> dict[str, Any]:
         """Train a classifier for a gaze and return the metrics of the test split."""
         test = replace(self.trained(strategy), split="test")
-        return {"gaze": str(strategy), **metrics(evaluate_gaze(strategy, test, seed=1))}
+        paths = evaluate_gaze(strategy, test, seed=1)
+        beside = equal_looks(agent, paths)
+        return {"gaze": str(strategy), **metrics(paths), "equal_looks": beside}
 
     def best_fixed(self) -> GazeStrategy:
         """Return the best fixed sequence, as a classifier for random gaze sees it."""
         judge = self.trained(baseline_strategies()["random"])
         return best_fixed(judge, judge.classifier)
 
-    def learned(self) -> dict[str, Any]:
-        """Return the metrics of the run's agent on the test split."""
+    def learned(self) -> Scanpaths:
+        """Return the episodes of the run's agent on the test split."""
         model = self.run.make_model(self.run.make_env(split="test"), "cpu")
         self.run.load_weights(model)
-        return metrics(evaluate(model, self.run.env_config(split="test")))
+        return evaluate(model, self.run.env_config(split="test"))
 
 
 def row(name: str, result: dict[str, Any]) -> str:
@@ -128,14 +132,15 @@ def main() -> None:
     trust(args.packages)
     study = Study(args.run, args.warm_up, args.packages)
     print(f"{study.n_updates} updates of {study.training.batch_size} episodes after the warm-up")
-    results = {"learned": study.learned()}
+    agent = study.learned()
+    results = {"learned": metrics(agent)}
     out = args.out or args.run / "baselines.json"
     for name in args.only:
         if name == "best-fixed":
             strategy = study.best_fixed()
         else:
             strategy = baseline_strategies()[name]
-        results[name] = study.baseline(strategy)
+        results[name] = study.baseline(strategy, agent)
         print(row(name, results[name]), flush=True)
         with replacing(out) as temporary:  # after each: it takes minutes
             content = {"git": git_commit(), "updates": study.n_updates, "results": results}

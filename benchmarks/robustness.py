@@ -115,6 +115,7 @@ class Study:
     def result(self, condition: Condition) -> dict[str, Any]:
         """Return the metrics of both."""
         row: dict[str, Any] = {
+            "name": condition.name,
             "kind": condition.kind,
             "strength": condition.strength,
             "unit": condition.unit,
@@ -204,6 +205,8 @@ def main() -> None:
         "env": study.run.config["env"],
         "dataset": study.run.config["dataset"],
         "split": "test",
+        "budget": study.run.env_config(split="test").budget,
+        "timesteps": study.run.saved_timesteps(),
         "n_images": len(study.index),
         "full_image_training": study.training,
         "seed": args.seed,

@@ -1,41 +1,62 @@
-"""What other commands measured of a run and left in its directory, for its report."""
+"""What other commands have measured of an agent and left in its run directory."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FULL_IMAGE = "full image"
+_SUFFIX = " (equally trained)"
+_NOTE = "its own classifier, trained for this gaze as long as the agent's beside the agent"
 
 
-def measured_beside(folder: Path) -> dict[str, Any]:
-    """Return further baselines, and the accuracies on changed images, of a run directory.
-
-    `baselines`: those of `benchmarks/gaze_baselines.py` (baselines.json) and the classifier of the
-    whole image of `benchmarks/robustness.py` (robustness.json), by name. `robustness`: what the
-    latter measured, as a list. Empty where the commands have not been run.
+def equally_trained(folder: Path, result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """
-    baselines = {}
-    for name, metrics in _read(folder / "baselines.json").get("results", {}).items():
-        if name != "learned":  # the agent itself
-            note = "its classifier was trained for this gaze, as long as the agent's beside it"
-            baselines[f"{name}, equally trained"] = {**metrics, "note": note}
-    robustness = _read(folder / "robustness.json").get("results", [])
-    for row in robustness:
-        if row["kind"] == "clean":
-            note = "peeks: a classifier of the same kind that sees the whole image at once"
-            baselines[FULL_IMAGE] = {**row[FULL_IMAGE], "note": note}
-    return {"baselines": baselines, "robustness": list(robustness)}
+    Return what `benchmarks/gaze_baselines.py` has measured, as baselines by name.
+
+    Nothing without its `baselines.json`, or where that is about another agent (the run was trained
+    on since), other images or another budget.
+
+    :param folder: of the run
+    :param result: of the agent's evaluation
+    """
+    results = _read(folder / "baselines.json").get("results", {})
+    learned = results.get("learned", {})
+    same = ("n_images", "accuracy", "mean_glimpses", "coverage")
+    if any(learned.get(key) != result[key] for key in same):
+        return {}
+    return {
+        f"{name}{_SUFFIX}": {**metrics, "note": _NOTE}
+        for name, metrics in results.items()
+        if name != "learned"
+    }
 
 
-def by_kind(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of robustness.json by kind of change, the unchanged images first in each."""
-    clean = [row for row in rows if row["kind"] == "clean"]
-    kinds = dict.fromkeys(row["kind"] for row in rows if row["kind"] != "clean")
-    return {kind: clean + [row for row in rows if row["kind"] == kind] for kind in kinds}
+def is_equally_trained(name: str) -> bool:
+    """Whether a baseline's name is one that `equally_trained` gives."""
+    return name.endswith(_SUFFIX)
+
+
+def robustness(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """
+    Return what `benchmarks/robustness.py` has measured.
+
+    None without its `robustness.json`, or where that is about another agent (the run was trained on
+    since), another split or another budget.
+
+    :param folder: of the run
+    :param result: of the agent's evaluation
+    """
+    found = _read(folder / "robustness.json")
+    same = ("split", "timesteps", "budget")
+    return found if found and all(found.get(key) == result[key] for key in same) else None
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text()) if file.exists() else {}
+    try:
+        return json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ValueError(f"{file} is broken ({error}); remove it") from error

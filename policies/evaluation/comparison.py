@@ -24,8 +24,8 @@ from policies.evaluation.significance import (
     holm,
     mcnemar,
     mean_difference,
-    mean_over_seeds,
     randomisation_test,
+    student_mean,
     welch,
 )
 
@@ -267,9 +267,9 @@ def _group(name: str, members: list[Entry], names: list[str]) -> Group:
         env=members[0].env,
         runs=tuple(entry.name for entry in members),
         seeds=tuple(_seeds(members)),
-        accuracy=mean_over_seeds(_by_seed(members, lambda e: e.right.mean())),
-        mean_glimpses=mean_over_seeds(_by_seed(members, lambda e: e.paths.glimpses.mean())),
-        mean_samples=mean_over_seeds(_by_seed(members, lambda e: e.paths.samples.mean())),
+        accuracy=student_mean(_by_seed(members, lambda e: e.right.mean())),
+        mean_glimpses=student_mean(_by_seed(members, lambda e: e.paths.glimpses.mean())),
+        mean_samples=student_mean(_by_seed(members, lambda e: e.paths.samples.mean())),
         settings={key: settings[key] for key in names if key in settings},
     )
 

@@ -102,9 +102,9 @@ def plot_reliability(result: Mapping[str, Any], path: _PATH) -> Path:
     )
     upper.errorbar(
         sure, right, beyond, fmt="o", color=BLUE, linewidth=1.5, markersize=7, capsize=3,
-        label="right answers (95 % interval)",
+        label="likeliest class is right (95 % interval)",
     )  # fmt: skip
-    upper.set(ylabel="right answers", ylim=(0, 1.02), xlim=(0, 1.01))
+    upper.set(ylabel="likeliest class is right", ylim=(0, 1.02), xlim=(0, 1.01))
     upper.yaxis.set_major_formatter(percent)
     upper.legend(loc="best", edgecolor="none", framealpha=0.9)
     upper.set_title(
@@ -189,7 +189,7 @@ def plot_stopping(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
     shares = [entry["share"] for entry in entries]
     bars = lower.bar(glimpses, shares, 0.7, color=SKY)
     lower.bar_label(bars, [f"{x:.1%}" if 0 < x < 0.01 else f"{x:.0%}" for x in shares], padding=2)
-    lower.set(xlabel="glimpses when the image was answered", ylabel="images")
+    lower.set(xlabel="glimpses when the episode ended", ylabel="images")
     lower.set_ylim(0, 1.2 * max(shares))
     lower.set_xticks(glimpses)
     lower.yaxis.set_major_locator(few_ticks(4))

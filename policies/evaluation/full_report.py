@@ -12,7 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.gaze_statistics import fixation_map, saccades
 from glimpse_envs.scanpaths import Scanpaths
-from policies.evaluation.beside import FULL_IMAGE, by_kind, measured_beside
+from policies.evaluation.beside import equally_trained, robustness
 from policies.evaluation.curves import plot_accuracy_curves
 from policies.evaluation.figures import (
     plot_by_glimpse,
@@ -23,7 +23,6 @@ from policies.evaluation.figures import (
 )
 from policies.evaluation.gaze_figures import plot_fixation_maps, plot_saccades
 from policies.evaluation.reports import suffix_of, write_html, write_report
-from policies.evaluation.robustness_figure import plot_robustness
 from policies.evaluation.study import describe, study
 from policies.runs import Run
 
@@ -42,6 +41,9 @@ def write_full_report(
     """
     Compare with baselines and other budgets, and write `metrics.json`, the figures and the page.
 
+    What `benchmarks/gaze_baselines.py` and `robustness.py` have left in the run directory about
+    the same agent is shown, too.
+
     :param model: the trained agent
     :param result: of `reports.evaluate_run`
     :param paths: likewise
@@ -49,20 +51,16 @@ def write_full_report(
     :return: `result` with all that was found, and the names of the files
     """
     config = run.evaluation_config(result["split"], result["budget"])
-    found = study(model, config, seed=run.config["seed"], progress=progress)
-    own = result["split"] == "test" and result["budget"] == run.env_config().budget
-    beside = measured_beside(run.path) if own else {"baselines": {}, "robustness": []}
+    found = study(model, config, paths, seed=run.config["seed"], progress=progress)
+    trained = equally_trained(run.path, result)
     result = {
         **result,
         **describe(paths, config.dataset.classes),
         **found.result,
-        "baselines": {
-            **found.result["baselines"],
-            **beside["baselines"],
-            **result["baselines"],
-        },
-        "robustness": beside["robustness"],
+        "baselines": {**found.result["baselines"], **result["baselines"], **trained},
     }
+    if (disturbed := robustness(run.path, result)) is not None:
+        result["robustness"] = disturbed
     files = write_report(run, result, paths)
     folder = f"figures{suffix_of(run, result)}"
     figures = draw_figures(run.path / folder, config, paths, result)
@@ -100,8 +98,6 @@ def draw_figures(
     if (paths.glimpses > 1).any():
         _plot_maps(config, paths, path("fixation_maps"))
         plot_saccades(saccades(paths), path("saccades"))
-    if len(result["robustness"]) > 1:
-        plot_robustness(by_kind(result["robustness"]), path("robustness"))
     return files
 
 
@@ -131,6 +127,4 @@ def accuracy_curves(result: Mapping[str, Any], key: str) -> dict[str, list[tuple
     for name, metrics in result["baselines"].items():
         if "curve" in metrics:
             curves[name] = [(point[key], point["accuracy"]) for point in metrics["curve"]]
-        elif name == FULL_IMAGE:
-            curves[name] = [(metrics[value], metrics["accuracy"])]
     return curves

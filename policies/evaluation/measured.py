@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import yaml
 
-from policies.evaluation.wording import number, percent
+from policies.evaluation.beside import is_equally_trained
+from policies.evaluation.wording import number, percent, span
 
 
 class GazeText(NamedTuple):
@@ -28,7 +30,10 @@ def gaze_text(result: Mapping[str, Any]) -> GazeText | None:
     if not gaze:
         return None
     sentences, rows = [], []
-    if stuck := gaze.get("collapse"):
+    stuck = gaze.get("collapse")
+    if stuck and not stuck["n_fixations"]:
+        sentences.append("The agent chose no fixation: each episode ended with its first glimpse.")
+    elif stuck:
         share = percent(stuck["share"], 0)
         verdict = "is stuck in one place" if stuck["collapsed"] else "is not stuck in one place"
         sentences.append(
@@ -38,14 +43,21 @@ def gaze_text(result: Mapping[str, Any]) -> GazeText | None:
         )
     if dependence := gaze.get("dependence"):
         entries = dependence["by_glimpse"]
+        n, bits = dependence["n_images"], dependence["path_bits_given_length"]
+        # n images show log2 n bits at most: an entropy near that is a lower bound
+        least = "at least " if dependence["path_bits"] > math.log2(n) - 1.0 else ""
         sentences.append(
-            f"The {dependence['n_images']:,} images were looked at along "
-            f"{dependence['distinct_paths']:,} different paths, which hold "
-            f"{number(dependence['path_bits_given_length'])} bits beyond their length. Bits about "
-            "the image: 0 means that this glimpse lies in the same place for all images, each "
-            "further bit doubles the places. Bits about the class: how much the place alone tells "
-            f"about the right answer, of {number(dependence['label_bits'])} bits in all."
+            f"The {n:,} images were looked at along {dependence['distinct_paths']:,} different "
+            f"paths, which hold {least}{number(bits)} bits beyond their length. Bits about the "
+            "image: 0 means that this glimpse has the same place and zoom for all images, each "
+            "further bit doubles their number. Bits about the class: how much place and zoom alone "
+            f"tell about the right answer, of {number(dependence['label_bits'])} bits in all."
         )
+        if (entries[0]["gaze_bits"] or 0.0) > 0.0:
+            sentences.append(
+                "The first glimpse is drawn at random here: a part of all bits about the image is "
+                "due to that draw, not to the image."
+            )
         rows = [
             (
                 str(entry["glimpses"]),
@@ -88,27 +100,52 @@ def changed_settings(result: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(changed), sort_keys=False).strip() if changed else ""
 
 
-def limits(result: Mapping[str, Any], figures: Mapping[str, Any]) -> list[str]:
+def limits(result: Mapping[str, Any]) -> list[str]:
     """Return what the result does not tell, in sentences."""
-    found = []
-    seeds = result.get("seeds") or [result.get("seed")]
-    if len(seeds) == 1:
-        found.append(
-            "One training is shown. The interval is about other images, not about other trainings: "
-            "how much another seed would differ is not known from this page."
-        )
+    found = [
+        "One training is shown. The intervals are about other images, not about other trainings: "
+        "how much another seed would differ is not known from this page."
+    ]
     if result["split"] != "test":
         found.append(
             f"These are images of the {result['split']} split. Only those of the test split took "
             "no part in training or in choosing settings."
         )
-    if not result.get("baselines"):
+    baselines = result.get("baselines") or {}
+    if not baselines:
         found.append("No baseline was measured, so it is not known whether the gaze matters.")
-    elif any("off-distribution" in name for name in result["baselines"]):
+    else:
         found.append(
-            "Random gaze with the same agent shows that the gaze matters. It is no equally trained "
-            "baseline: the agent never trained with such a gaze."
+            "A baseline looks as often at every image, the agent may stop sooner at some: its lead "
+            "at equal looks is that of where it looks and of when it stops together."
         )
-    if "robustness" not in figures:
-        found.append("Disturbed images, and images from elsewhere, were not tried.")
+    if any("off-distribution" in name for name in baselines):
+        found.append(
+            "Random gaze with the same agent tells what becomes of this agent without its gaze. It "
+            "never trained with such a gaze, so this is no equally trained baseline."
+        )
+    if baselines and not any(is_equally_trained(name) for name in baselines):
+        found.append(
+            "The classifier of all baselines is the agent's, which has learnt from the agent's "
+            "looks. Trained for another gaze it may be better there: "
+            "benchmarks/gaze_baselines.py measures that."
+        )
+    if "robustness" not in result:
+        found.append("Disturbed images were not tried: benchmarks/robustness.py does it.")
     return found
+
+
+def robustness_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Word `result["robustness"]`: what was shown, accuracy of the agent and of a classifier of the
+    whole image with their intervals, and the agent's glimpses; none without it."""
+    return [
+        (
+            row["name"],
+            *(
+                f"{percent(row[who]['accuracy'])} ({span(row[who]['accuracy_ci95'])})"
+                for who in ("agent", "full image")
+            ),
+            number(row["agent"]["mean_glimpses"]),
+        )
+        for row in result.get("robustness", {}).get("results", ())
+    ]

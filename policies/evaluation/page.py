@@ -14,7 +14,13 @@ from PIL import Image
 
 from glimpse_envs.files import replacing
 from policies.evaluation.gallery import Gallery, Group
-from policies.evaluation.measured import changed_settings, facts, gaze_text, limits
+from policies.evaluation.measured import (
+    changed_settings,
+    facts,
+    gaze_text,
+    limits,
+    robustness_rows,
+)
 from policies.evaluation.wording import (
     FIGURES,
     NEEDED,
@@ -55,11 +61,11 @@ def write_page(
 
     :param path: of the file; missing folders are made
     :param title: of the page, such as the environment's id and the run's name
-    :param result: what `metrics.json` holds. Beside that: a baseline's `note` (one that begins
-        with "peeks" stands out of competition) and `reads`, shown below its name; `gaze`, a dict
-        with `dependence` (by glimpse `gaze_bits`, `class_bits` and `commonest_share`, and the
-        numbers of paths) and `collapse` (`collapsed`, `share`, `threshold`, `n_fixations`);
-        `seeds`, if several trainings are summed up
+    :param result: what `metrics.json` holds. Beside that: a baseline's `equal_looks`, `note` (one
+        that begins with "peeks" stands out of competition) and `reads`, shown below its name;
+        `gaze`, a dict with `dependence` (by glimpse `gaze_bits`, `class_bits` and
+        `commonest_share`, and the numbers of paths) and `collapse` (`collapsed`, `share`,
+        `threshold`, `n_fixations`); `robustness`, as benchmarks/robustness.py writes it
     :param figures: PNG, JPEG or GIF files or their content, by a key of `wording.FIGURES`
     :param gallery: of `draw_gallery`
     :param film: an mp4 or gif; too large a one for the page is named instead
@@ -79,6 +85,7 @@ def write_page(
         "tiles": tiles(result),
         "rows": baseline_rows(result),
         "gaze": gaze_text(result),
+        "disturbed": robustness_rows(result),
         "figures": [
             (caption, _embedded(figures[key], key))
             for key, caption in FIGURES.items()
@@ -88,7 +95,7 @@ def write_page(
         "groups": [] if gallery is None else _shown(gallery),
         "facts": facts(result, command),
         "settings": changed_settings(result),
-        "limits": limits(result, figures),
+        "limits": limits(result),
         "film": None,
         "film_beside": None,
         "headings": SECTIONS,
@@ -127,6 +134,8 @@ def _render(content: Mapping[str, Any]) -> str:
         shown.add("baselines")
     if content["gaze"] or content["film"] or content["film_beside"]:
         shown.add("gaze")
+    if content["disturbed"]:
+        shown.add("fails")
     shown |= {"fails" if group.failures else "gaze" for group, _ in content["groups"]}
     shown.add("measured")
     sections = {name: heading for name, heading in SECTIONS.items() if name in shown}

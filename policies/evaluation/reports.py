@@ -17,6 +17,7 @@ from glimpse_envs.evaluation import Episodes, confusion, metrics
 from glimpse_envs.files import replacing
 from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.videos import tile_frames, write_video
+from policies.evaluation.equal_looks import equal_looks
 from policies.evaluation.gallery import draw_gallery, draw_rows
 from policies.evaluation.page import write_page
 from policies.evaluation.play import evaluate, record
@@ -60,7 +61,9 @@ def evaluate_run(
         "split": split,
         "budget": config.budget,
         **metrics(episodes),
-        "baselines": {RANDOM_GAZE: metrics(baseline)},
+        "baselines": {
+            RANDOM_GAZE: {**metrics(baseline), "equal_looks": equal_looks(episodes, baseline)}
+        },
         "seconds": round(time.perf_counter() - begin, 2),
         "seed": run.config["seed"],
         "timesteps": model.num_timesteps,

@@ -1,4 +1,4 @@
-"""Tests and intervals for two agents on the same images, and for means over seeds.
+"""Tests and intervals for two agents on the same images, and for means.
 
 `scipy.stats` is imported where it is used: it takes a second.
 """
@@ -160,10 +160,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def mean_over_seeds(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+def student_mean(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     """Return a mean with Student's t interval; no interval for a single value.
 
-    :param values: one for each seed
+    :param values: independent ones, such as one for each seed
     :param confidence: between 0 and 1, both excluded
     """
     from scipy.stats import t

@@ -21,6 +21,7 @@ from glimpse_envs.gaze_statistics import collapse, gaze_dependence, saccade_summ
 from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.statistics import by_glimpse, per_class, reliability, risk_coverage, stopping
 from policies.evaluation.baselines import baseline_strategies, best_fixed, lattice
+from policies.evaluation.equal_looks import equal_looks
 from policies.evaluation.peeking import SaliencyGaze, UncertaintyGaze
 from policies.evaluation.play import evaluate, evaluate_gaze
 
@@ -72,9 +73,11 @@ def describe(paths: Scanpaths, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def curve(paths: Scanpaths) -> list[dict[str, float]]:
-    """Return samples, coverage and accuracy if every episode had to answer after t glimpses.
+    """Return samples, coverage and accuracy if every episode had to answer after t glimpses, for
+    t = 1 .. budget.
 
-    With a classifier the answer is its likeliest class, without one what was answered by then.
+    With a classifier the answer is its likeliest class, also where an agent answered otherwise;
+    without one what was answered by then.
     """
     return [
         {
@@ -99,6 +102,7 @@ def other_budgets(config: GlimpseConfig) -> list[int]:
 def study(
     model: BaseAlgorithm,
     config: GlimpseConfig,
+    agent: Scanpaths,
     *,
     seed: int = 0,
     progress: bool = True,
@@ -108,9 +112,11 @@ def study(
 
     The baselines look with the agent's own classifier, which has learnt from the agent's looks, and
     always take all glimpses of the budget. Gazes that peek see fewer images, evenly spread over the
-    split, since they try many glimpses before each; the search of a fixed one as many.
+    split, since they try many glimpses before each; the search of a fixed one as many, of the
+    validation split (which is no test of it where that is the split to evaluate).
 
     :param config: the environment, with the split to evaluate, without augmentation
+    :param agent: its episodes, of all images of the split
     :param seed: of random gazes
     """
     begin = time.perf_counter()
@@ -142,10 +148,17 @@ def study(
             }
         for name, gaze in peeking.items():
             episodes[name] = play(gaze, images=some)
-            notes[name] = {"note": _NOTES[name], "reads": gaze.reads(config)}
+            note = f"{_NOTES[name]}; on {len(some)} images" if len(some) < n else _NOTES[name]
+            notes[name] = {"note": note, "reads": gaze.reads(config)}
+    beside = {
+        name: equal_looks(agent, paths, some if name in peeking else None)
+        for name, paths in episodes.items()
+    }
     result = {
         "baselines": {
-            name: {**metrics(paths), "curve": curve(paths), **notes[name]}
+            name: {
+                **metrics(paths), "curve": curve(paths), "equal_looks": beside[name], **notes[name]
+            }
             for name, paths in episodes.items()
         },
         "budgets": shown,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from glimpse_envs.evaluation import wilson_interval
-
 #: what `write_page` needs of a result
 NEEDED = (
     "env", "dataset", "split", "n_images", "accuracy", "accuracy_ci95", "mean_glimpses",
@@ -38,42 +36,37 @@ FIGURES = {
         "good",
         "Accuracy and samples",
         "Up is better, left is cheaper: the share of right answers against the sensor pixels read "
-        "per image. A curve above another one is right more often for the same samples.",
+        "per image. Along a curve every image has to be answered after 1, 2, ... glimpses at the "
+        "latest, by the class that the classifier then holds likeliest (without one, by the "
+        "answers given so far). A diamond is the agent with another budget and its own answers. "
+        "Gazes that peek read more than is shown.",
     ),
     "accuracy_coverage": Caption(
         "good",
         "Accuracy and area seen",
-        "The share of right answers against the part of the image's area that the windows covered, "
-        "however coarsely. An overview covers all of it at once, with few samples.",
+        "The same against the part of the image's area that the windows covered, however coarsely. "
+        "An overview covers all of it at once, with few samples.",
     ),
     "by_glimpse": Caption(
         "good",
         "After each glimpse",
         "What another glimpse is worth: an accuracy that goes on rising tells that looking again "
-        "still helps. Below it, with a classifier, how unsure it still is, and how far its belief "
-        "is from how often it is right; lower is better.",
-    ),
-    "budgets": Caption(
-        "good",
-        "Other budgets",
-        "The same agent, without further training, where it may take fewer or more glimpses.",
+        "still helps. Images that were answered earlier count with what stood then. Below it, with "
+        "a classifier, how unsure it still is, and how far its belief is from how often it is "
+        "right; lower is better.",
     ),
     "stopping": Caption(
         "good",
         "When it stops",
-        "How many images were answered after so many glimpses, and how many of these rightly. An "
-        "agent that knows when it knows stops early where it is right.",
-    ),
-    "comparison": Caption(
-        "baselines",
-        "Beside other runs",
-        "The same images, shown to several agents or gazes. Bars are 95 % intervals over images.",
+        "How many episodes ended after so many glimpses, and how many of these with the right "
+        "answer. An agent that knows when it knows stops early where it is right.",
     ),
     "fixation_maps": Caption(
         "gaze",
         "Where the glimpses lie",
-        "The stronger the colour of a place, the more glimpses had their middle there. One strong "
-        "spot, the same for all classes, would mean that the gaze does not heed the image.",
+        "The stronger the colour of a place, the more glimpses had their middle there; the first "
+        "one, which the environment takes, is left out. One strong spot, the same for all classes, "
+        "would suggest that the gaze does not heed the image.",
     ),
     "saccades": Caption(
         "gaze",
@@ -85,14 +78,15 @@ FIGURES = {
         "fails",
         "Errors among the surest",
         "If only the surest part of the images is answered, so large is the share of errors in it. "
-        "The lower on the left, the better the belief tells right from wrong; an oracle would put "
-        "all right answers first.",
+        "The lower on the left, the better the belief (without a classifier, the number of "
+        "glimpses) tells right from wrong; an oracle would put all right answers first.",
     ),
     "reliability": Caption(
         "fails",
         "Is it as right as it is sure?",
-        "The belief in the answer against the share of right answers. On the diagonal both agree; "
-        "below it the belief is too sure of itself.",
+        "The classifier's final belief in the class that it holds likeliest, against the share of "
+        "images where that class is right. On the diagonal both agree; below it the belief is too "
+        "sure of itself.",
     ),
     "confusion": Caption(
         "fails",
@@ -103,17 +97,11 @@ FIGURES = {
     "per_class": Caption(
         "fails", "By class", "Which classes are hard, and how many glimpses they take."
     ),
-    "robustness": Caption(
-        "fails",
-        "Changed images",
-        "Accuracy on images that were disturbed, the more the further to the right. The agent "
-        "never trained on such images.",
-    ),
     "learning_curve": Caption(
         "learning",
         "Learning",
-        "Accuracy and glimpses per image while it trained. A curve that still rises at its end "
-        "would gain by longer training.",
+        "Accuracy and glimpses per image while it trained, on training images. A curve that still "
+        "rises at its end may gain by longer training.",
     ),
 }
 
@@ -138,6 +126,7 @@ class Row(NamedTuple):
     accuracy: str
     interval: str
     equal: str
+    lead: str
     glimpses: str
     samples: str
     share: str
@@ -147,15 +136,19 @@ class Row(NamedTuple):
 
 
 class Rival(NamedTuple):
-    """The best baseline at equal looks.
+    """The best baseline at equal looks, see `equal_looks.equal_looks`.
 
-    :param accuracy: its own, 0 to 1, at the agent's number of glimpses or with more of them
-    :param how: at which number of glimpses, in words
+    :param accuracy: its own, 0 to 1
+    :param glimpses: at which mean number
+    :param lead: the agent's accuracy less that
+    :param interval: of the lead, paired over the images; None if unknown
     """
 
     name: str
     accuracy: float
-    how: str
+    glimpses: float
+    lead: float
+    interval: Sequence[float] | None
 
 
 DASH = "\N{EN DASH}"
@@ -177,39 +170,19 @@ def number(value: float | None, digits: int = 1) -> str:
     return DASH if value is None else f"{value:,.{digits}f}"
 
 
-def at_equal_looks(baseline: Mapping[str, Any], glimpses: float) -> tuple[float, str] | None:
-    """
-    Return a baseline's accuracy with as many glimpses as the agent takes, and how it was found.
-
-    A baseline that always uses its budget and has an answer after every glimpse is read off between
-    the two whole numbers of glimpses, as if it took one or the other by chance. One that stops by
-    itself counts with what it has if it took as many glimpses or more (to within 0.05).
-
-    :param baseline: its metrics
-    :param glimpses: the agent's mean number
-    :return: None where the baseline took fewer glimpses, or did not tell
-    """
-    taken, curve = baseline.get("mean_glimpses"), baseline.get("accuracy_by_glimpse")
-    if taken is None:
-        return None
-    # whoever stops by itself, and never before the budget's end, has no right answer before
-    if curve and abs(taken - len(curve)) < 1e-6 and curve[0] > 0 and glimpses <= len(curve):
-        whole = int(glimpses)
-        low, high = curve[max(whole, 1) - 1], curve[min(whole, len(curve) - 1)]
-        return low + (glimpses - whole) * (high - low), f"read off at {number(glimpses)} glimpses"
-    if taken >= glimpses - 0.05:
-        return baseline["accuracy"], f"with {number(taken)} glimpses"
-    return None
-
-
 def rival(result: Mapping[str, Any]) -> Rival | None:
     """Return the best baseline at equal looks that does not peek; None without one."""
-    rivals = []
-    for name, baseline in (result.get("baselines") or {}).items():
-        found = at_equal_looks(baseline, result["mean_glimpses"])
-        if found is not None and not _peeks(baseline):
-            rivals.append(Rival(name, *found))
+    rivals = [
+        Rival(name, found["accuracy"], found["glimpses"], found["lead"], found["lead_ci95"])
+        for name, baseline in (result.get("baselines") or {}).items()
+        if (found := baseline.get("equal_looks")) and not _peeks(baseline)
+    ]
     return max(rivals, key=lambda rival: rival.accuracy, default=None)
+
+
+def points(share: float) -> str:
+    """Write a difference of shares in points of percent with its sign, 0.056 as +5.6."""
+    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def headline(result: Mapping[str, Any]) -> str:
@@ -224,16 +197,15 @@ def headline(result: Mapping[str, Any]) -> str:
     )
     best = rival(result)
     if best is None:
-        return f"{text} No baseline with as many glimpses was measured."
-    lead = result["accuracy"] - best.accuracy
-    verdict = (
-        f"the agent is right {100 * abs(lead):.1f} points {'more' if lead > 0 else 'less'} often"
-    )
-    overlap = _overlap(result, best.accuracy)
-    caution = "; the 95 % intervals overlap, so this may be chance" if overlap else ""
+        return f"{text} No baseline was measured beside it."
+    lead = f"the agent's lead is {points(best.lead)} points"
+    if best.interval is not None:
+        low, high = best.interval
+        lead += f" (95 % interval {points(low)} to {points(high)}, paired over the images)"
+        lead += "; this may be chance" if low <= 0.0 <= high else ""
     return (
-        f"{text} The best baseline at equal looks, {best.name}, reaches "
-        f"{percent(best.accuracy)} ({best.how}): {verdict}{caution}."
+        f"{text} The best baseline at equal looks, {best.name}, is right for "
+        f"{percent(best.accuracy)} with {number(best.glimpses)} glimpses: {lead}."
     )
 
 
@@ -251,12 +223,11 @@ def tiles(result: Mapping[str, Any]) -> list[Tile]:
         ),
     ]
     if best is not None:
-        lead = 100 * (result["accuracy"] - best.accuracy)
         found.append(
             Tile(
-                f"{lead:+.1f}".replace("-", "\N{MINUS SIGN}"),
+                points(best.lead),
                 "points beside the best baseline",
-                f"{best.name}: {percent(best.accuracy)}",
+                f"at equal looks; {best.name}: {percent(best.accuracy)}",
             )
         )
     return found
@@ -268,10 +239,9 @@ def baseline_rows(result: Mapping[str, Any]) -> list[Row]:
     if not baselines:
         return []
     best = rival(result)
-    rows = [(result["accuracy"], _row("this agent", result, None, agent=True))]
+    rows = [(result["accuracy"], _row("this agent", result, agent=True))]
     for name, baseline in baselines.items():
-        found = at_equal_looks(baseline, result["mean_glimpses"])
-        row = _row(name, baseline, None if found is None else found[0])
+        row = _row(name, baseline)
         row = row._replace(
             best=best is not None and name == best.name, peeks=_peeks(baseline)
         )
@@ -279,35 +249,39 @@ def baseline_rows(result: Mapping[str, Any]) -> list[Row]:
     return [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
 
 
-def _row(
-    name: str, metrics: Mapping[str, Any], equal: float | None, *, agent: bool = False
-) -> Row:
-    interval = metrics.get("accuracy_ci95")
-    reads = metrics.get("reads")
+def _row(name: str, metrics: Mapping[str, Any], *, agent: bool = False) -> Row:
+    interval, reads = metrics.get("accuracy_ci95"), metrics.get("reads")
+    equal = metrics.get("equal_looks") or {}
     return Row(
         name=name,
         agent=agent,
         accuracy=percent(metrics["accuracy"]),
         interval=span(interval),
-        equal=percent(metrics["accuracy"] if agent else equal),
+        equal=percent(metrics["accuracy"] if agent else equal.get("accuracy")),
+        lead=_lead(equal),
         glimpses=number(metrics.get("mean_glimpses")),
         samples=number(metrics.get("mean_samples"), 0),
         share=percent(metrics.get("sample_fraction")),
         notes=tuple(
             note
-            for note in (metrics.get("note"), f"reads {reads}" if reads else None)
+            for note in (metrics.get("note"), _reads(reads) if reads else None)
             if note and not agent
         ),
     )
 
 
+def _lead(equal: Mapping[str, Any]) -> str:
+    """Write the agent's lead in points and its interval; a dash where it is not known."""
+    if not equal:
+        return DASH
+    interval = equal["lead_ci95"]
+    bounds = "" if interval is None else f" ({points(interval[0])} to {points(interval[1])})"
+    return f"{points(equal['lead'])}{bounds}"
+
+
+def _reads(pixels: int) -> str:
+    return f"reads {pixels:,} pixels per image beside its samples"
+
+
 def _peeks(baseline: Mapping[str, Any]) -> bool:
     return str(baseline.get("note") or "").lower().startswith("peeks")
-
-
-def _overlap(result: Mapping[str, Any], accuracy: float) -> bool:
-    """Whether the agent's interval and that of an accuracy on as many images overlap."""
-    n = result["n_images"]
-    low, high = wilson_interval(round(accuracy * n), n)
-    own_low, own_high = result["accuracy_ci95"]
-    return low <= own_high and own_low <= high

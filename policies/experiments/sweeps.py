@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from glimpse_envs.files import replacing
+from policies.evaluation.significance import student_mean
 from policies.experiments.changes import Change
 from policies.experiments.groups import result_of
 from policies.experiments.search_plots import plot_frontier
@@ -20,24 +19,7 @@ from policies.runs import Run
 
 #: what is averaged over seeds, by its name in `metrics.json`
 MEASURES = ("accuracy", "mean_glimpses", "mean_samples", "sample_fraction", "coverage")
-
-
 _SHARES = ("accuracy", "sample_fraction", "coverage")
-
-
-def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
-    """
-    Return Student's interval of the mean of independent values, None for fewer than two.
-
-    :param values: such as the accuracy of each seed
-    :param level: share of such intervals that hold the true mean, if the values are normal
-    """
-    n = len(values)
-    if n < 2:
-        return None
-    mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(n)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * error
-    return mean - half, mean + half
 
 
 def over_seeds(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
@@ -57,13 +39,14 @@ def over_seeds(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     summary: dict[str, Any] = {**kinds[0], "n_seeds": len(results), "seeds": sorted(results)}
     for name in MEASURES:
         values = [float(results[seed][name]) for seed in sorted(results)]
-        interval = t_interval(values)
+        found = student_mean(values)
+        interval = None if found.low is None else [found.low, found.high]
         if interval is not None and name in _SHARES:  # no true mean lies beyond
-            interval = max(0.0, interval[0]), min(1.0, interval[1])
+            interval = [max(0.0, interval[0]), min(1.0, interval[1])]
         summary[name] = {
-            "mean": float(np.mean(values)),
+            "mean": found.value,
             "std": None if interval is None else float(np.std(values, ddof=1)),
-            "ci95": None if interval is None else list(interval),
+            "ci95": interval,
         }
     summary["interval"] = "95 %, Student's t over seeds"
     names = (*MEASURES, "timesteps")

@@ -15,8 +15,9 @@ from PIL import Image
 
 from glimpse_envs.videos import write_video
 from policies.evaluation.gallery import Gallery, Group, Picture
+from policies.evaluation.measured import gaze_text, limits
 from policies.evaluation.page import MAX_BYTES, write_page
-from policies.evaluation.wording import FIGURES, at_equal_looks, headline, rival
+from policies.evaluation.wording import FIGURES, headline, rival
 
 RESULT: dict[str, Any] = {
     "env": "GlimpseDigits-GreedyMap-v0",
@@ -41,19 +42,41 @@ RANDOM = {
     "mean_glimpses": 5.65,
     "mean_samples": 361.7,
     "sample_fraction": 0.157,
+    "equal_looks": {
+        "glimpses": 5.65, "accuracy": 0.6267, "lead": 0.1922, "lead_ci95": [0.14, 0.244]
+    },
 }
 FIXED = {
     "accuracy": 0.7,
     "mean_glimpses": 6.0,
-    "accuracy_by_glimpse": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7],
-    "reads": "the same sensor",
+    "equal_looks": {
+        "glimpses": 4.487, "accuracy": 0.55, "lead": 0.2689, "lead_ci95": [0.21, 0.33]
+    },
 }
-PEEKS = {"accuracy": 0.95, "mean_glimpses": 6.0, "note": "peeks: reads all pixels"}
+PEEKS = {
+    "accuracy": 0.95,
+    "mean_glimpses": 6.0,
+    "note": "peeks: reads all pixels",
+    "reads": 2304,
+    "equal_looks": {"glimpses": 4.487, "accuracy": 0.9, "lead": -0.08, "lead_ci95": None},
+}
+DISTURBED = {
+    "split": "test",
+    "n_images": 1000,
+    "results": [
+        {
+            "name": "pgd 8/255",
+            "agent": {"accuracy": 0.41, "accuracy_ci95": [0.38, 0.44], "mean_glimpses": 4.1},
+            "full image": {"accuracy": 0.2, "accuracy_ci95": [0.18, 0.23], "mean_glimpses": 1.0},
+        }
+    ],
+}
 GAZE = {
     "collapse": {"collapsed": False, "share": 0.31, "threshold": 0.9, "n_fixations": 1252},
     "dependence": {
         "n_images": 359,
         "label_bits": 3.32,
+        "path_bits": 5.9,
         "path_bits_given_length": 4.13,
         "distinct_paths": 121,
         "by_glimpse": [
@@ -129,6 +152,7 @@ def full(tmp_path: Path, **changes: Any) -> tuple[str, Parsed]:
         "result": {
             **RESULT,
             "gaze": GAZE,
+            "robustness": DISTURBED,
             "baselines": {"random gaze": RANDOM, "fixed": FIXED, "saliency": PEEKS},
         },
         "figures": {key: png() for key in FIGURES},
@@ -143,7 +167,8 @@ def test_a_full_page_holds_the_numbers_of_the_result(tmp_path: Path) -> None:
     _, parsed = full(tmp_path)
     for text in (
         "81.9 %", "77.6 to 85.5 %", "4.5", "of at most 6", "287", "12.5 %",  # headline
-        "62.7 %", "57.6 to 67.5 %", "5.7", "362", "15.7 %", "reads the same sensor",  # baselines
+        "62.7 %", "57.6 to 67.5 %", "5.7", "362", "15.7 %", "reads 2,304 pixels",  # baselines
+        "+26.9 (+21.0 to +33.0)", "\N{MINUS SIGN}8.0", "pgd 8/255", "41.0 % (38.0 to 44.0 %)",
         "peeks: reads all pixels", "out of competition",
         "is not stuck in one place", "31 %", "1,252", "121 different paths", "2.84",
         "A fixed rule chose them", "python eval.py RUN", "1519f23 with local changes",
@@ -258,29 +283,45 @@ def test_too_much_for_a_page_is_an_error(tmp_path: Path) -> None:
 # ---- what is said about baselines ----
 
 
-def test_a_gaze_of_fixed_length_is_read_off_between_whole_numbers() -> None:
-    accuracy, how = at_equal_looks(FIXED, 4.25)
-    assert accuracy == pytest.approx(0.5 + 0.25 * 0.1) and "4.2 glimpses" in how
-    assert at_equal_looks(FIXED, 6.0)[0] == 0.7 and at_equal_looks(FIXED, 1.0)[0] == 0.2
-
-
-def test_who_stops_by_itself_counts_with_as_many_glimpses_or_more() -> None:
-    never = {"accuracy": 0.7, "mean_glimpses": 6.0, "accuracy_by_glimpse": [0.0] * 5 + [0.7]}
-    assert at_equal_looks(never, 4.0)[0] == 0.7
-    assert at_equal_looks(RANDOM, 4.5) == (0.6267, "with 5.7 glimpses")
-    assert at_equal_looks({**RANDOM, "mean_glimpses": 4.0}, 4.5) is None
-    assert at_equal_looks({"accuracy": 0.5}, 4.5) is None
-
-
 def test_the_headline_names_the_best_baseline_that_does_not_peek() -> None:
-    baselines = {"random gaze": RANDOM, "fixed": FIXED, "saliency": PEEKS}
+    baselines = {"random gaze": RANDOM, "fixed": FIXED, "saliency": PEEKS, "old": {"accuracy": 0.9}}
     result = {**RESULT, "baselines": baselines}
-    assert rival(result)[:2] == ("random gaze", 0.6267)  # fixed has 0.55 by then
+    found = rival(result)
+    assert found is not None and found[:2] == ("random gaze", 0.6267)  # fixed has 0.55 by then
     text = headline(result)
-    assert "random gaze" in text and "19.2 points more often" in text and "overlap" not in text
-    close = {**RESULT, "baselines": {"close": {**RANDOM, "accuracy": 0.83}}}
-    assert "1.1 points less often; the 95 % intervals overlap" in headline(close)
+    assert "random gaze, is right for 62.7" in text and "with 5.7 glimpses" in text
+    assert "lead is +19.2 points (95 % interval +14.0 to +24.4, paired" in text
+    assert "chance" not in text
+    looks = {**RANDOM["equal_looks"], "lead": -0.011, "lead_ci95": [-0.04, 0.018]}
+    close = headline({**RESULT, "baselines": {"close": {**RANDOM, "equal_looks": looks}}})
+    assert "\N{MINUS SIGN}1.1 points" in close and "to +1.8" in close and "chance" in close
     assert "No baseline" in headline(RESULT)
+
+
+def test_what_is_not_known_depends_on_what_was_measured() -> None:
+    own = {**RESULT, "baselines": {"fixed": FIXED}}
+    assert "benchmarks/gaze_baselines.py" in " ".join(limits(own))
+    both = {**RESULT, "baselines": {"fixed": FIXED, "grid (equally trained)": FIXED}}
+    assert "benchmarks/gaze_baselines.py" not in " ".join(limits(both))
+    assert "benchmarks/robustness.py" in " ".join(limits(both))
+    assert "benchmarks/robustness.py" not in " ".join(limits({**both, "robustness": DISTURBED}))
+
+
+def test_the_text_about_the_gaze_tells_draws_and_gaps() -> None:
+    def text(**changes: Any) -> str:
+        found = gaze_text({"gaze": {**GAZE, **changes}})
+        assert found is not None
+        return " ".join(found.sentences)
+
+    dependence = GAZE["dependence"]
+    assert "drawn at random" not in text() and "at least" not in text()
+    first, *others = dependence["by_glimpse"]
+    drawn = [{**first, "gaze_bits": 3.0}, *others]
+    assert "drawn at random" in text(dependence={**dependence, "by_glimpse": drawn})
+    many = {**dependence, "path_bits": 8.4}  # log2 359 = 8.49
+    assert "hold at least 4.1 bits" in text(dependence=many)
+    none = {**GAZE["collapse"], "share": None, "n_fixations": 0}
+    assert "chose no fixation" in text(collapse=none)
 
 
 def test_a_result_of_json_reads_as_one_of_python(tmp_path: Path) -> None:

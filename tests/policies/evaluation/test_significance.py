@@ -14,8 +14,8 @@ from policies.evaluation.significance import (
     holm,
     mcnemar,
     mean_difference,
-    mean_over_seeds,
     randomisation_test,
+    student_mean,
     welch,
 )
 
@@ -117,11 +117,14 @@ def test_holm_by_hand() -> None:
     assert holm([0.04]) == [0.04] and holm([]) == []
 
 
-def test_a_mean_over_seeds_has_students_interval() -> None:
-    found = mean_over_seeds([0.7, 0.8, 0.9])
+def test_a_mean_has_students_interval() -> None:
+    found = student_mean([0.7, 0.8, 0.9])
     half = 4.302653 * 0.1 / 3**0.5  # t of 2 degrees of freedom
     assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.8 - half, 0.8 + half))
-    one = mean_over_seeds([0.7])
+    # t(0.95, 1) = 6.313752 for 90 %: mean 2, standard deviation sqrt(2)
+    found = student_mean([1.0, 3.0], confidence=0.9)
+    assert (found.low, found.high) == pytest.approx((2 - 6.313752, 2 + 6.313752), abs=1e-6)
+    one = student_mean([0.7])
     assert (one.value, one.low, one.high) == (0.7, None, None)
 
 
@@ -135,6 +138,6 @@ def test_welch_is_scipys() -> None:
 
 
 def test_welch_says_nothing_where_no_seed_differs() -> None:
-    assert welch([0.5, 0.5], [0.6, 0.6]) == (mean_over_seeds([0.5 - 0.6]), None)
+    assert welch([0.5, 0.5], [0.6, 0.6]) == (student_mean([0.5 - 0.6]), None)
     with pytest.raises(ValueError, match="got 1 and 2 seeds; wanted two or more"):
         welch([0.5], [0.5, 0.6])

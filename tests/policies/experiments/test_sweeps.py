@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from policies.experiments.sweeps import (
     frontier_table,
     over_seeds,
     seeds_table,
-    t_interval,
     write_frontier,
 )
 
@@ -38,20 +36,6 @@ def result(accuracy: float, samples: float = 128.0, **changes: Any) -> dict[str,
         "timesteps": 512,
         **changes,
     }
-
-
-def test_students_interval_by_hand() -> None:
-    # mean 0.82, standard deviation 0.02, t(0.975, 2) = 4.302653: half a width of 4.302653 * 0.02 /
-    # sqrt(3)
-    low, high = t_interval([0.80, 0.82, 0.84])
-    half = 4.302653 * 0.02 / math.sqrt(3)
-    assert low == pytest.approx(0.82 - half, abs=1e-7)
-    assert high == pytest.approx(0.82 + half, abs=1e-7)
-    # t(0.95, 1) = 6.313752 for 90 %: mean 2, standard deviation sqrt(2)
-    low, high = t_interval([1.0, 3.0], level=0.9)
-    assert (low, high) == pytest.approx((2 - 6.313752, 2 + 6.313752), abs=1e-6)
-    assert t_interval([0.5]) is None
-    assert t_interval([0.5, 0.5]) == (0.5, 0.5)
 
 
 def test_seeds_are_averaged() -> None:
