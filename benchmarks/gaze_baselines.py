@@ -135,6 +135,13 @@ def main() -> None:
     agent = study.learned()
     results = {"learned": metrics(agent)}
     out = args.out or args.run / "baselines.json"
+    about = {
+        "git": git_commit(),
+        "split": "test",
+        "budget": study.config.budget,
+        "timesteps": study.run.saved_timesteps(),
+        "updates": study.n_updates,
+    }
     for name in args.only:
         if name == "best-fixed":
             strategy = study.best_fixed()
@@ -143,8 +150,7 @@ def main() -> None:
         results[name] = study.baseline(strategy, agent)
         print(row(name, results[name]), flush=True)
         with replacing(out) as temporary:  # after each: it takes minutes
-            content = {"git": git_commit(), "updates": study.n_updates, "results": results}
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
+            temporary.write_text(json.dumps({**about, "results": results}, indent=2) + "\n")
     print("\n| gaze | test accuracy, % (95 % interval) | glimpses | after 1, 2, ... glimpses, % |")
     print("|---|---|---|---|")
     print("\n".join(row(name, result) for name, result in results.items()))

@@ -87,7 +87,8 @@ POLICIES = {
         *("evaluation.settings", "evaluation.significance", "glimpse_envs.evaluation"),
     },
     "evaluation.comparison_report": {
-        *("evaluation.comparison", "evaluation.significance", "glimpse_envs.files"),
+        *("evaluation.comparison", "evaluation.drawing", "evaluation.significance"),
+        "glimpse_envs.files",
     },
     "evaluation.corruptions": set(),
     "evaluation.curves": {"evaluation.drawing"},
@@ -100,9 +101,8 @@ POLICIES = {
     },
     "evaluation.figures": {"evaluation.drawing"},
     "evaluation.full_image": {
-        *("classifier", "evaluation.play", "fitting", "warm_ups", "glimpse_envs.actions"),
-        *("glimpse_envs.config", "glimpse_envs.evaluation", "glimpse_envs.loaders"),
-        *("glimpse_envs.sensors", "glimpse_envs.strategies"),
+        *("classifier", "fitting", "warm_ups", "glimpse_envs.actions", "glimpse_envs.config"),
+        *("glimpse_envs.loaders", "glimpse_envs.sensors", "glimpse_envs.strategies"),
     },
     "evaluation.full_report": {
         *("evaluation.beside", "evaluation.curves", "evaluation.figures"),
@@ -150,7 +150,7 @@ POLICIES = {
     },
     "experiments.groups": {"experiments.changes", "experiments.training", "runs"},
     "experiments.prices": {"glimpse_envs.components", "glimpse_envs.rewards"},
-    "experiments.search_plots": {"glimpse_envs.files"},
+    "experiments.search_plots": {"evaluation.drawing"},
     "experiments.search_space": {"experiments.prices", "recipes"},
     "experiments.sweeps": {
         *("evaluation.significance", "experiments.changes", "experiments.groups"),

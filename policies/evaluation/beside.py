@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,13 @@ _NOTE = "its own classifier, trained for this gaze as long as the agent's beside
 
 def equally_trained(folder: Path, result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """
-    Return what `benchmarks/gaze_baselines.py` has measured, as baselines by name.
-
-    Nothing without its `baselines.json`, or where that is about another agent (the run was trained
-    on since), other images or another budget.
+    Return what `benchmarks/gaze_baselines.py` has measured, as baselines by name; none without its
+    `baselines.json`, or where that is about another split, budget or agent.
 
     :param folder: of the run
     :param result: of the agent's evaluation
     """
-    results = _read(folder / "baselines.json").get("results", {})
-    learned = results.get("learned", {})
-    same = ("n_images", "accuracy", "mean_glimpses", "coverage")
-    if any(learned.get(key) != result[key] for key in same):
-        return {}
+    results = _read(folder / "baselines.json", result).get("results", {})
     return {
         f"{name}{_SUFFIX}": {**metrics, "note": _NOTE}
         for name, metrics in results.items()
@@ -40,23 +35,32 @@ def is_equally_trained(name: str) -> bool:
 
 def robustness(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None:
     """
-    Return what `benchmarks/robustness.py` has measured.
-
-    None without its `robustness.json`, or where that is about another agent (the run was trained on
-    since), another split or another budget.
+    Return what `benchmarks/robustness.py` has measured; None without its `robustness.json`, or
+    where that is about another split, budget or agent.
 
     :param folder: of the run
     :param result: of the agent's evaluation
     """
-    found = _read(folder / "robustness.json")
-    same = ("split", "timesteps", "budget")
-    return found if found and all(found.get(key) == result[key] for key in same) else None
+    return _read(folder / "robustness.json", result) or None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a file that is about the agent of a result; else nothing, and say so
+    where the run was trained on since."""
     try:
-        return json.loads(file.read_text())
+        found = json.loads(file.read_text())
     except FileNotFoundError:
         return {}
     except ValueError as error:
         raise ValueError(f"{file} is broken ({error}); remove it") from error
+    if any(found.get(key, result[key]) != result[key] for key in ("split", "budget")):
+        return {}
+    if (timesteps := found.get("timesteps")) != result["timesteps"]:
+        then = "an unknown number of" if timesteps is None else f"{timesteps:,}"
+        print(
+            f"left out: {file} was measured after {then} timesteps, this agent has "
+            f"{result['timesteps']:,}; measure anew",
+            file=sys.stderr,
+        )
+        return {}
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +45,7 @@ def compare_runs(
             f"got the run directories {', '.join(map(str, paths))}; wanted two or more, each once"
         )
     runs = [Run.open(Path(path), packages) for path in paths]
-    changes = {} if budget is None else {"budget": budget}
-    configs = [replace(run.env_config(split=split, **changes), augment=None) for run in runs]
+    configs = [run.evaluation_config(split, budget) for run in runs]
     numbers = [_numbers(images, config) for config in configs]
     with tqdm(
         total=sum(map(len, numbers)), desc=f"evaluating {len(runs)} runs on {split}", unit=" images"

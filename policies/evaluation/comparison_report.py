@@ -17,10 +17,10 @@ from matplotlib.patheffects import withStroke
 
 from glimpse_envs.files import replacing
 from policies.evaluation.comparison import Comparison, Group, GroupPair, Pair, Row
+from policies.evaluation.drawing import BLUE, GREEN, ORANGE, PINK, SKY, YELLOW, save
 from policies.evaluation.significance import Estimate
 
-#: of each group in turn; Okabe and Ito's palette ("Color universal design", 2008)
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_COLOURS = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, "#000000")  # of each group in turn
 _MARKERS = "osD^vPX"
 _MOST_NAMED = 10  # groups in the legend
 _LONGEST = 36  # characters of a setting
@@ -111,10 +111,7 @@ def plot_comparison(result: Comparison, folder: str | os.PathLike[str]) -> Path:
         title="the others by their numbers in comparison.md" if more else None,
         loc="outside lower center", fontsize=11, frameon=False,
     )  # fmt: skip
-    path = Path(folder) / "comparison.png"
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
-    return path
+    return save(figure, Path(folder) / "comparison.png")
 
 
 def _draw_group(

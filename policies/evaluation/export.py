@@ -83,7 +83,7 @@ def export_run(
     :param budget: that it was evaluated with; None for the run's own
     :param images: numbers of the images, int64 (N,); None for the first N of the split
     """
-    config = run.env_config(split=split, **({} if budget is None else {"budget": budget}))
+    config = run.evaluation_config(split, budget)
     return export_fixations(path, paths, config, run_info(run), images=images)
 
 
@@ -252,8 +252,8 @@ def _arrow() -> ModuleType:
         import pyarrow
     except ImportError as error:
         raise ImportError(
-            ".parquet needs pyarrow, which is not installed: pip install 'glimpse-envs[parquet]', "
-            "or take a name that ends in .csv"
+            '.parquet needs pyarrow, which is not installed: pip install -e ".[parquet]", or take '
+            "a name that ends in .csv"
         ) from error
     return pyarrow
 

@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glimpse_envs.actions import Anywhere
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.evaluation import metrics
 from glimpse_envs.loaders import data_directory
 from glimpse_envs.sensors import Crop
 from glimpse_envs.strategies import Blind, Centre
 from policies.classifier import TorchClassifier, View
-from policies.evaluation.play import evaluate_gaze
 from policies.fitting import Fitter, pretrain
 from policies.warm_ups import recall, warm_up_key
 
@@ -116,16 +113,3 @@ def full_image_classifier(
     save(file)
     part.unlink(missing_ok=True)
     return classifier, glance
-
-
-def evaluate_full_image(
-    config: GlimpseConfig, *, images: int | NDArray[np.int64] | None = None
-) -> dict[str, Any]:
-    """
-    Show images once to the classifier of whole images.
-
-    :param config: what :func:`full_image_classifier` gave, with the split to evaluate
-    :param images: only the first so many images of the split, or those of these numbers
-    :return: `glimpse_envs.evaluation.metrics`
-    """
-    return metrics(evaluate_gaze(_GAZE, config, images=images))

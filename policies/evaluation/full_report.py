@@ -107,12 +107,21 @@ def _plot_maps(config: GlimpseConfig, paths: Scanpaths, file: Path) -> None:
     images, labels = config.images.images, config.images.labels
     if not config.composed:
         behind["all classes"] = images.mean(axis=0)
-    for label in np.unique(paths.labels)[:_MAX_CLASSES]:
+    labels_shown = np.unique(paths.labels)[:_MAX_CLASSES]
+    for label in labels_shown:
         name = config.dataset.classes[label]
         maps[name] = fixation_map(paths, label=int(label))
         if not config.composed:
             behind[name] = images[labels == label].mean(axis=0)
-    plot_fixation_maps(maps, file, behind=behind or None)
+    n_classes = config.dataset.n_classes
+    few = f"; the first {len(labels_shown)} of {n_classes} classes" * (n_classes > _MAX_CLASSES)
+    plot_fixation_maps(
+        maps,
+        file,
+        behind=behind or None,
+        label=f"share of the fixations{few}",
+        aspect=config.shape[0] / config.shape[1],
+    )
 
 
 def accuracy_curves(result: Mapping[str, Any], key: str) -> dict[str, list[tuple[float, float]]]:

@@ -94,9 +94,8 @@ def other_budgets(config: GlimpseConfig) -> list[int]:
     """Return half and twice the budget, as far as an agent can be shown them."""
     if config.observe_history:  # the observation has a place for each glimpse of the budget
         return []
-    least = 1 if config.scheme.answers else 2
     half, twice = config.budget // 2, 2 * config.budget
-    return [budget for budget in (half, twice) if budget >= least]
+    return [budget for budget in (half, twice) if budget >= config.scheme.least_budget]
 
 
 def study(

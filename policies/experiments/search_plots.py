@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from glimpse_envs.files import replacing
+from policies.evaluation.drawing import BLUE, GREY, ORANGE, finish, save
 
-# of Okabe and Ito's palette ("Color universal design", 2008)
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
+_X = "mean_samples"
 
 
 def plot_frontier(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> Path:
@@ -29,14 +26,14 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str =
     figure = Figure(figsize=(7, 4.8), dpi=150, layout="constrained")
     axes = figure.subplots()
     points = {name: np.array([row[name] for row in rows], float) for name in ("accuracy", _X)}
-    axes.plot(points[_X], points["accuracy"], color=_BLUE, linewidth=1.0, alpha=0.5)
+    axes.plot(points[_X], points["accuracy"], color=BLUE, linewidth=1.0, alpha=0.5)
     axes.errorbar(
         points[_X],
         points["accuracy"],
         xerr=_errors(rows, _X),
         yerr=_errors(rows, "accuracy"),
         fmt="o",
-        color=_BLUE,
+        color=BLUE,
         markersize=5,
         capsize=2.5,
         linewidth=1.2,
@@ -63,12 +60,9 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str =
         share.xaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
         share.spines["top"].set_visible(False)
     kinds = dict.fromkeys(row["interval"] for row in rows)
-    figure.supxlabel("intervals: " + "\n".join(kinds), fontsize=8, color=_GREY)
-    _finish(axes)
-    return _save(figure, path)
-
-
-_X = "mean_samples"
+    figure.supxlabel("intervals: " + "\n".join(kinds), fontsize=8, color=GREY)
+    finish(axes)
+    return save(figure, path)
 
 
 def plot_history(trials: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> Path:
@@ -76,7 +70,7 @@ def plot_history(trials: Sequence[Mapping[str, Any]], path: Path, *, title: str 
     Plot the score of each trial of a search and the best so far.
 
     :param trials: each with `number`, `score` (None if it has none) and `state`: "complete",
-        "pruned" or "failed"
+        "pruned" or "diverged"
     :param path: of the file; missing folders are made
     :param title: of the plot
     :return: the path
@@ -85,8 +79,8 @@ def plot_history(trials: Sequence[Mapping[str, Any]], path: Path, *, title: str 
     axes = figure.subplots()
     scored = [trial for trial in trials if trial["score"] is not None]
     looks = {
-        "complete": ("o", {"color": _BLUE}),
-        "pruned": ("o", {"markerfacecolor": "none", "markeredgecolor": _GREY}),
+        "complete": ("o", {"color": BLUE}),
+        "pruned": ("o", {"markerfacecolor": "none", "markeredgecolor": GREY}),
     }
     for state, (marker, look) in looks.items():
         some = [trial for trial in scored if trial["state"] == state]
@@ -98,13 +92,13 @@ def plot_history(trials: Sequence[Mapping[str, Any]], path: Path, *, title: str 
     if complete:
         best = np.maximum.accumulate([trial["score"] for trial in complete])
         numbers = [trial["number"] for trial in complete]
-        axes.step(numbers, best, where="post", color=_ORANGE, linewidth=1.5, label="best so far")
+        axes.step(numbers, best, where="post", color=ORANGE, linewidth=1.5, label="best so far")
         axes.legend(loc="best", edgecolor="none", framealpha=0.9)
     axes.set(xlabel="trial", ylabel="accuracy, validation split", title=title)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
-    _finish(axes)
-    return _save(figure, path)
+    finish(axes)
+    return save(figure, path)
 
 
 def _errors(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
@@ -115,17 +109,3 @@ def _errors(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     below = [0.0 if b is None else m - b for m, b in zip(middle, low, strict=True)]
     above = [0.0 if b is None else b - m for m, b in zip(middle, high, strict=True)]
     return np.maximum([below, above], 0.0)  # rounding may put a bound beside its mean
-
-
-def _finish(axes: Axes) -> None:
-    axes.grid(color="#DDDDDD", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    """Write the figure under a temporary name, then rename it, so that no half file is seen."""
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1)
-    return path

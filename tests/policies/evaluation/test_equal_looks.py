@@ -74,34 +74,34 @@ def test_other_images_are_refused() -> None:
 
 # ---- what other commands have left ----
 
-RESULT: dict[str, Any] = {
-    "split": "test",
-    "budget": 4,
-    "timesteps": 512,
-    "n_images": 359,
-    "accuracy": 0.8,
-    "mean_glimpses": 2.0,
-    "coverage": 0.4,
-}
+ABOUT: dict[str, Any] = {"split": "test", "budget": 4, "timesteps": 512}
+OTHERS = ({"timesteps": 1024}, {"split": "validation"}, {"budget": 2})
 
 
-def test_baselines_of_this_agent_are_taken_and_those_of_another_are_not(tmp_path: Path) -> None:
-    assert equally_trained(tmp_path, RESULT) == {}
-    results = {"learned": RESULT, "grid": {"accuracy": 0.7}}
-    (tmp_path / "baselines.json").write_text(json.dumps({"results": results}))
-    ((name, metrics),) = equally_trained(tmp_path, RESULT).items()
+def test_baselines_of_this_agent_are_taken_and_those_of_another_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert equally_trained(tmp_path, ABOUT) == {}
+    measured = {**ABOUT, "results": {"learned": {"accuracy": 0.8}, "grid": {"accuracy": 0.7}}}
+    file = tmp_path / "baselines.json"
+    file.write_text(json.dumps(measured))
+    ((name, metrics),) = equally_trained(tmp_path, ABOUT).items()
     assert is_equally_trained(name) and name.startswith("grid") and metrics["accuracy"] == 0.7
-    assert equally_trained(tmp_path, {**RESULT, "accuracy": 0.81}) == {}  # trained on since
-    assert equally_trained(tmp_path, {**RESULT, "n_images": 144}) == {}  # another split
-    (tmp_path / "baselines.json").write_text("{")
+    for change in OTHERS:
+        assert equally_trained(tmp_path, {**ABOUT, **change}) == {}
+    assert "after 512 timesteps, this agent has 1,024" in capsys.readouterr().err
+    file.write_text(json.dumps({"results": measured["results"]}))  # of an older version
+    assert equally_trained(tmp_path, ABOUT) == {}
+    assert "after an unknown number of timesteps" in capsys.readouterr().err
+    file.write_text("{")
     with pytest.raises(ValueError, match="is broken"):
-        equally_trained(tmp_path, RESULT)
+        equally_trained(tmp_path, ABOUT)
 
 
 def test_disturbed_images_are_those_of_this_agent(tmp_path: Path) -> None:
-    assert robustness(tmp_path, RESULT) is None
-    measured = {"split": "test", "budget": 4, "timesteps": 512, "results": []}
+    assert robustness(tmp_path, ABOUT) is None
+    measured = {**ABOUT, "results": []}
     (tmp_path / "robustness.json").write_text(json.dumps(measured))
-    assert robustness(tmp_path, RESULT) == measured
-    for change in ({"timesteps": 1024}, {"split": "validation"}, {"budget": 2}):
-        assert robustness(tmp_path, {**RESULT, **change}) is None
+    assert robustness(tmp_path, ABOUT) == measured
+    for change in OTHERS:
+        assert robustness(tmp_path, {**ABOUT, **change}) is None

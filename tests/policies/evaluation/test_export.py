@@ -225,7 +225,7 @@ def test_errors_say_what_to_do(
     with pytest.raises(ValueError, match="wanted a file of export_fixations"):
         fixation_info(tmp_path / "other.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"pip install 'glimpse-envs\[parquet\]', or .* \.csv"):
+    with pytest.raises(ImportError, match=r"pip install -e .*parquet.*, or .* \.csv"):
         export_fixations(tmp_path / "rows.parquet", paths, config, INFO, images=IMAGES)
     with pytest.raises(ImportError, match="parquet"):
         fixation_info(tmp_path / "other.parquet")

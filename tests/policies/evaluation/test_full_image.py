@@ -9,14 +9,19 @@ import pytest
 from episodes import classifier, config, quadrants
 
 from glimpse_envs import GlimpseConfig, ImageDataset
+from glimpse_envs.evaluation import metrics
 from policies.evaluation import full_image
-from policies.evaluation.full_image import (
-    evaluate_full_image,
-    full_image_classifier,
-    full_image_config,
-)
+from policies.evaluation.attacks import Viewer
+from policies.evaluation.full_image import full_image_classifier, full_image_config
+from policies.evaluation.pictures import compose
 
 TRAINING = {"n_images": 1280, "batch_size": 64, "learning_rate": 1e-2, "progress": False}
+
+
+def evaluated(glance: GlimpseConfig) -> dict[str, Any]:
+    """Return the metrics of all images of the split."""
+    index = np.arange(len(glance.images))
+    return metrics(Viewer(glance).look(compose(glance, index), index))
 
 
 def test_one_glance_at_full_resolution_is_all_that_it_gets() -> None:
@@ -36,7 +41,7 @@ def test_one_glance_at_full_resolution_is_all_that_it_gets() -> None:
     glance = full_image_config(agents)
     reader = glance.classifier
     assert reader.kind == "gru" and reader.settings == agents.classifier.settings
-    result = evaluate_full_image(glance)
+    result = evaluated(glance)
     assert result["mean_glimpses"] == 1 and result["mean_samples"] == 400
     assert result["coverage"] == pytest.approx(2 / 3)  # the middle of 20 x 30
     gaze = np.full((40, 3), 0.5, np.float32)
@@ -53,8 +58,7 @@ def test_it_learns_and_is_found_again(
     agents = config(classifier=classifier("canvas"), split="test")
     reader, glance = full_image_classifier(agents, folder=tmp_path, **TRAINING)
     assert glance.classifier is reader and glance.split == "test"
-    assert evaluate_full_image(glance)["accuracy"] > 0.9
-    assert evaluate_full_image(glance, images=10)["n_images"] == 10
+    assert evaluated(glance)["accuracy"] > 0.9
     (file,) = tmp_path.iterdir()
     capsys.readouterr()
 
@@ -107,4 +111,4 @@ def test_ctrl_c_keeps_what_was_learnt_and_the_next_call_goes_on(
     monkeypatch.setattr(full_image, "pretrain", resumed)
     _, glance = full_image_classifier(agents, folder=tmp_path, **TRAINING)
     assert begun == [640] and not part.exists() and len(list(tmp_path.iterdir())) == 1
-    assert evaluate_full_image(glance)["accuracy"] > 0.9
+    assert evaluated(glance)["accuracy"] > 0.9
