@@ -1,6 +1,6 @@
 """Train an agent that classifies images through glimpses.
 
-  python train.py                                     the default: handwritten digits, 2 minutes
+  python train.py                                     the default: handwritten digits, some minutes
   python train.py --env GlimpseCIFAR-MultiCat-v0
   python train.py --env GlimpseMNIST-GreedyMap-v0 --set learning_rate=3e-4 env_kwargs.budget=6
   python train.py --resume                            go on with the run stopped last

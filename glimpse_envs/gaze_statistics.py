@@ -123,8 +123,8 @@ def gaze_dependence(paths: Scanpaths, cells: int = _CELLS, zoom_levels: int = 8)
     between the image and the t-th gaze is then the entropy of that gaze over the images: 0 bits is
     one fixed sequence for all of them. This holds for deterministic gaze only: where moves are
     drawn, the entropy counts the dice too. With a random start a part of it is due to the start:
-    compare with glimpse 1. Gazes are told apart as far as they lie in different cells; a gaze seen
-    in n images can show log2 n bits at most, so values near that are lower bounds.
+    compare with glimpse 1. Gazes are told apart as far as they lie in different cells; n images can
+    show little more than log2 n bits, so values near that are lower bounds.
 
     - `n_images`, `cells`, `zoom_levels`
     - `label_bits`: entropy of the true classes

@@ -141,8 +141,10 @@ def study(
         if fair:
             found = best_fixed(config, config.classifier, n_images=n_searched, seed=seed)
             episodes["best-fixed"] = play(found)
+            own = ", which are among those shown" * (config.split == "validation")
+            n_found = min(n_searched, len(replace(config, split="validation").images))
             notes["best-fixed"] = {
-                "note": f"the best sequence for all, found on {n_searched} validation images",
+                "note": f"the best sequence for all, found on {n_found} validation images{own}",
                 "gazes": [list(gaze) for gaze in found.gazes],
             }
         for name, gaze in peeking.items():

@@ -226,7 +226,7 @@ def tiles(result: Mapping[str, Any]) -> list[Tile]:
         found.append(
             Tile(
                 points(best.lead),
-                "points beside the best baseline",
+                "points ahead of the best baseline",
                 f"at equal looks; {best.name}: {percent(best.accuracy)}",
             )
         )
