@@ -109,8 +109,6 @@ POLICIES = {
         *("evaluation.gaze_figures", "evaluation.reports", "evaluation.robustness_figure"),
         *("evaluation.study", "runs", "glimpse_envs.config", "glimpse_envs.gaze_statistics"),
         "glimpse_envs.scanpaths",
-        *("evaluation.gaze_figures", "evaluation.reports", "evaluation.study", "runs"),
-        *("glimpse_envs.config", "glimpse_envs.gaze_statistics", "glimpse_envs.scanpaths"),
     },
     "evaluation.gallery": {
         *("evaluation.play", "glimpse_envs.config", "glimpse_envs.scanpaths"),

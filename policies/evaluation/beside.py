@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+FULL_IMAGE = "full image"
+_WHOLE = "peeks: a classifier of the same kind that sees the whole image at once"
 _SUFFIX = " (equally trained)"
 _NOTE = "its own classifier, trained for this gaze as long as the agent's beside the agent"
 
@@ -42,6 +44,17 @@ def robustness(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None
     :param result: of the agent's evaluation
     """
     return _read(folder / "robustness.json", result) or None
+
+
+def full_image(disturbed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """
+    Return the classifier of the whole image as a baseline by name; none where the images as they
+    are were not shown.
+
+    :param disturbed: what `robustness` returns
+    """
+    clean = [row for row in disturbed["results"] if row["kind"] == "clean"]
+    return {FULL_IMAGE: {**clean[0][FULL_IMAGE], "note": _WHOLE}} if clean else {}
 
 
 def _read(file: Path, result: Mapping[str, Any]) -> dict[str, Any]:

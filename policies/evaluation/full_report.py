@@ -12,7 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.gaze_statistics import fixation_map, saccades
 from glimpse_envs.scanpaths import Scanpaths
-from policies.evaluation.beside import equally_trained, robustness
+from policies.evaluation.beside import FULL_IMAGE, equally_trained, full_image, robustness
 from policies.evaluation.curves import plot_accuracy_curves
 from policies.evaluation.figures import (
     plot_by_glimpse,
@@ -23,6 +23,7 @@ from policies.evaluation.figures import (
 )
 from policies.evaluation.gaze_figures import plot_fixation_maps, plot_saccades
 from policies.evaluation.reports import suffix_of, write_html, write_report
+from policies.evaluation.robustness_figure import plot_robustness
 from policies.evaluation.study import describe, study
 from policies.runs import Run
 
@@ -61,6 +62,7 @@ def write_full_report(
     }
     if (disturbed := robustness(run.path, result)) is not None:
         result["robustness"] = disturbed
+        result["baselines"] |= full_image(disturbed)
     files = write_report(run, result, paths)
     folder = f"figures{suffix_of(run, result)}"
     figures = draw_figures(run.path / folder, config, paths, result)
@@ -98,6 +100,9 @@ def draw_figures(
     if (paths.glimpses > 1).any():
         _plot_maps(config, paths, path("fixation_maps"))
         plot_saccades(saccades(paths), path("saccades"))
+    disturbed = result.get("robustness", {}).get("results", [])
+    if any(row["kind"] != "clean" for row in disturbed):
+        plot_robustness(disturbed, path("robustness"))
     return files
 
 
@@ -136,4 +141,6 @@ def accuracy_curves(result: Mapping[str, Any], key: str) -> dict[str, list[tuple
     for name, metrics in result["baselines"].items():
         if "curve" in metrics:
             curves[name] = [(point[key], point["accuracy"]) for point in metrics["curve"]]
+        elif name == FULL_IMAGE:
+            curves[name] = [(metrics[value], metrics["accuracy"])]
     return curves

@@ -25,20 +25,21 @@ _LOOKS = {"agent": (BLUE, "o-"), "full image": (ORANGE, "s--")}
 
 @large_print
 def plot_robustness(
-    kinds: Mapping[str, Sequence[Mapping[str, Any]]], path: str | os.PathLike[str]
+    rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
 ) -> Path:
     """Plot the accuracies of agent and full-image classifier against the strength of each change.
 
-    :param kinds: what `beside.by_kind` returns
+    :param rows: the `results` of `benchmarks/robustness.py`
     :param path: of the file; missing folders are made
     :raises ValueError: nothing to plot
     """
+    kinds = _by_kind(rows)
     if not kinds:
-        raise ValueError("got no changed images; wanted those of benchmarks/robustness.py")
+        raise ValueError("got no disturbed images; wanted those of benchmarks/robustness.py")
     columns = 2
-    rows = -(-len(kinds) // columns)
-    figure = new_figure(0.6 + 2.6 * rows)
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    lines = -(-len(kinds) // columns)
+    figure = new_figure(0.6 + 2.6 * lines)
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flat
     for axes, (kind, measured) in zip(panels, kinds.items(), strict=False):
         strengths = [row["strength"] for row in measured]
         for name, (colour, style) in _LOOKS.items():
@@ -58,3 +59,10 @@ def plot_robustness(
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
     return save(figure, path)
+
+
+def _by_kind(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the rows by kind of change, the unchanged images first in each."""
+    clean = [row for row in rows if row["kind"] == "clean"]
+    kinds = dict.fromkeys(row["kind"] for row in rows if row["kind"] != "clean")
+    return {kind: clean + [row for row in rows if row["kind"] == kind] for kind in kinds}

@@ -97,6 +97,12 @@ FIGURES = {
     "per_class": Caption(
         "fails", "By class", "Which classes are hard, and how many glimpses they take."
     ),
+    "robustness": Caption(
+        "fails",
+        "Disturbed images",
+        "Accuracy on images that were disturbed, the more the further to the right, beside a "
+        "classifier of the whole image (bands: 95 % intervals). Neither trained on such images.",
+    ),
     "learning_curve": Caption(
         "learning",
         "Learning",
