@@ -26,7 +26,7 @@ import yaml
 
 from policies.classifier import TorchClassifier
 from policies.evaluation.reports import RANDOM_GAZE
-from policies.recipes import ALGORITHMS
+from policies.recipes import ALGORITHMS, trust
 from policies.runs import Run, RunError
 
 #: what belongs to an agent in a repository; anything else there is left alone
@@ -305,24 +305,29 @@ def main(argv: list[str] | None = None) -> None:
     pushing.add_argument("--repo", required=True, metavar="USER/NAME", help="made if missing")
     pushing.add_argument("--private", action="store_true", help="a new repository is private")
     pushing.add_argument("--message", help="of the commit")
+    pushing.add_argument(
+        "--packages", nargs="+", default=[], metavar="NAME", help="of your own that the run names"
+    )
     pulling = commands.add_parser("pull", help="download a run directory")
     pulling.add_argument("repo", metavar="USER/NAME")
     pulling.add_argument("dir", type=Path, metavar="DIR", help="missing or empty")
     pulling.add_argument("--revision", help="branch, tag or commit")
     args = parser.parse_args(argv)
     if args.command == "push":
-        named = (yaml.safe_load((args.run / "config.yml").read_text()) or {}).get("packages")
+        trust(args.packages)
         address = push(
             args.run,
             args.repo,
             private=args.private,
             message=args.message,
-            packages=named or (),  # the user's own run: its packages are only copied
+            packages=args.packages,
         )
         print(f"uploaded to {address}")
     else:
         run = pull(args.repo, args.dir, revision=args.revision)
-        print(f"{model_name(run)} is in {run.path}\nnext:  python eval.py {run.path}")
+        named = "".join(f" {name}" for name in run.config.get("packages") or ())
+        packages = f" --packages{named}" if named else ""
+        print(f"{model_name(run)} is in {run.path}\nnext:  python eval.py {run.path}{packages}")
 
 
 if __name__ == "__main__":

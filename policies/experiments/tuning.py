@@ -114,7 +114,8 @@ class Study:
         steps = int(self.config["recipe"]["n_timesteps"])
         return (
             f"\nbest: trial {best['number']}, {100 * best['score']:.2f} % of the validation split "
-            f"right after {steps:,} timesteps\n"
+            f"right after {steps:,} timesteps (the best of many on the same images: "
+            "optimistic)\n"
             + "".join(f"  {key} = {value}\n" for key, value in best["choice"].items())
             + f"{files}\nits recipe: {self.best_file} ({int(self.timesteps):,} timesteps)"
         )
