@@ -23,11 +23,11 @@ from policies.evaluation.drawing import (
     PINK,
     SKY,
     YELLOW,
+    Percents,
     few_ticks,
     finish,
     large_print,
     new_figure,
-    percent,
     save,
 )
 
@@ -84,7 +84,7 @@ def plot_accuracy_curves(
         ylim=(max(-0.01, low[1] - margin), min(1.01, high[1] + 2 * margin)),
     )
     axes.yaxis.set_major_locator(few_ticks(7))
-    axes.yaxis.set_major_formatter(percent)
+    axes.yaxis.set_major_formatter(Percents())
     finish(axes)
     if not _name(figure, axes, points, lines, emphasised):
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), edgecolor="none", ncols=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -12,7 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import Formatter, MaxNLocator
 
 from glimpse_envs.files import replacing
 
@@ -55,9 +55,18 @@ def few_ticks(n: int) -> MaxNLocator:
     return MaxNLocator(n, steps=[1, 2, 5, 10])
 
 
-def percent(value: float, _: int | None = None) -> str:
-    """Write a share as a tick label: 0.25 as 25%."""
-    return f"{value:.0%}"
+class Percents(Formatter):
+    """Writes shares as tick labels, 0.25 as 25%, with as few digits as tell the ticks."""
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        return f"{value:.0%}"
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """Return the labels of all ticks of an axis."""
+        digits = 0
+        while digits < 3 and any(abs(round(v, 2 + digits) - v) > 1e-9 for v in values):
+            digits += 1
+        return [f"{value:.{digits}%}" for value in values]
 
 
 def finish(axes: Axes, drawn: bool = True, note: str = "no values yet") -> None:

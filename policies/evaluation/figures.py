@@ -21,11 +21,11 @@ from policies.evaluation.drawing import (
     GREY,
     ORANGE,
     SKY,
+    Percents,
     few_ticks,
     finish,
     large_print,
     new_figure,
-    percent,
     save,
 )
 
@@ -62,7 +62,7 @@ def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
     _line(upper, entries, "accuracy", ORANGE, "s-", "answers given so far")
     _line(upper, entries, "share_looking", GREY, ":", "images still looked at")
     upper.set(ylabel="accuracy, share", ylim=(0, 1.02))
-    upper.yaxis.set_major_formatter(percent)
+    upper.yaxis.set_major_formatter(Percents())
     upper.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), edgecolor="none", ncols=1)
     finish(upper)
     if believes:
@@ -75,7 +75,7 @@ def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
             axes.set_ylabel(name)
             axes.yaxis.set_major_locator(few_ticks(5))
             finish(axes)
-        panels[2].yaxis.set_major_formatter(percent)
+        panels[2].yaxis.set_major_formatter(Percents())
     samples = [
         f"{t}\n({entry['mean_samples']:.0f})" for t, entry in zip(glimpses, entries, strict=True)
     ]
@@ -105,7 +105,7 @@ def plot_reliability(result: Mapping[str, Any], path: _PATH) -> Path:
         label="likeliest class is right (95 % interval)",
     )  # fmt: skip
     upper.set(ylabel="likeliest class is right", ylim=(0, 1.02), xlim=(0, 1.01))
-    upper.yaxis.set_major_formatter(percent)
+    upper.yaxis.set_major_formatter(Percents())
     upper.legend(loc="best", edgecolor="none", framealpha=0.9)
     upper.set_title(
         f"calibration error {result['calibration_error']:.1%}: sure {result['confidence']:.1%}, "
@@ -117,7 +117,7 @@ def plot_reliability(result: Mapping[str, Any], path: _PATH) -> Path:
     lower.bar(middles, [row["count"] / result["n_images"] for row in rows], wide, color=GREY)
     lower.set(xlabel="largest probability of the final belief", ylabel="images")
     for axis in (lower.xaxis, lower.yaxis):
-        axis.set_major_formatter(percent)
+        axis.set_major_formatter(Percents())
     lower.yaxis.set_major_locator(few_ticks(3))
     finish(lower)
     figure.align_ylabels()
@@ -154,7 +154,7 @@ def plot_risk_coverage(result: Mapping[str, Any], path: _PATH) -> Path:
     )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(few_ticks(6))
-        axis.set_major_formatter(percent)
+        axis.set_major_formatter(Percents())
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), edgecolor="none", ncols=2)
     finish(axes)
     return save(figure, path)
@@ -195,7 +195,7 @@ def plot_stopping(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
     lower.yaxis.set_major_locator(few_ticks(4))
     finish(lower)
     for axes in (upper, lower):
-        axes.yaxis.set_major_formatter(percent)
+        axes.yaxis.set_major_formatter(Percents())
     figure.align_ylabels()
     return save(figure, path)
 
@@ -229,7 +229,7 @@ def plot_per_class(classes: Mapping[str, Mapping[str, Any]], path: _PATH) -> Pat
     left.set_yticks(rows, [name for name, _ in ordered])
     left.set(xlabel="accuracy (95 % interval)", ylim=(-0.7, len(ordered) - 0.3))
     left.xaxis.set_major_locator(few_ticks(5))
-    left.xaxis.set_major_formatter(percent)
+    left.xaxis.set_major_formatter(Percents())
     bars = other.barh(rows, glimpses, 0.7, color=SKY)
     other.bar_label(bars, [f"{value:.1f}" for value in glimpses], padding=3)
     other.set(xlabel="glimpses per image", xlim=(0, 1.25 * max(glimpses)))

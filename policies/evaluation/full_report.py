@@ -99,7 +99,9 @@ def draw_figures(
         plot_reliability(result["reliability"], path("reliability"))
     if (paths.glimpses > 1).any():
         _plot_maps(config, paths, path("fixation_maps"))
-        plot_saccades(saccades(paths), path("saccades"))
+        jumps = saccades(paths)
+        if (jumps["amplitude"] > 0).any():
+            plot_saccades(jumps, path("saccades"))
     disturbed = result.get("robustness", {}).get("results", [])
     if any(row["kind"] != "clean" for row in disturbed):
         plot_robustness(disturbed, path("robustness"))

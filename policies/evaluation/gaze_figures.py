@@ -20,11 +20,11 @@ from scipy.ndimage import gaussian_filter
 from policies.evaluation.drawing import (
     BLUE,
     WIDTH,
+    Percents,
     few_ticks,
     finish,
     large_print,
     new_figure,
-    percent,
     save,
 )
 
@@ -120,7 +120,7 @@ def plot_saccades(saccades: Mapping[str, NDArray[np.float64]], path: _PATH) -> P
         weights=np.full(moved.sum(), share),
     )  # fmt: skip
     left.set(xlabel="amplitude (image widths)", ylabel="saccades", xlim=(0, None))
-    left.yaxis.set_major_formatter(percent)
+    left.yaxis.set_major_formatter(Percents())
     finish(left, moved.any(), "the gaze never moves")
     still = 1 - moved.sum() * share if len(amplitude) else 0.0
     left.set_title(f"{len(amplitude)} saccades,\n{still:.0%} stay in place")
@@ -132,7 +132,7 @@ def plot_saccades(saccades: Mapping[str, NDArray[np.float64]], path: _PATH) -> P
     polar.bar(np.arange(_DIRECTIONS) * wide, shares, 0.92 * wide, color=BLUE)
     polar.set_xticks(np.arange(4) * np.pi / 2, ["right", "up", "left", "down"])
     polar.yaxis.set_major_locator(few_ticks(3))
-    polar.yaxis.set_major_formatter(percent)
+    polar.yaxis.set_major_formatter(Percents())
     polar.set_rlabel_position(67.5)
     polar.grid(color="#DDDDDD", linewidth=0.8)
     polar.set_axisbelow(True)

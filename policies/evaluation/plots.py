@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from policies.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, PINK, finish, percent, save
+from policies.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, PINK, Percents, finish, save
 
 _LEVELS = (GREY, GREEN, ORANGE, PINK)
 _MAX_COUNTS = 20  # with more classes the numbers in the cells would not be readable
@@ -68,7 +68,7 @@ def plot_learning_curve(
         label = f"{name} ({value:.1%})"
         upper.axhline(value, color=colour, linestyle=":", linewidth=1.8, label=label)
     upper.set(ylabel="accuracy", ylim=(0, 1))
-    upper.yaxis.set_major_formatter(percent)
+    upper.yaxis.set_major_formatter(Percents())
     finish(upper, drawn)
     if upper.get_legend_handles_labels()[0]:
         upper.legend(loc="best", edgecolor="none", framealpha=0.9)
@@ -124,7 +124,7 @@ def plot_confusion(
             colour = "white" if shares[i, j] > 0.55 else ("#222222" if count else "#BBBBBB")
             axes.text(j, i, f"{count:d}", ha="center", va="center", fontsize=8, color=colour)
     bar = figure.colorbar(mesh, ax=axes, shrink=0.8, label="share of the true class")
-    bar.ax.yaxis.set_major_formatter(percent)
+    bar.ax.yaxis.set_major_formatter(Percents())
     bar.outline.set_visible(False)
     return save(figure, path)
 

@@ -12,11 +12,11 @@ import numpy as np
 from policies.evaluation.drawing import (
     BLUE,
     ORANGE,
+    Percents,
     few_ticks,
     finish,
     large_print,
     new_figure,
-    percent,
     save,
 )
 
@@ -50,7 +50,7 @@ def plot_robustness(
         unit = measured[-1]["unit"].partition(",")[0]
         label = f"epsilon{unit}" if unit.startswith("/") else unit
         axes.set(title=kind, xlabel=label, ylim=(0, 1))
-        axes.yaxis.set_major_formatter(percent)
+        axes.yaxis.set_major_formatter(Percents())
         axes.xaxis.set_major_locator(few_ticks(4))
         finish(axes)
     for axes in panels:

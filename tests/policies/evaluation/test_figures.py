@@ -20,6 +20,7 @@ from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.strategies import Uniform
 from policies.classifier import TorchClassifier, View
 from policies.evaluation.curves import plot_accuracy_curves
+from policies.evaluation.drawing import Percents
 from policies.evaluation.figures import (
     plot_by_glimpse,
     plot_per_class,
@@ -290,3 +291,17 @@ def test_a_gaze_that_never_moves_is_said_to(tmp_path: Path, amplitude: list[floa
         "zoom_change": np.zeros(len(amplitude)),
     }
     assert "the gaze never moves" in svg(plot_saccades, still, tmp_path / "still.svg")
+
+
+@pytest.mark.parametrize(
+    ("shares", "labels"),
+    [
+        ([0.0, 0.5, 1.0], ["0%", "50%", "100%"]),
+        ([0.985, 0.99, 0.995], ["98.5%", "99.0%", "99.5%"]),
+        ([0.9875, 0.99], ["98.75%", "99.00%"]),
+    ],
+)
+def test_tick_labels_have_the_digits_that_tell_them_apart(
+    shares: list[float], labels: list[str]
+) -> None:
+    assert Percents().format_ticks(shares) == labels
