@@ -148,6 +148,7 @@ class CoTrainingCallback(BaseCallback):
         try:
             with FileLock(lock):  # parallel trainings make it once
                 if file.exists():
+                    print(f"the classifier was trained before with these settings: {file}")
                     recall(file, self.fitter)
                     self.warmed = self.warm_up
                     self.checkpoint(self.model)

@@ -45,7 +45,6 @@ def recall(file: Path, fitter: Fitter) -> dict[str, Any]:
     :return: what else was kept
     :raises ClassifierError: if the file is broken
     """
-    print(f"the classifier was trained before with these settings: {file}")
     content = read_file(file)
     fitter.classifier.load_state_dict(content["weights"])
     fitter.optimizer.load_state_dict(content["extras"]["optimizer"])

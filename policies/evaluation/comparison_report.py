@@ -17,8 +17,8 @@ from matplotlib.patheffects import withStroke
 
 from glimpse_envs.files import replacing
 from policies.evaluation.comparison import Comparison, Group, GroupPair, Pair, Row
-from policies.evaluation.drawing import BLUE, GREEN, ORANGE, PINK, SKY, YELLOW, save
 from policies.evaluation.significance import Estimate
+from policies.evaluation.style import BLUE, GREEN, ORANGE, PINK, SKY, YELLOW, save
 
 _COLOURS = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, "#000000")  # of each group in turn
 _MARKERS = "osD^vPX"

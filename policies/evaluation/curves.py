@@ -15,7 +15,7 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from policies.evaluation.drawing import (
+from policies.evaluation.style import (
     BLUE,
     GREEN,
     GREY,

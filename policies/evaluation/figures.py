@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from policies.evaluation.drawing import (
+from policies.evaluation.style import (
     BLUE,
     GREEN,
     GREY,

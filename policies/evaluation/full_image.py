@@ -85,9 +85,13 @@ def full_image_classifier(
     folder = data_directory() / "classifiers" if folder is None else folder
     file, part = folder / f"{key}.pt", folder / f"{key}.part.pt"
     if file.exists():
+        print(f"the full-image classifier was trained before with these settings: {file}")
         recall(file, fitter)
         return classifier, glance
-    seen = int(recall(part, fitter)["warmed"]) if part.exists() else 0
+    seen = 0
+    if part.exists():
+        seen = int(recall(part, fitter)["warmed"])
+        print(f"the full-image classifier goes on from {seen:,} episodes: {part}")
     fitter.rng = np.random.default_rng([seed, seen])
 
     def save(path: Path) -> None:

@@ -21,8 +21,10 @@ from policies.evaluation.figures import (
     plot_risk_coverage,
     plot_stopping,
 )
+from policies.evaluation.gallery import draw_gallery
 from policies.evaluation.gaze_figures import plot_fixation_maps, plot_saccades
-from policies.evaluation.reports import suffix_of, write_html, write_report
+from policies.evaluation.page import write_page
+from policies.evaluation.reports import suffix_of, write_report
 from policies.evaluation.robustness_figure import plot_robustness
 from policies.evaluation.study import describe, study
 from policies.runs import Run
@@ -57,8 +59,8 @@ def write_full_report(
     result = {
         **result,
         **describe(paths, config.dataset.classes),
-        **found.result,
-        "baselines": {**found.result["baselines"], **result["baselines"], **trained},
+        **found,
+        "baselines": {**found["baselines"], **result["baselines"], **trained},
     }
     if (disturbed := robustness(run.path, result)) is not None:
         result["robustness"] = disturbed
@@ -68,6 +70,40 @@ def write_full_report(
     figures = draw_figures(run.path / folder, config, paths, result)
     page = write_html(run, result, paths, figures, command=command)
     return result, [page, *files, f"{folder}/"]
+
+
+def write_html(
+    run: Run,
+    result: dict[str, Any],
+    paths: Scanpaths,
+    figures: Mapping[str, Path],
+    *,
+    command: str | None = None,
+) -> str:
+    """
+    Write `report.html`: the result, figures and film, and episodes chosen by fixed rules. Its name
+    ends as that of `metrics.json` does.
+
+    :param paths: all images of the split
+    :param figures: files by the names of `wording.FIGURES`; the confusion matrix, the learning
+        curve and the film of the same evaluation are added where they are in the run directory
+    :param command: that was called
+    :return: name of the file
+    """
+    suffix = suffix_of(run, result)
+    beside = {name: run.path / f"{name}{suffix}.png" for name in ("confusion", "learning_curve")}
+    film = run.path / f"video{suffix}.mp4"
+    name = f"report{suffix}.html"
+    write_page(
+        run.path / name,
+        title=f"{result['env']}, {run.path.resolve().name}",
+        result=result,
+        figures={**figures, **{key: file for key, file in beside.items() if file.exists()}},
+        gallery=draw_gallery(paths, run.evaluation_config(result["split"], result["budget"])),
+        film=film if film.exists() else None,
+        command=command,
+    )
+    return name
 
 
 def draw_figures(

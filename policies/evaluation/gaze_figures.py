@@ -17,7 +17,7 @@ from matplotlib.colors import ListedColormap, PowerNorm
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from policies.evaluation.drawing import (
+from policies.evaluation.style import (
     BLUE,
     WIDTH,
     Percents,

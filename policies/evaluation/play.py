@@ -139,7 +139,7 @@ def look_again(
     for lane, row in enumerate(rows):  # as in `_play_batch`: a train scene depends on its lane
         core.seed(lane, seeding.np_random(int(row) % _LANES)[0])
     core.reset(core.lanes, index[rows])
-    shown = np.stack([core.image(lane) for lane in range(len(rows))])
+    shown = core.images()
     wrong = rows[(core.labels != paths.labels[rows]) | (core.gaze != paths.gaze[rows, 0]).any(1)]
     if len(wrong):
         raise ValueError(

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from policies.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, PINK, Percents, finish, save
+from policies.evaluation.style import BLUE, GREEN, GREY, ORANGE, PINK, Percents, finish, save
 
 _LEVELS = (GREY, GREEN, ORANGE, PINK)
 _MAX_COUNTS = 20  # with more classes the numbers in the cells would not be readable

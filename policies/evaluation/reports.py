@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,7 @@ from glimpse_envs.files import replacing
 from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.videos import tile_frames, write_video
 from policies.evaluation.equal_looks import equal_looks
-from policies.evaluation.gallery import draw_gallery, draw_rows
-from policies.evaluation.page import write_page
+from policies.evaluation.gallery import draw_rows
 from policies.evaluation.play import evaluate, record
 from policies.evaluation.plots import plot_confusion, plot_learning_curve, read_progress
 from policies.runs import Run
@@ -118,40 +115,6 @@ def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> lis
     for name in names:
         write_video(run.path / name, film, fps=1)
     return names
-
-
-def write_html(
-    run: Run,
-    result: dict[str, Any],
-    paths: Scanpaths,
-    figures: Mapping[str, Path],
-    *,
-    command: str | None = None,
-) -> str:
-    """
-    Write `report.html`: the result, figures and film, and episodes chosen by fixed rules. Its name
-    ends as that of `metrics.json` does.
-
-    :param paths: all images of the split
-    :param figures: files by the names of `wording.FIGURES`; the confusion matrix, the learning
-        curve and the film of the same evaluation are added where they are in the run directory
-    :param command: that was called
-    :return: name of the file
-    """
-    suffix = suffix_of(run, result)
-    beside = {name: run.path / f"{name}{suffix}.png" for name in ("confusion", "learning_curve")}
-    film = run.path / f"video{suffix}.mp4"
-    name = f"report{suffix}.html"
-    write_page(
-        run.path / name,
-        title=f"{result['env']}, {run.path.resolve().name}",
-        result=result,
-        figures={**figures, **{key: file for key, file in beside.items() if file.exists()}},
-        gallery=draw_gallery(paths, run.evaluation_config(result["split"], result["budget"])),
-        film=film if film.exists() else None,
-        command=command,
-    )
-    return name
 
 
 def write_strips(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:

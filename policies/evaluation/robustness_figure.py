@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from policies.evaluation.drawing import (
+from policies.evaluation.style import (
     BLUE,
     ORANGE,
     Percents,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,25 +39,15 @@ _NOTES = {
 }
 
 
-class Study(NamedTuple):
-    """What a full evaluation found.
-
-    :param result: what `metrics.json` holds further, in plain types
-    :param baselines: the episodes of each baseline, by name
-    """
-
-    result: dict[str, Any]
-    baselines: dict[str, Scanpaths]
-
-
 def describe(paths: Scanpaths, classes: Sequence[str]) -> dict[str, Any]:
     """Return the statistics of an agent's episodes, in plain types.
 
     :param classes: names
     """
+    entries = by_glimpse(paths)
     result: dict[str, Any] = {
-        "curve": curve(paths),
-        "by_glimpse": by_glimpse(paths),
+        "curve": curve(entries),
+        "by_glimpse": entries,
         "stopping": stopping(paths),
         "risk_coverage": risk_coverage(paths),
         "per_class": per_class(paths, classes),
@@ -72,12 +62,14 @@ def describe(paths: Scanpaths, classes: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def curve(paths: Scanpaths) -> list[dict[str, float]]:
+def curve(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     """Return samples, coverage and accuracy if every episode had to answer after t glimpses, for
     t = 1 .. budget.
 
     With a classifier the answer is its likeliest class, also where an agent answered otherwise;
     without one what was answered by then.
+
+    :param entries: of `statistics.by_glimpse`
     """
     return [
         {
@@ -86,7 +78,7 @@ def curve(paths: Scanpaths) -> list[dict[str, float]]:
             "coverage": entry["mean_coverage"],
             "accuracy": entry.get("belief_accuracy", entry["accuracy"]),
         }
-        for entry in by_glimpse(paths)
+        for entry in entries
     ]
 
 
@@ -105,7 +97,7 @@ def study(
     *,
     seed: int = 0,
     progress: bool = True,
-) -> Study:
+) -> dict[str, Any]:
     """
     Compare a trained agent with baseline gazes, and show it other budgets.
 
@@ -117,6 +109,7 @@ def study(
     :param config: the environment, with the split to evaluate, without augmentation
     :param agent: its episodes, of all images of the split
     :param seed: of random gazes
+    :return: what `metrics.json` holds further, in plain types
     """
     begin = time.perf_counter()
     n = len(config.images)
@@ -155,17 +148,19 @@ def study(
         name: equal_looks(agent, paths, some if name in peeking else None)
         for name, paths in episodes.items()
     }
-    result = {
+    return {
         "baselines": {
             name: {
-                **metrics(paths), "curve": curve(paths), "equal_looks": beside[name], **notes[name]
+                **metrics(paths),
+                "curve": curve(by_glimpse(paths)),
+                "equal_looks": beside[name],
+                **notes[name],
             }
             for name, paths in episodes.items()
         },
         "budgets": shown,
         "study_seconds": round(time.perf_counter() - begin, 2),
     }
-    return Study(result, episodes)
 
 
 def _spread(n: int, most: int) -> NDArray[np.int64]:

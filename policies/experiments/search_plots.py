@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from policies.evaluation.drawing import BLUE, GREY, ORANGE, finish, save
+from policies.evaluation.style import BLUE, GREY, ORANGE, finish, save
 
 _X = "mean_samples"
 

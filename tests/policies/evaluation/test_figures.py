@@ -20,7 +20,6 @@ from glimpse_envs.scanpaths import Scanpaths
 from glimpse_envs.strategies import Uniform
 from policies.classifier import TorchClassifier, View
 from policies.evaluation.curves import plot_accuracy_curves
-from policies.evaluation.drawing import Percents
 from policies.evaluation.figures import (
     plot_by_glimpse,
     plot_per_class,
@@ -30,6 +29,7 @@ from policies.evaluation.figures import (
 )
 from policies.evaluation.gaze_figures import plot_fixation_maps, plot_saccades
 from policies.evaluation.play import evaluate_gaze
+from policies.evaluation.style import Percents
 
 BLUE = (0x00, 0x72, 0xB2)
 DIGITS = [f"digit {i}" for i in range(10)]

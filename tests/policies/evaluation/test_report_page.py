@@ -9,10 +9,10 @@ from PIL import Image
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from glimpse_envs import load_dataset
+from policies.evaluation.full_report import write_html
 from policies.evaluation.reports import (
     evaluate_run,
     write_film,
-    write_html,
     write_report,
     write_strips,
 )
