@@ -48,38 +48,104 @@ class TransformerBlock(nn.Module):
 
 class PatchEmbedding(nn.Module):
     """
-    A picture as tokens, one for each patch (Dosovitskiy et al. 2021, "ViT").
+    A picture as tokens, one for each patch.
+
+    The stem ``"linear"`` is one linear layer on each patch (Dosovitskiy et al. 2021, "ViT"),
+    ``"conv"`` a few convolutions that see beyond the edge of a patch, and learn from fewer pictures
+    (Xiao et al. 2021, "Early convolutions help transformers see better").
 
     :param channels: Channels of the picture.
     :param height: Its height.
     :param width: Its width.
-    :param patch: Side of a patch, a divisor of both.
+    :param patch: Side of a patch, a divisor of both; with the stem ``"conv"`` a power of two.
     :param dim: Size D of a token.
+    :param stem: ``"linear"`` or ``"conv"``.
+    :raises ValueError: for patches or stems that do not fit
     """
 
-    def __init__(self, channels: int, height: int, width: int, patch: int, dim: int) -> None:
+    def __init__(
+        self, channels: int, height: int, width: int, patch: int, dim: int, stem: str = "linear"
+    ) -> None:
         super().__init__()
         if patch < 1 or height % patch or width % patch:
             raise ValueError(
                 f"got patches of {patch} x {patch} and glimpses of {height} x {width}; wanted a "
                 "common divisor of both sides"
             )
-        self.patch = patch
+        if stem not in STEMS:
+            raise ValueError(f"stem is {stem!r}, wanted one of {tuple(STEMS)}")
         self.n_tokens = (height // patch) * (width // patch)
-        self.project = nn.Sequential(nn.Linear(channels * patch * patch, dim), nn.LayerNorm(dim))
+        self.stem = STEMS[stem](channels, patch, dim)
+        self.norm = nn.LayerNorm(dim)
         self.places = nn.Parameter(1.0 * th.randn(self.n_tokens, dim))
+
+    def forward(self, picture: th.Tensor) -> th.Tensor:
+        """
+        :param picture: float32 (B, C, H, W) in [0, 1]
+        :return: float32 (B, N, D)
+        """
+        return self.norm(self.stem(2.0 * picture - 1.0)) + self.places
+
+
+class LinearStem(nn.Module):
+    """
+    Each patch through the same linear layer.
+
+    :param channels: Channels of the picture.
+    :param patch: Side of a patch.
+    :param dim: Size D of a token.
+    """
+
+    def __init__(self, channels: int, patch: int, dim: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.project = nn.Linear(channels * patch * patch, dim)
 
     def forward(self, picture: th.Tensor) -> th.Tensor:
         """
         :param picture: float32 (B, C, H, W)
         :return: float32 (B, N, D)
         """
-        # a linear layer on the patches is the usual strided convolution, faster for small ones
+        # the same as the usual strided convolution, and faster for small patches
         batch, channels, height, width = picture.shape
         patch = self.patch
         cut = picture.view(batch, channels, height // patch, patch, width // patch, patch)
-        patches = cut.permute(0, 2, 4, 1, 3, 5).reshape(batch, self.n_tokens, -1)
-        return self.project(2.0 * patches - 1.0) + self.places
+        return self.project(cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2))
+
+
+class ConvStem(nn.Module):
+    """
+    Convolutions of stride 2, as many as a patch can be halved.
+
+    :param channels: Channels of the picture.
+    :param patch: Side of a patch, a power of two.
+    :param dim: Size D of a token.
+    :param width: Channels of the convolutions.
+    :raises ValueError: for other patches
+    """
+
+    def __init__(self, channels: int, patch: int, dim: int, width: int = 64) -> None:
+        super().__init__()
+        if patch < 2 or patch & (patch - 1):
+            raise ValueError(
+                f"got patches of {patch} x {patch} and the stem 'conv', which halves the picture; "
+                "wanted 2, 4, 8, ..., or the stem 'linear'"
+            )
+        layers: list[nn.Module] = []
+        for _ in range(patch.bit_length() - 1):
+            layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.ReLU()]
+            channels = width
+        self.net = nn.Sequential(*layers, nn.Conv2d(width, dim, 1))
+
+    def forward(self, picture: th.Tensor) -> th.Tensor:
+        """
+        :param picture: float32 (B, C, H, W)
+        :return: float32 (B, N, D)
+        """
+        return self.net(picture).flatten(2).transpose(1, 2)
+
+
+STEMS = {"linear": LinearStem, "conv": ConvStem}
 
 
 class MemoryTransformer(nn.Module):
@@ -118,9 +184,7 @@ class MemoryTransformer(nn.Module):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.first = nn.Parameter(0.02 * th.randn(num_layers, hidden_size))
         self.answer = nn.Parameter(0.02 * th.randn(1, hidden_size))
-        self.blocks = nn.ModuleList(
-            TransformerBlock(hidden_size, n_heads) for _ in range(n_blocks)
-        )
+        self.blocks = nn.ModuleList(TransformerBlock(hidden_size, n_heads) for _ in range(n_blocks))
         self.norm = nn.LayerNorm(hidden_size)
         for block in self.blocks:
             # PyTorch's first weights let little pass of what is attended to: PPO's noisy gradients

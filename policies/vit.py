@@ -29,6 +29,7 @@ class ViTExtractor(GlimpseFeatures):
     :param tokens: Give all tokens of the glimpse, flattened, to a memory of tokens
         (``GlimpseTokenPolicy``); otherwise the one that has gathered what the others hold.
     :param normalize_images: See :class:`~policies.extractors.GlimpseFeatures`.
+    :param stem: From a patch to its token, see :class:`~policies.attention.PatchEmbedding`.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class ViTExtractor(GlimpseFeatures):
         n_frequencies: int = 4,
         tokens: bool = False,
         normalize_images: bool = True,
+        stem: str = "linear",
     ) -> None:
-        embed = PatchEmbedding(*picture_shape(observation_space), patch, dim)
+        embed = PatchEmbedding(*picture_shape(observation_space), patch, dim, stem)
         n_tokens = 1 + embed.n_tokens if tokens else 1
         super().__init__(observation_space, n_tokens * dim, normalize_images)
         if tokens and self.has_history:

@@ -96,7 +96,7 @@ def test_a_block_needs_heads_that_divide_the_token():
 def test_patches_are_a_strided_convolution(shape: tuple[int, int, int], patch: int):
     channels, height, width = shape
     embed, picture = PatchEmbedding(*shape, patch, DIM), th.rand(BATCH, *shape)
-    linear, norm = embed.project
+    linear, norm = embed.stem.project, embed.norm
     weight = linear.weight.view(DIM, channels, patch, patch)
     # pixels from -1 to 1
     seen = F.conv2d(2.0 * picture - 1.0, weight, linear.bias, stride=patch)
@@ -124,6 +124,44 @@ def test_channels_that_were_last_are_taken_without_a_copy():
 def test_patches_must_tile_the_glimpse(height: int, width: int, patch: int):
     with pytest.raises(ValueError, match=f"patches of {patch} x .* {height} x {width}; wanted"):
         PatchEmbedding(1, height, width, patch, DIM)
+
+
+@pytest.mark.parametrize(("shape", "patch"), [((3, 8, 8), 4), ((1, 8, 24), 2), ((3, 6, 10), 2)])
+def test_a_stem_of_convolutions_gives_as_many_tokens_in_the_same_order(
+    shape: tuple[int, int, int], patch: int
+):
+    embed = PatchEmbedding(*shape, patch, DIM, stem="conv")
+    picture = th.rand(1, *shape, requires_grad=True)
+    assert embed(picture).shape == PatchEmbedding(*shape, patch, DIM)(picture).shape
+    tokens = embed.stem(picture)  # the norm hides what is common to a token
+    columns = shape[2] // patch
+    for token in (0, columns - 1, embed.n_tokens - 1):
+        (gradient,) = th.autograd.grad(tokens[0, token].sum(), picture, retain_graph=True)
+        seen = gradient[0].abs().sum(dim=0)
+        row, column = token // columns * patch, token % columns * patch
+        assert seen[row : row + patch, column : column + patch].min() > 0  # its own patch
+
+
+def test_a_stem_of_convolutions_sees_beyond_the_edge_of_a_patch():
+    embed = PatchEmbedding(1, 8, 8, 4, DIM, stem="conv")
+    picture = th.rand(1, 1, 8, 8)
+    changed = picture.clone()
+    changed[..., 3, 3] = 0.0  # the last of the first patch
+    moved = (embed(changed) != embed(picture)).any(dim=2)[0]
+    assert moved.all()
+
+
+@pytest.mark.parametrize(
+    ("patch", "stem", "message"),
+    [
+        (6, "conv", "patches of 6 x 6 and the stem 'conv'.* wanted 2, 4, 8"),
+        (1, "conv", "patches of 1 x 1 and the stem 'conv'"),
+        (4, "fourier", r"stem is 'fourier', wanted one of \('linear', 'conv'\)"),
+    ],
+)
+def test_stems_that_do_not_fit_are_named(patch: int, stem: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        PatchEmbedding(1, 12, 12, patch, DIM, stem)
 
 
 # ---- memory ----
