@@ -64,6 +64,7 @@ class Study:
         self.n_updates = int(np.nansum(updates))
         if not self.n_updates:
             raise ValueError(f"the classifier of {path} was not trained beside its agent")
+        self._trained: dict[GazeStrategy, GlimpseConfig] = {}
 
     def fresh(self) -> tuple[TorchClassifier, Fitter]:
         """Return the classifier after its warm-up, and what trains it on."""
@@ -73,7 +74,12 @@ class Study:
         return classifier, fitter
 
     def trained(self, strategy: GazeStrategy) -> GlimpseConfig:
-        """Return the environment with a classifier that was trained for a gaze."""
+        """Return the environment with a classifier that was trained for a gaze, once for each."""
+        if strategy not in self._trained:
+            self._trained[strategy] = self._train(strategy)
+        return self._trained[strategy]
+
+    def _train(self, strategy: GazeStrategy) -> GlimpseConfig:
         classifier, fitter = self.fresh()
         config = replace(self.config, classifier=classifier, reward="Terminal")
         n = self.n_updates * self.training.batch_size
