@@ -7,7 +7,6 @@ would read the picture, with masks that tell what was never looked at.
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 import torch as th
@@ -35,6 +34,9 @@ class CanvasLayout:
     :param window: Side of the window at zoom 1, image pixels.
     :param finest_zoom_cell: Width of the finest glimpse pixel, image pixels.
     :param coarsest_zoom_cell: Width of the coarsest one of a retina's first scale.
+    :param interpolate: Paint between the middles of glimpse pixels what lies between their values
+        (bilinear), instead of the nearest one's: right for windows that lie anywhere, whose pixels
+        and the grid's do not coincide.
     """
 
     height: int
@@ -45,6 +47,7 @@ class CanvasLayout:
     window: int
     finest_zoom_cell: float
     coarsest_zoom_cell: float
+    interpolate: bool = False
 
     @cached_property
     def cells(self) -> NDArray[np.float64]:
@@ -111,37 +114,63 @@ class CanvasLayout:
         :param gaze: float32 (n, T, 3)
         :param counts: how many glimpses of each row, int64 (n,)
         """
+        self._paint(canvases, glimpses, gaze, counts)
+
+    def _paint(self, canvases: NDArray, glimpses: NDArray, *where: NDArray) -> None:
         _paint(
-            *(canvases, glimpses, gaze, counts),
+            *(canvases, glimpses, *where),
             *(float(self.height), float(self.width), float(self.window), self.size, self.scales),
             *(self.cells, self.pixels, self.shapes, self.offsets),
+            *(self.interpolate, 0.0 if canvases.dtype.kind == "f" else 0.5),
         )
 
     def gather(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> th.Tensor:
         """
-        Paint as :meth:`paint` does, on empty canvases, so that gradients reach the glimpses: the
-        kernel paints numbers of glimpse pixels, and these are then looked up.
+        Paint as :meth:`paint` does, on empty canvases, so that gradients reach the glimpses: what
+        is painted are the coordinates of glimpse pixels, where these are then looked up.
 
         :param glimpses: float (n, T, C, size, scales * size) in [0, 255]
         :param gaze: float32 (n, T, 3)
         :param counts: how many glimpses of each row, int64 (n,)
-        :return: of the glimpses' type, (n, bytes) in [0, 255], for :meth:`unfold`
+        :return: of the glimpses' type, (n, bytes) in [0, 255], for :meth:`unfold`; not rounded
         """
         n, steps, channels, height, width = glimpses.shape
-        numbers = np.arange(1, 1 + steps * height * width * channels, dtype=np.int32)
-        numbers = numbers.reshape(1, steps, height, width, channels).repeat(n, axis=0)
-        painted = np.zeros((n, self.offsets[-1]), np.int32)  # 0 where nothing is painted
-        self.paint(painted, numbers, gaze, counts)
-        masks = np.zeros(self.offsets[-1], bool)
-        for begin, end in pairwise(self.offsets.tolist()):
-            masks[end - (end - begin) // (self.channels + 1) : end] = True
         device = glimpses.device
-        places = th.as_tensor(np.where(masks, 0, painted), dtype=th.int64, device=device)
-        seen = th.as_tensor(np.where(masks, painted, 0), dtype=glimpses.dtype, device=device)
-        pixels = glimpses.permute(0, 1, 3, 4, 2).flatten(1)
-        return F.pad(pixels, (1, 0)).gather(1, places) + seen
+
+        def painted(coordinates: NDArray, axis: int) -> th.Tensor:
+            shape = [1, steps, height, width, channels]
+            kept = [size if k == axis else 1 for k, size in enumerate(shape)]
+            image = np.broadcast_to(coordinates.reshape(kept), (n, *shape[1:]))
+            canvases = np.zeros((n, self.offsets[-1]), np.float32)
+            self._paint(canvases, np.ascontiguousarray(image, np.float32), gaze, counts)
+            return th.as_tensor(canvases, device=device)
+
+        channel, masks = self._channels(device)
+        step = painted(np.arange(1, 1 + steps), 1).round()  # 0 where nothing is painted
+        seen = step.masked_fill(masks, 0).long()
+        first = ((seen - 1).clamp(min=0) * channels + channel) * height  # of its rows
+        rows, columns = painted(np.arange(height), 2), painted(np.arange(width), 3)
+        top, left = rows.long().clamp(max=height - 1), columns.long().clamp(max=width - 1)
+        down, right = (rows - top).to(glimpses), (columns - left).to(glimpses)
+        pixels = glimpses.flatten(1)
+
+        def at(row: th.Tensor, column: th.Tensor) -> th.Tensor:
+            row, column = row.clamp(max=height - 1), column.clamp(max=width - 1)
+            return pixels.gather(1, (first + row) * width + column)
+
+        upper = th.lerp(at(top, left), at(top, left + 1), right)
+        lower = th.lerp(at(top + 1, left), at(top + 1, left + 1), right)
+        values = th.lerp(upper, lower, down) * (seen > 0)
+        return th.where(masks, step.to(glimpses), values)
+
+    def _channels(self, device: th.device) -> tuple[th.Tensor, th.Tensor]:
+        """:return: the channel of each byte, int64 (bytes,), 0 for masks; and which are masks"""
+        parts = [np.arange(self.channels + 1).repeat(area) for area in self.shapes.prod(axis=1)]
+        channel = th.as_tensor(np.concatenate(parts), device=device)
+        masks = channel == self.channels
+        return channel.masked_fill(masks, 0), masks
 
     def unfold(self, canvases: th.Tensor) -> th.Tensor:
         """
@@ -169,9 +198,11 @@ class CanvasLayout:
 def _paint(
     canvases, glimpses, gaze, counts,
     height, width, finest, size, scales,
-    cells, pixels, shapes, offsets,
+    cells, pixels, shapes, offsets, interpolate, rounding,
 ):  # fmt: skip
     channels = glimpses.shape[4]
+    widest = shapes[:, 1].max()
+    lefts, rights, shares = np.empty(widest, np.int64), np.empty(widest, np.int64), np.empty(widest)
     for i in range(canvases.shape[0]):
         for t in range(counts[i]):
             left, top, side = window_of(
@@ -192,13 +223,36 @@ def _paint(
                 last_row = min(rows, int(np.ceil((top + side) / entry - 0.5)))
                 first_column = max(0, int(np.ceil(left / entry - 0.5)))
                 last_column = min(columns, int(np.ceil((left + side) / entry - 0.5)))
+                for column in range(first_column, last_column):
+                    at = ((column + 0.5) * entry - left) / cell
+                    x, right, shares[column] = _between(at, size, interpolate)
+                    lefts[column], rights[column] = x + scale * size, right + scale * size
                 for row in range(first_row, last_row):
-                    y = min(max(int(((row + 0.5) * entry - top) / cell), 0), size - 1)
+                    y, lower, down = _between(((row + 0.5) * entry - top) / cell, size, interpolate)
                     for column in range(first_column, last_column):
-                        x = min(max(int(((column + 0.5) * entry - left) / cell), 0), size - 1)
+                        x, right, across = lefts[column], rights[column], shares[column]
                         place = offsets[level] + row * columns + column
                         for c in range(channels):
-                            value = glimpses[i, t, y, scale * size + x, c]
-                            canvases[i, place + c * area] = value
+                            if interpolate:
+                                above = glimpses[i, t, y, x, c] * (1.0 - across)
+                                above += glimpses[i, t, y, right, c] * across
+                                below = glimpses[i, t, lower, x, c] * (1.0 - across)
+                                below += glimpses[i, t, lower, right, c] * across
+                                value = above * (1.0 - down) + below * down + rounding
+                                canvases[i, place + c * area] = value
+                            else:
+                                canvases[i, place + c * area] = glimpses[i, t, y, x, c]
                         canvases[i, place + channels * area] = 255
                 left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
+
+
+@kernel
+def _between(at, size, interpolate):
+    """Two neighbouring pixels and the share of the second, for a place in pixels; without
+    interpolation the one that it lies in."""
+    if not interpolate:
+        pixel = min(max(int(at), 0), size - 1)
+        return pixel, pixel, 0.0
+    at = min(max(at - 0.5, 0.0), size - 1.0)
+    pixel = int(at)
+    return pixel, min(pixel + 1, size - 1), at - pixel

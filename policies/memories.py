@@ -1,5 +1,6 @@
 """What a glimpse classifier remembers of the glimpses so far: nothing, a vector, or a canvas."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -233,15 +234,22 @@ class Canvas(Memory):
     :param width: Channels of the first layers; the last ones have four times as many.
     :param place_channels: Channels that keep their places.
     :param depth: Convolutions at each of the three resolutions.
+    :param interpolate: See :class:`~policies.canvas.CanvasLayout`.
     """
 
     takes_bfloat16 = True
 
     def __init__(
-        self, layout: CanvasLayout, *, width: int = 32, place_channels: int = 8, depth: int = 2
+        self,
+        layout: CanvasLayout,
+        *,
+        width: int = 32,
+        place_channels: int = 8,
+        depth: int = 2,
+        interpolate: bool = False,
     ) -> None:
         super().__init__()
-        self.layout = layout
+        self.layout = layout = replace(layout, interpolate=interpolate)
         self._folded: list[nn.Conv2d] | None = None
         rows, columns = layout.grid_shape
         layers: list[nn.Module] = []

@@ -1,6 +1,6 @@
 """Canvases: what is painted where, at which resolution."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -133,6 +133,34 @@ def test_a_glimpse_between_whole_pixels_is_painted_where_it_was_read():
     values, mask = planes(layout, paint(layout, Crop(8), image, gaze), 0)
     np.testing.assert_array_equal(values[mask == 255], image[mask == 255])
     assert 64 < (mask == 255).sum() < 32 * 32
+
+
+def test_a_slope_is_painted_as_a_slope_wherever_the_window_lies():
+    """The mean over a pixel of a linear image is its value in the middle."""
+    layout = replace(crop_layout(48, 1), interpolate=True)
+    rows, columns = np.mgrid[:48, :48]
+    image = (2 * rows + 3 * columns + 8).astype(np.uint8)[..., None]
+    sensor, entry = Crop(8), layout.pixels[1]
+    for gaze in np.float32([[0.41, 0.53, 0.5], [0.57, 0.33, 0.45], [0.5, 0.5, 0.52]]):
+        left, top, side = sensor.geometry(48, 48).windows(gaze[None])[0]
+        values, mask = planes(layout, paint(layout, sensor, image, gaze[None]), 1)
+        y, x = ((np.argwhere(mask == 255) + 0.5) * entry - 0.5).T  # middles, in whole pixels
+        half = side / 16  # of a glimpse pixel; further out there is no neighbour
+        inner = (y + 0.5 > top + half) & (y + 0.5 < top + side - half)
+        inner &= (x + 0.5 > left + half) & (x + 0.5 < left + side - half)
+        wanted = (2 * y + 3 * x + 8)[inner]
+        assert len(wanted) > 30
+        # glimpse and canvas are rounded to whole grey levels
+        np.testing.assert_allclose(values[mask == 255][inner, 0], wanted, atol=1.01)
+
+
+def test_whole_pixels_are_painted_alike_with_and_without_interpolation():
+    layout, image = crop_layout(), noise(1, 32, 32, 3)[0]
+    gaze = np.random.default_rng(1).random((30, 3), np.float32)
+    gaze[:, 2] = 1.0
+    between = replace(layout, interpolate=True)
+    canvases = [paint(kind, Crop(8), image, gaze) for kind in (layout, between)]
+    np.testing.assert_array_equal(*canvases)
 
 
 @pytest.mark.parametrize(("tiles", "zoom", "level", "cell"), [(2, 0.5, 1, 2), (1, 0.0, 2, 4)])

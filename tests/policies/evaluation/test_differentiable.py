@@ -1,5 +1,7 @@
 """Glimpses and classifiers with gradients, beside the real ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch as th
@@ -154,9 +156,11 @@ def test_each_row_is_read_to_its_own_end(memory: str) -> None:
     assert not gradient[th.as_tensor(after)].any()
 
 
-def test_gradients_through_a_canvas_are_those_of_differences() -> None:
+@pytest.mark.parametrize("interpolate", [False, True])
+def test_gradients_through_a_canvas_are_those_of_differences(interpolate: bool) -> None:
     """Of what is painted and unfolded; the network behind it is torch's own."""
     layout = reader("canvas", Crop(4), (12, 10, 2)).memory.layout
+    layout = replace(layout, interpolate=interpolate)
     gaze = gazes(6, seed=3).reshape(2, 3, 3)
     glimpses = (th.rand(2, 3, 2, 4, 4, dtype=th.float64) * 255).requires_grad_()
     assert th.autograd.gradcheck(
@@ -175,3 +179,9 @@ def test_gathering_is_painting(scales: int) -> None:
     layout.paint(canvases, glimpses, gaze, counts)
     tensor = th.as_tensor(glimpses).permute(0, 1, 4, 2, 3).float()
     np.testing.assert_array_equal(layout.gather(tensor, gaze, counts).numpy(), canvases)
+    between = replace(layout, interpolate=True)
+    canvases = between.empty(5)
+    between.paint(canvases, glimpses, gaze, counts)
+    gathered = between.gather(tensor, gaze, counts).numpy()
+    np.testing.assert_allclose(gathered, canvases, atol=0.501)  # painting rounds
+    assert (gathered != canvases).any()
