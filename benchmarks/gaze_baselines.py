@@ -99,7 +99,7 @@ class Study:
     def best_fixed(self) -> GazeStrategy:
         """Return the best fixed sequence, as a classifier for random gaze sees it."""
         judge = self.trained(baseline_strategies()["random"])
-        return best_fixed(judge, judge.classifier)
+        return best_fixed(judge, judge.classifier, progress=True)
 
     def learned(self) -> Scanpaths:
         """Return the episodes of the run's agent on the test split."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from glimpse_envs.classifier import GlimpseClassifier
 from glimpse_envs.config import GlimpseConfig
@@ -31,6 +32,7 @@ def best_fixed(
     *,
     n_images: int = 1000,
     seed: int = 0,
+    progress: bool = False,
 ) -> Fixed:
     """
     Find a good sequence of gazes that is the same for all images, greedily.
@@ -42,6 +44,7 @@ def best_fixed(
     :param classifier: says the probabilities
     :param n_images: validation images to search with
     :param seed: draws these images
+    :param progress: show a progress bar: on a large canvas there are hundreds of gazes to try
     :return: as many gazes as the budget allows after the first glimpse
     """
     played = scripted(replace(config, split="validation"), classifier)
@@ -57,11 +60,18 @@ def best_fixed(
         belief = core.foresee(np.tile(gaze, (len(index), 1)))
         return float(np.log(belief[core.lanes, core.labels] + 1e-7).mean())
 
-    while len(chosen) < config.budget - 1:
-        scores = [score(gaze) for gaze in candidates]
-        best = candidates[int(np.argmax(scores))]
-        core.step(np.tile(best, (len(index), 1)))
-        chosen.append(tuple(best.tolist()))
+    steps = config.budget - 1
+    with tqdm(
+        total=steps * len(candidates), desc="best fixed", unit=" gazes", disable=not progress
+    ) as bar:
+        for _ in range(steps):
+            scores = np.full(len(candidates), -np.inf)
+            for number, gaze in enumerate(candidates):
+                scores[number] = score(gaze)
+                bar.update()
+            best = candidates[int(scores.argmax())]
+            core.step(np.tile(best, (len(index), 1)))
+            chosen.append(tuple(best.tolist()))
     return Fixed(tuple(chosen))
 
 
