@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch as th
@@ -30,6 +30,17 @@ def _stop_logit(go: th.Tensor, stop: th.Tensor) -> th.Tensor:
     return stop.logsumexp(dim=1) - go.logsumexp(dim=1)
 
 
+def _answering_entropy(go: th.Tensor, stop: th.Tensor) -> th.Tensor:
+    """
+    :param go: (B, M) logits of going on
+    :param stop: (B, K) logits of the answers
+    :return: (B,) P(stop) times the entropy of the class given stop: its part in the entropy, nats
+    """
+    log_classes = F.log_softmax(stop, dim=1)
+    entropy = -(log_classes.exp() * log_classes).sum(dim=1)
+    return th.sigmoid(_stop_logit(go, stop)) * entropy
+
+
 class FactoredCategoricalDistribution(CategoricalDistribution):
     """
     Categorical over moves and answers, ``Discrete(n_moves + K)``, with a factored decision.
@@ -47,6 +58,7 @@ class FactoredCategoricalDistribution(CategoricalDistribution):
     :param n_moves: The first so many actions are moves.
     :param bypass: Layout of the bypass columns at the end of the latent code.
     :param initial_stop_probability: P(stop) of the untrained head.
+    :param class_entropy_weight: Weight of P(stop) H(class | stop) in the entropy.
     """
 
     def __init__(
@@ -56,6 +68,7 @@ class FactoredCategoricalDistribution(CategoricalDistribution):
         *,
         bypass: BypassLayout = NO_BYPASS,
         initial_stop_probability: float = 0.1,
+        class_entropy_weight: float = 1.0,
     ) -> None:
         if not 1 <= n_moves < action_dim:
             raise ValueError(
@@ -67,6 +80,7 @@ class FactoredCategoricalDistribution(CategoricalDistribution):
         self.epsilon = 0.0
         self.bypass = bypass
         self.initial_stop_probability = initial_stop_probability
+        self.class_entropy_weight = class_entropy_weight
 
     def proba_distribution_net(self, latent_dim: int) -> nn.Module:
         """
@@ -92,6 +106,11 @@ class FactoredCategoricalDistribution(CategoricalDistribution):
             action_logits = mix_with_uniform(action_logits, self.epsilon)
         super().proba_distribution(action_logits)
         return self
+
+    def entropy(self) -> th.Tensor:
+        """:return: float32 (B,), nats, with the weight of the class"""
+        extra = self.class_entropy_weight - 1.0
+        return super().entropy() + (extra * _answering_entropy(*self._split()) if extra else 0.0)
 
     def stop_probability(self) -> th.Tensor:
         """:return: float32 (B,), probability of answering now"""
@@ -135,6 +154,7 @@ class FactoredMultiCategoricalDistribution(MultiCategoricalDistribution):
     :param action_dims: Sizes of the categoricals, the last one K + 1.
     :param bypass: Layout of the bypass columns at the end of the latent code.
     :param initial_stop_probability: P(stop) of the untrained head.
+    :param class_entropy_weight: Weight of P(stop) H(class | stop) in the entropy.
     """
 
     def __init__(
@@ -143,6 +163,7 @@ class FactoredMultiCategoricalDistribution(MultiCategoricalDistribution):
         *,
         bypass: BypassLayout = NO_BYPASS,
         initial_stop_probability: float = 0.1,
+        class_entropy_weight: float = 1.0,
     ) -> None:
         dims = [int(dim) for dim in action_dims]
         if len(dims) < 2 or dims[-1] < 2:
@@ -153,6 +174,7 @@ class FactoredMultiCategoricalDistribution(MultiCategoricalDistribution):
         super().__init__(dims)
         self.bypass = bypass
         self.initial_stop_probability = initial_stop_probability
+        self.class_entropy_weight = class_entropy_weight
 
     def proba_distribution_net(self, latent_dim: int) -> nn.Module:
         """
@@ -167,6 +189,11 @@ class FactoredMultiCategoricalDistribution(MultiCategoricalDistribution):
             bypass=self.bypass,
             initial_stop_probability=self.initial_stop_probability,
         )
+
+    def entropy(self) -> th.Tensor:
+        """:return: float32 (B,), nats, with the weight of the class"""
+        extra = self.class_entropy_weight - 1.0
+        return super().entropy() + (extra * _answering_entropy(*self._split()) if extra else 0.0)
 
     def stop_probability(self) -> th.Tensor:
         """:return: float32 (B,), probability of answering now"""
@@ -193,7 +220,10 @@ class FactoredHybridDistribution(HybridDistribution):
     :param view: Of a Dict with ``decision``, Discrete(2), and ``class``, Discrete(K).
     :param bypass: Layout of the bypass columns at the end of the latent code.
     :param initial_stop_probability: P(stop) of the untrained head.
-    :param kwargs: ``entropy_weights`` and ``continuous``.
+    :param class_entropy_weight: Weight of P(stop) H(class | stop) in the entropy.
+    :param entropy_weights: See :class:`~policies.hybrid.HybridDistribution`; that of ``class``
+        goes before the one above.
+    :param kwargs: ``continuous``.
     """
 
     def __init__(
@@ -202,6 +232,8 @@ class FactoredHybridDistribution(HybridDistribution):
         *,
         bypass: BypassLayout = NO_BYPASS,
         initial_stop_probability: float = 0.1,
+        class_entropy_weight: float = 1.0,
+        entropy_weights: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         gates = {
@@ -209,7 +241,8 @@ class FactoredHybridDistribution(HybridDistribution):
             for part in view.parts
             if part.name != "decision"
         }
-        super().__init__(view, gates=gates, **kwargs)
+        weights = {"class": class_entropy_weight, **(entropy_weights or {})}
+        super().__init__(view, gates=gates, entropy_weights=weights, **kwargs)
         self.view, self.bypass = view, bypass
         self.initial_stop_probability = initial_stop_probability
 
@@ -257,6 +290,7 @@ def make_factored_distribution(
     bypass: BypassLayout = NO_BYPASS,
     n_moves: int = 6,
     initial_stop_probability: float = 0.1,
+    class_entropy_weight: float = 1.0,
     hybrid: dict[str, Any] | None = None,
 ) -> Factored | None:
     """
@@ -267,27 +301,19 @@ def make_factored_distribution(
     :param bypass: Layout of the bypass columns at the end of the latent code.
     :param n_moves: For ``Discrete`` spaces, the first so many actions are moves.
     :param initial_stop_probability: P(stop) of the untrained head.
+    :param class_entropy_weight: Weight of P(stop) H(class | stop) in the entropy.
     :param hybrid: Further arguments of :class:`FactoredHybridDistribution`.
     :return: The distribution, or None for a space in which the agent does not answer.
     """
+    common: dict[str, Any] = {
+        "bypass": bypass,
+        "initial_stop_probability": initial_stop_probability,
+        "class_entropy_weight": class_entropy_weight,
+    }
     if isinstance(action_space, spaces.Discrete):
-        return FactoredCategoricalDistribution(
-            int(action_space.n),
-            n_moves,
-            bypass=bypass,
-            initial_stop_probability=initial_stop_probability,
-        )
+        return FactoredCategoricalDistribution(int(action_space.n), n_moves, **common)
     if isinstance(action_space, spaces.MultiDiscrete):
-        return FactoredMultiCategoricalDistribution(
-            action_space.nvec,
-            bypass=bypass,
-            initial_stop_probability=initial_stop_probability,
-        )
+        return FactoredMultiCategoricalDistribution(action_space.nvec, **common)
     if answers_by_dict(action_space):
-        return FactoredHybridDistribution(
-            action_space,
-            bypass=bypass,
-            initial_stop_probability=initial_stop_probability,
-            **(hybrid or {}),
-        )
+        return FactoredHybridDistribution(action_space, **common, **(hybrid or {}))
     return None

@@ -83,6 +83,9 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
     :param args: Observation space, action space, learning rate schedule, as for SB3's policies.
     :param initial_stop_probability: Probability of answering of the untrained policy. An untrained
         choice among all actions would answer at once nearly always and never learn to look.
+    :param class_entropy_weight: Weight of the class, where one is answered, in the entropy that
+        ``ent_coef`` rewards. An agent that learns classes from reward alone is otherwise soon sure
+        of wrong ones, and never tries the others again.
     :param n_moves: For ``Discrete`` actions, the first so many are moves, the others are classes.
     :param correct_belief: Whether the class logits add a learnt correction to the classifier's
         log-belief. False where no reward tells right answers from wrong ones: the correction would
@@ -102,6 +105,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         self,
         *args: Any,
         initial_stop_probability: float = 0.1,
+        class_entropy_weight: float = 1.0,
         n_moves: int = GreedyMap.N_MOVES,
         correct_belief: bool = True,
         action_gain: float = 0.01,
@@ -111,6 +115,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         **kwargs: Any,
     ) -> None:
         self.initial_stop_probability = initial_stop_probability
+        self.class_entropy_weight = class_entropy_weight
         self.n_moves = n_moves
         self.correct_belief = correct_belief
         self.action_gain, self.learn_std = action_gain, learn_std
@@ -141,9 +146,15 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
             bypass=self.bypass,
             n_moves=self.n_moves,
             initial_stop_probability=self.initial_stop_probability,
+            class_entropy_weight=self.class_entropy_weight,
             hybrid=self.hybrid,
         )
         self.factored = factored is not None
+        if not self.factored and self.class_entropy_weight != 1.0:
+            raise ValueError(
+                f"got class_entropy_weight={self.class_entropy_weight} for actions "
+                f"{self.action_space}, in which the agent answers no class; drop it"
+            )
         if factored is not None:
             self.action_dist = factored
         elif isinstance(self.action_space, BoxView):
@@ -190,6 +201,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         data = super()._get_constructor_parameters()
         data.update(
             initial_stop_probability=self.initial_stop_probability,
+            class_entropy_weight=self.class_entropy_weight,
             n_moves=self.n_moves,
             correct_belief=self.correct_belief,
             action_gain=self.action_gain,

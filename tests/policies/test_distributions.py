@@ -57,6 +57,24 @@ def test_initial_stop_probability_survives_orthogonal_initialisation(scheme, pro
     th.testing.assert_close(dist.stop_probability(), th.full((3,), probability), atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize("scheme", ["Discrete", "MultiDiscrete"])
+@pytest.mark.parametrize("weight", [0.0, 1.0, 4.0])
+def test_the_class_counts_in_the_entropy_as_often_as_its_weight(scheme, weight):
+    plain, head = _make(scheme, BypassLayout())
+    weighted, _ = _make(scheme, BypassLayout(), class_entropy_weight=weight)
+    th.nn.init.normal_(head.classes.weight)
+    logits = head(_latent([1.0, 0.5, 0.0]))
+    plain.proba_distribution(logits)
+    weighted.proba_distribution(logits)
+    classes = th.distributions.Categorical(probs=_class_probabilities(plain)).entropy()
+    stop = plain.stop_probability()
+    assert stop[2] == 1.0  # after the last glimpse
+    want = plain.entropy() + (weight - 1.0) * stop * classes
+    th.testing.assert_close(weighted.entropy(), want)
+    actions = plain.get_actions()
+    th.testing.assert_close(weighted.log_prob(actions), plain.log_prob(actions))
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_first_answers_are_the_classifiers(scheme):
     dist, head = _make(scheme, BypassLayout(N_CLASSES))

@@ -577,6 +577,22 @@ def test_hybrid_stop_probability_survives_orthogonal_initialisation(probability:
     assert dist.stop_probability().item() == pytest.approx(probability, abs=0.01)
 
 
+def test_the_class_of_a_dict_counts_in_the_entropy_as_often_as_its_weight():
+    plain = make_factored_distribution(HYBRID)
+    weighted = make_factored_distribution(HYBRID, class_entropy_weight=4.0)
+    named = make_factored_distribution(
+        HYBRID, class_entropy_weight=9.0, hybrid={"entropy_weights": {"class": 4.0}}
+    )
+    head, log_std = plain.proba_distribution_net(LATENT)
+    th.nn.init.normal_(head.classes.weight)
+    parameters = head(th.rand(3, LATENT))
+    for dist in (plain, weighted, named):
+        dist.proba_distribution(parameters, log_std)
+    extra = 3.0 * plain.stop_probability() * plain.laws["class"].entropy()
+    th.testing.assert_close(weighted.entropy(), plain.entropy() + extra)
+    th.testing.assert_close(named.entropy(), weighted.entropy())
+
+
 def test_a_decision_may_lie_anywhere_beside_any_parts():
     view = BoxView(
         spaces.Dict(

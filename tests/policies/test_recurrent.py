@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch as th
+from gymnasium import spaces
 from sb3_contrib import RecurrentPPO
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
@@ -138,9 +139,24 @@ def test_starts_within_a_sequence_take_the_stock_loop():
 @pytest.mark.parametrize("critic", CRITICS)
 def test_saved_lstm_policy_acts_the_same(tmp_path, scheme: str, critic: str):
     policy = _lstm_policy(
-        scheme, ("belief",), n_lstm_layers=2, initial_stop_probability=0.3, **CRITICS[critic]
+        scheme,
+        ("belief",),
+        n_lstm_layers=2,
+        initial_stop_probability=0.3,
+        class_entropy_weight=1.0 if scheme == "Box" else 2.0,
+        **CRITICS[critic],
     )
     _same_after_loading(policy, tmp_path)
+
+
+def test_actions_without_an_answer_have_no_class_to_weigh():
+    with pytest.raises(ValueError, match=r"class_entropy_weight=2.0 .* answers no class; drop it"):
+        GlimpsePolicy(
+            observation_space(),
+            spaces.Box(-1.0, 1.0, (2,)),
+            lambda _: 1e-3,
+            class_entropy_weight=2.0,
+        )
 
 
 def _same_after_loading(policy, tmp_path) -> None:
@@ -151,6 +167,7 @@ def _same_after_loading(policy, tmp_path) -> None:
     want, _ = policy.predict(obs, deterministic=True)
     np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], want)
     assert loaded.initial_stop_probability == policy.initial_stop_probability
+    assert loaded.class_entropy_weight == policy.class_entropy_weight
 
 
 @pytest.mark.parametrize("share", [True, False])
