@@ -10,6 +10,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.distributions import (
     CategoricalDistribution,
+    Distribution,
     MultiCategoricalDistribution,
 )
 from torch import nn
@@ -30,18 +31,30 @@ def _stop_logit(go: th.Tensor, stop: th.Tensor) -> th.Tensor:
     return stop.logsumexp(dim=1) - go.logsumexp(dim=1)
 
 
-def _answering_entropy(go: th.Tensor, stop: th.Tensor) -> th.Tensor:
-    """
-    :param go: (B, M) logits of going on
-    :param stop: (B, K) logits of the answers
-    :return: (B,) P(stop) times the entropy of the class given stop: its part in the entropy, nats
-    """
-    log_classes = F.log_softmax(stop, dim=1)
-    entropy = -(log_classes.exp() * log_classes).sum(dim=1)
-    return th.sigmoid(_stop_logit(go, stop)) * entropy
+class _FlatDecision(Distribution):
+    """What follows from the logits of going on and of the answers, wherever they lie."""
+
+    class_entropy_weight: float
+
+    def stop_probability(self) -> th.Tensor:
+        """:return: float32 (B,), probability of answering now"""
+        return th.sigmoid(_stop_logit(*self._split()))
+
+    def entropy(self) -> th.Tensor:
+        """:return: float32 (B,), nats, with the weight of the class"""
+        total = super().entropy()
+        if self.class_entropy_weight == 1.0:
+            return total
+        log_classes = F.log_softmax(self._split()[1], dim=1)
+        classes = -(log_classes.exp() * log_classes).sum(dim=1)
+        return total + (self.class_entropy_weight - 1.0) * self.stop_probability() * classes
+
+    def _split(self) -> tuple[th.Tensor, th.Tensor]:
+        """:return: logits of going on (B, M) and of the answers (B, K)"""
+        raise NotImplementedError
 
 
-class FactoredCategoricalDistribution(CategoricalDistribution):
+class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
     """
     Categorical over moves and answers, ``Discrete(n_moves + K)``, with a factored decision.
 
@@ -107,15 +120,6 @@ class FactoredCategoricalDistribution(CategoricalDistribution):
         super().proba_distribution(action_logits)
         return self
 
-    def entropy(self) -> th.Tensor:
-        """:return: float32 (B,), nats, with the weight of the class"""
-        extra = self.class_entropy_weight - 1.0
-        return super().entropy() + (extra * _answering_entropy(*self._split()) if extra else 0.0)
-
-    def stop_probability(self) -> th.Tensor:
-        """:return: float32 (B,), probability of answering now"""
-        return th.sigmoid(_stop_logit(*self._split()))
-
     def mode(self) -> th.Tensor:
         """:return: int64 (B,), see the class"""
         go, stop = self._split()
@@ -144,7 +148,7 @@ def mix_with_uniform(logits: th.Tensor, epsilon: float) -> th.Tensor:
     return th.where(possible, mixed, logits)
 
 
-class FactoredMultiCategoricalDistribution(MultiCategoricalDistribution):
+class FactoredMultiCategoricalDistribution(_FlatDecision, MultiCategoricalDistribution):
     """
     Categoricals of moves and, last, of the decision: 0 goes on, k + 1 answers class k.
 
@@ -189,15 +193,6 @@ class FactoredMultiCategoricalDistribution(MultiCategoricalDistribution):
             bypass=self.bypass,
             initial_stop_probability=self.initial_stop_probability,
         )
-
-    def entropy(self) -> th.Tensor:
-        """:return: float32 (B,), nats, with the weight of the class"""
-        extra = self.class_entropy_weight - 1.0
-        return super().entropy() + (extra * _answering_entropy(*self._split()) if extra else 0.0)
-
-    def stop_probability(self) -> th.Tensor:
-        """:return: float32 (B,), probability of answering now"""
-        return th.sigmoid(_stop_logit(*self._split()))
 
     def mode(self) -> th.Tensor:
         """:return: int64 (B, number of categoricals), see the class"""
