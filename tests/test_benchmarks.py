@@ -77,3 +77,14 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch, capsys)
     assert "lead" in kept["results"]["random"]["equal_looks"]
     measured = json.loads((run / "metrics.json").read_text())
     assert list(equally_trained(run, measured)) == ["random (equally trained)"]
+
+
+def test_statistics_and_a_frame_are_timed(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.setattr(sys, "argv", ["x", "--images", "60", "--seconds", "0.01"])
+    script("statistics_speed").main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["60", "scanpaths", "milliseconds"]
+    times = {name: float(value) for name, value in map(str.split, lines[1:])}
+    assert {"by_glimpse", "gaze_dependence", "draw_frame"} <= times.keys()
+    assert min(times.values()) >= 0.0 and max(times.values()) > 0.0
