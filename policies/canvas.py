@@ -172,6 +172,34 @@ class CanvasLayout:
         masks = channel == self.channels
         return channel.masked_fill(masks, 0), masks
 
+    def planes(
+        self, canvases: NDArray[np.uint8], device: th.device, dtype: th.dtype = th.float32
+    ) -> th.Tensor:
+        """
+        The same as :meth:`unfold` of bytes, sooner: on a CPU in one pass, as convolutions want it.
+
+        :param canvases: uint8 (n, bytes), as :meth:`paint` leaves them
+        :param device: of the result
+        :param dtype: of the result on a CPU, ``float32`` or ``bfloat16``
+        :return: (n, n_planes, grid height, grid width), channels last in memory
+        """
+        if device.type != "cpu":  # a quarter of the bytes to move
+            return self.unfold(th.as_tensor(canvases, device=device))
+        values = (2.0 * (th.arange(256).float() * (1.0 / 255.0)) - 1.0).to(dtype)
+        shares = th.linspace(0.0, 1.0, 1 + self._block(0) ** 2).to(dtype)
+        out = th.empty((len(canvases), *self.grid_shape, self.n_planes), dtype=dtype)
+        if dtype == th.bfloat16:  # numpy has no such type: its bits
+            values, shares, bits = (t.view(th.int16).numpy() for t in (values, shares, out))
+        else:
+            values, shares, bits = (t.numpy() for t in (values, shares, out))
+        blocks = np.array([self._block(level) for level in range(len(self.cells))])
+        _unfold(canvases, values, shares, blocks, self.shapes, self.offsets, self.channels, bits)
+        return out.permute(0, 3, 1, 2)
+
+    def _block(self, level: int) -> int:
+        """:return: side of a grid entry, in entries of a level's planes"""
+        return round(self.grid / self.pixels[level])
+
     def unfold(self, canvases: th.Tensor) -> th.Tensor:
         """
         Bring all levels to one grid: the blocks of finer planes become channels.
@@ -187,7 +215,7 @@ class CanvasLayout:
             level_planes = level_planes.float() * (1.0 / 255.0)
             mask = level_planes[:, -1:]
             values = (2.0 * level_planes[:, :-1] - 1.0) * mask
-            block = round(self.grid / self.pixels[level])
+            block = self._block(level)
             if block > 1:
                 values, mask = F.pixel_unshuffle(values, block), F.avg_pool2d(mask, block)
             planes += [values, mask]
@@ -244,6 +272,38 @@ def _paint(
                                 canvases[i, place + c * area] = glimpses[i, t, y, x, c]
                         canvases[i, place + channels * area] = 255
                 left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
+
+
+@kernel
+def _unfold(canvases, values, shares, blocks, shapes, offsets, channels, out):
+    """Values and shares are tables: of a byte, and of how much of a block was painted."""
+    n, height, width, _ = out.shape
+    for i in range(n):
+        canvas = canvases[i]
+        for y in range(height):
+            row = out[i, y]
+            first = 0
+            for level in range(blocks.shape[0]):
+                block = blocks[level]
+                area, columns = shapes[level, 0] * shapes[level, 1], shapes[level, 1]
+                mask = first + channels * block * block
+                step = (shares.shape[0] - 1) // (block * block)
+                painted = np.zeros(width, np.int64)
+                for dy in range(block):
+                    for dx in range(block):
+                        at = offsets[level] + (y * block + dy) * columns + dx
+                        seen = canvas[at + channels * area : at + channels * area + area]
+                        for x in range(width):
+                            painted[x] += seen[x * block] != 0
+                        for c in range(channels):
+                            plane = canvas[at + c * area : at + c * area + area]
+                            k = first + (c * block + dy) * block + dx
+                            for x in range(width):
+                                value = values[plane[x * block]]
+                                row[x, k] = value if seen[x * block] else values.dtype.type(0)
+                for x in range(width):
+                    row[x, mask] = shares[painted[x] * step]
+                first = mask + 1
 
 
 @kernel

@@ -277,11 +277,13 @@ class Canvas(Memory):
         :return: float32 (n, hidden_size)
         """
         device = self.places.weight.device
-        return self.read(self.layout.unfold(th.as_tensor(canvases, device=device)))
+        low = th.is_autocast_enabled(device.type)
+        dtype = th.get_autocast_dtype(device.type) if low else th.float32
+        return self.read(self.layout.planes(canvases, device, dtype))
 
     def read(self, planes: th.Tensor) -> th.Tensor:
         """
-        :param planes: float32 (n, n_planes, grid height, grid width), of unfolded canvases
+        :param planes: (n, n_planes, grid height, grid width), of unfolded canvases
         :return: float32 (n, hidden_size)
         """
         features = planes.contiguous(memory_format=th.channels_last)
@@ -289,7 +291,7 @@ class Canvas(Memory):
             features = F.relu(layer(features), inplace=True)
         pooled = features.mean(dim=(2, 3))
         places = self.places(features).relu().flatten(1)
-        masks = F.adaptive_avg_pool2d(planes[:, self.layout.masks], self.coarse).flatten(1)
+        masks = F.adaptive_avg_pool2d(planes[:, self.layout.masks].float(), self.coarse).flatten(1)
         return th.cat([pooled, places, masks], dim=1).float()
 
     def train(self, mode: bool = True) -> Self:

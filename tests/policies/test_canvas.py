@@ -290,6 +290,34 @@ def test_unfolded_levels_share_one_grid(layout):
     assert masks.shape[1] == len(layout.cells) and masks.min() >= 0 and masks.max() <= 1
 
 
+@pytest.mark.parametrize("dtype", [th.float32, th.bfloat16])
+@pytest.mark.parametrize("zoom", [1.0, 0.4])
+@pytest.mark.parametrize(
+    ("sensor", "shape"),
+    [(Crop(8), (32, 32, 3)), (Crop(8), (48, 48, 1)), (Retina(8, 3), (41, 23, 3))],
+    ids=["crop", "four levels", "retina"],
+)
+def test_bytes_are_unfolded_in_one_pass_to_the_same(sensor, shape, zoom, dtype):
+    images = noise(40, *shape)
+    dataset = ImageDataset.from_arrays(images, np.arange(40) % 4, images, np.arange(40) % 4)
+    layout = View.of(GlimpseConfig(dataset=dataset, sensor=sensor)).layout()
+    gaze = np.random.default_rng(0).random((3, 2, 3), np.float32)
+    gaze[..., 2] = zoom
+    canvases = np.stack([paint(layout, sensor, images[i], gaze[i]) for i in range(3)])
+    canvases[2] = 0
+    wanted = layout.unfold(th.as_tensor(canvases))
+    assert 0 < wanted[:2, layout.masks].mean() < 1
+    planes = layout.planes(canvases, th.device("cpu"), dtype)
+    assert planes.dtype == dtype and planes.is_contiguous(memory_format=th.channels_last)
+    assert th.equal(planes, wanted.to(dtype))
+
+
+def test_bytes_for_another_device_are_unfolded_there():
+    layout = crop_layout()
+    planes = layout.planes(layout.empty(2), th.device("meta"))
+    assert planes.device.type == "meta" and planes.shape == (2, layout.n_planes, 16, 16)
+
+
 def test_an_empty_canvas_unfolds_to_zeros():
     layout = crop_layout()
     assert not layout.unfold(th.as_tensor(layout.empty(2))).any()
