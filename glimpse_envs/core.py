@@ -172,12 +172,18 @@ class GlimpseCore:
         else:
             ended = self.glimpses == config.budget
         outcome = Outcome(
-            self.labels, self.predictions, ended, looked, self.belief, previous_belief
+            *(self.labels, self.predictions, ended, looked, self.belief, previous_belief),
+            self._newly_seen(looked) if config.reward.needs_coverage else None,
         )
         reward = np.asarray(config.reward(outcome), np.float32)
         if reward.shape != ended.shape:
             raise ValueError(f"{config.reward} gives {reward.shape}; wanted one for each lane")
         return Step(self._observe(self.lanes, glimpse), reward, ended)
+
+    def _newly_seen(self, looked: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return what the glimpses of this step have added to the share of the image seen, (B,)."""
+        before = self.geometry.coverage(self.history, self.glimpses - looked)
+        return self.geometry.coverage(self.history, self.glimpses) - before
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return which actions are legal in every lane, bool (B, n); see `ActionScheme.masks`.

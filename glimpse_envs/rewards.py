@@ -24,6 +24,9 @@ class Outcome(NamedTuple):
     :param looked: lanes that took a glimpse, bool (B,)
     :param belief: class probabilities after the step, float32 (B, K), or None
     :param previous_belief: those before the step
+    :param newly_seen: share of the image that the episode's windows cover since this step and did
+        not before (of a retina, those of its first scale), float32 (B,), or None where no reward
+        asks for it
     """
 
     labels: NDArray[np.int64]
@@ -32,12 +35,14 @@ class Outcome(NamedTuple):
     looked: NDArray[np.bool_]
     belief: NDArray[np.float32] | None = None
     previous_belief: NDArray[np.float32] | None = None
+    newly_seen: NDArray[np.float32] | None = None
 
 
 class Reward(Component):
     """What a step earns: called with an `Outcome`, returns float32 (B,)."""
 
     needs_classifier: ClassVar[bool] = False
+    needs_coverage: ClassVar[bool] = False
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
@@ -122,6 +127,25 @@ class UncertaintyReduction(Reward):
 
 
 @dataclass(frozen=True)
+class NewlySeen(Reward):
+    """Share of the image that is seen for the first time: a small bonus for looking elsewhere.
+
+    Where a classifier is sure after a few looks of the images it trains on, nothing else tells the
+    later looks where to go; on new images they are needed. After an overview nothing is new.
+    """
+
+    needs_coverage: ClassVar[bool] = True
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        if outcome.newly_seen is None:
+            raise ValueError(
+                "got an outcome without newly_seen; a reward that asks NewlySeen says "
+                "needs_coverage = True"
+            )
+        return outcome.newly_seen
+
+
+@dataclass(frozen=True)
 class GlimpseCost(Reward):
     """A price for every glimpse taken after the first.
 
@@ -165,6 +189,11 @@ class Sum(Reward):
     def needs_classifier(self) -> bool:
         """True if any of the terms reads the belief."""
         return any(term.needs_classifier for term in self.terms)
+
+    @property
+    def needs_coverage(self) -> bool:
+        """True if any of the terms reads what was newly seen."""
+        return any(term.needs_coverage for term in self.terms)
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         total = np.zeros(len(outcome.labels), np.float32)

@@ -5,9 +5,11 @@ import pytest
 
 from glimpse_envs import (
     GlimpseCost,
+    ImageDataset,
     InformationGain,
     InverseCrossEntropy,
     NegativeCrossEntropy,
+    NewlySeen,
     Outcome,
     PerStep,
     Reward,
@@ -15,6 +17,7 @@ from glimpse_envs import (
     Terminal,
     UncertaintyReduction,
 )
+from glimpse_envs.sb3 import GlimpseVecEnv
 
 # four lanes: right and ended, right and going on, wrong and ended, no prediction and ended
 OUTCOME = Outcome(
@@ -24,13 +27,14 @@ OUTCOME = Outcome(
     looked=np.array([True, True, False, False]),
     belief=np.float32([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.2, 0.3, 0.5]]),
     previous_belief=np.float32([[0.25, 0.25, 0.5], [0.5, 0.5, 0], [0, 1, 0], [0.2, 0.3, 0.5]]),
+    newly_seen=np.float32([0.25, 0.125, 0.0, 0.0]),
 )
 SURE = np.log(np.float32(1e-7))  # the logarithm of the smallest probability that counts
 NEEDY = [
     *(NegativeCrossEntropy(), InverseCrossEntropy(), InformationGain()),
     UncertaintyReduction(),
 ]
-FREE = [Terminal(), PerStep(), GlimpseCost()]
+FREE = [Terminal(), PerStep(), GlimpseCost(), NewlySeen()]
 
 
 def assert_earns(reward: Reward, expected: list[float]) -> None:
@@ -82,6 +86,40 @@ def test_a_term_says_whether_it_needs_a_classifier(reward):
             reward(blind)
     else:
         np.testing.assert_array_equal(reward(blind), reward(OUTCOME))
+
+
+def test_newly_seen_pays_for_what_no_earlier_glimpse_of_the_episode_covered():
+    assert_earns(NewlySeen(), [0.25, 0.125, 0.0, 0.0])
+    with pytest.raises(ValueError, match="needs_coverage = True"):
+        NewlySeen()(OUTCOME._replace(newly_seen=None))
+    assert Sum(("Terminal", Sum(("NewlySeen",)))).needs_coverage
+    assert not Sum((Terminal(), InformationGain())).needs_coverage
+
+
+def test_an_environment_pays_for_what_is_newly_seen():
+    images = np.zeros((8, 32, 32, 1), np.uint8)
+    labels = np.arange(8) % 2
+    env = GlimpseVecEnv(
+        "GlimpseMNIST-MultiCat-v0",
+        2,
+        dataset=ImageDataset.from_arrays(images, labels, images, labels),
+        scheme={"type": "MultiCategorical", "stride": 1.0},
+        budget=4,
+        start="centre",
+        reward={"type": "Sum", "terms": ["NewlySeen", "Terminal"], "weights": [2.0, 0.0]},
+    )
+    env.reset()
+    stay, left, right = 0, 1, 2
+    answer = 1
+    share = 2 * 8 * 8 / 32**2
+    moves = [(right, right), (stay, left), (left, left)]
+    paid = [(share, share), (0.0, 0.0), (0.0, share)]
+    for move, wanted in zip(moves, paid, strict=True):
+        _, rewards, dones, _ = env.step(np.array([[m, 1, 0] for m in move]))
+        np.testing.assert_allclose(rewards, wanted, atol=1e-6)
+        assert not dones.any()
+    _, rewards, dones, _ = env.step(np.array([[0, 1, answer]] * 2))
+    assert dones.all() and not rewards.any()  # an answer is no look
 
 
 # ---- Sum ----
