@@ -173,7 +173,7 @@ class GlimpseCore:
             ended = self.glimpses == config.budget
         outcome = Outcome(
             *(self.labels, self.predictions, ended, looked, self.belief, previous_belief),
-            self._newly_seen(looked) if config.reward.needs_coverage else None,
+            self._newly_seen(looked) if config.reward.needs_newly_seen else None,
         )
         reward = np.asarray(config.reward(outcome), np.float32)
         if reward.shape != ended.shape:
@@ -181,7 +181,8 @@ class GlimpseCore:
         return Step(self._observe(self.lanes, glimpse), reward, ended)
 
     def _newly_seen(self, looked: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return what the glimpses of this step have added to the share of the image seen, (B,)."""
+        """Return what the glimpses of this step have added to the share of the image seen, (B,):
+        of a retina by its first scale, so without the sensor's span."""
         before = self.geometry.coverage(self.history, self.glimpses - looked)
         return self.geometry.coverage(self.history, self.glimpses) - before
 

@@ -42,7 +42,7 @@ class Reward(Component):
     """What a step earns: called with an `Outcome`, returns float32 (B,)."""
 
     needs_classifier: ClassVar[bool] = False
-    needs_coverage: ClassVar[bool] = False
+    needs_newly_seen: ClassVar[bool] = False
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
@@ -128,19 +128,21 @@ class UncertaintyReduction(Reward):
 
 @dataclass(frozen=True)
 class NewlySeen(Reward):
-    """Share of the image that is seen for the first time: a small bonus for looking elsewhere.
+    """Share of the image that is seen for the first time: a bonus for looking elsewhere.
 
-    Where a classifier is sure after a few looks of the images it trains on, nothing else tells the
-    later looks where to go; on new images they are needed. After an overview nothing is new.
+    Beside the fall of a belief's entropy (with a weight of 0.2, say) it is meant for the later
+    looks: once the classifier is sure of the images it trains on, nothing else tells them where to
+    go. Of a retina the first scale counts, since the last one soon sees everything. After an
+    overview of a square image nothing is new: for schemes that start at the centre or anywhere.
     """
 
-    needs_coverage: ClassVar[bool] = True
+    needs_newly_seen: ClassVar[bool] = True
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         if outcome.newly_seen is None:
             raise ValueError(
-                "got an outcome without newly_seen; a reward that asks NewlySeen says "
-                "needs_coverage = True"
+                "got an outcome without newly_seen; a reward that calls NewlySeen must set "
+                "needs_newly_seen = True, as Sum does"
             )
         return outcome.newly_seen
 
@@ -191,9 +193,9 @@ class Sum(Reward):
         return any(term.needs_classifier for term in self.terms)
 
     @property
-    def needs_coverage(self) -> bool:
+    def needs_newly_seen(self) -> bool:
         """True if any of the terms reads what was newly seen."""
-        return any(term.needs_coverage for term in self.terms)
+        return any(term.needs_newly_seen for term in self.terms)
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         total = np.zeros(len(outcome.labels), np.float32)

@@ -185,9 +185,11 @@ class CanvasLayout:
         """
         if device.type != "cpu":  # a quarter of the bytes to move
             return self.unfold(th.as_tensor(canvases, device=device))
-        values = (2.0 * (th.arange(256).float() * (1.0 / 255.0)) - 1.0).to(dtype)
-        shares = th.linspace(0.0, 1.0, 1 + self._block(0) ** 2).to(dtype)
-        out = th.empty((len(canvases), *self.grid_shape, self.n_planes), dtype=dtype)
+        grey = th.arange(256, device=device).float()
+        values = (2.0 * (grey * (1.0 / 255.0)) - 1.0).to(dtype)
+        shares = th.linspace(0.0, 1.0, 1 + self._block(0) ** 2, device=device).to(dtype)
+        shape = (len(canvases), *self.grid_shape, self.n_planes)
+        out = th.empty(shape, dtype=dtype, device=device)
         if dtype == th.bfloat16:  # numpy has no such type: its bits
             values, shares, bits = (t.view(th.int16).numpy() for t in (values, shares, out))
         else:

@@ -277,9 +277,10 @@ class Canvas(Memory):
         :return: float32 (n, hidden_size)
         """
         device = self.places.weight.device
-        low = th.is_autocast_enabled(device.type)
-        dtype = th.get_autocast_dtype(device.type) if low else th.float32
-        return self.read(self.layout.planes(canvases, device, dtype))
+        low = device.type == "cpu" and th.is_autocast_enabled("cpu")
+        low = low and th.get_autocast_dtype("cpu") == th.bfloat16
+        planes = self.layout.planes(canvases, device, th.bfloat16 if low else th.float32)
+        return self.read(planes)
 
     def read(self, planes: th.Tensor) -> th.Tensor:
         """

@@ -185,7 +185,6 @@ def test_arguments_stay_as_they_were() -> None:
     assert (image == 90).all() and windows.tolist() == [[4.0, 4.0, 8.0]]
 
 
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -90,10 +90,10 @@ def test_a_term_says_whether_it_needs_a_classifier(reward):
 
 def test_newly_seen_pays_for_what_no_earlier_glimpse_of_the_episode_covered():
     assert_earns(NewlySeen(), [0.25, 0.125, 0.0, 0.0])
-    with pytest.raises(ValueError, match="needs_coverage = True"):
+    with pytest.raises(ValueError, match="must set needs_newly_seen = True"):
         NewlySeen()(OUTCOME._replace(newly_seen=None))
-    assert Sum(("Terminal", Sum(("NewlySeen",)))).needs_coverage
-    assert not Sum((Terminal(), InformationGain())).needs_coverage
+    assert Sum(("Terminal", Sum(("NewlySeen",)))).needs_newly_seen
+    assert not Sum((Terminal(), InformationGain())).needs_newly_seen
 
 
 def test_an_environment_pays_for_what_is_newly_seen():
@@ -120,6 +120,23 @@ def test_an_environment_pays_for_what_is_newly_seen():
         assert not dones.any()
     _, rewards, dones, _ = env.step(np.array([[0, 1, answer]] * 2))
     assert dones.all() and not rewards.any()  # an answer is no look
+
+
+def test_of_a_retina_the_first_scale_sees():
+    images = np.zeros((8, 32, 32, 1), np.uint8)
+    labels = np.arange(8) % 2
+    env = GlimpseVecEnv(
+        "GlimpseMNIST-MultiCat-v0",
+        1,
+        dataset=ImageDataset.from_arrays(images, labels, images, labels),
+        sensor={"type": "Retina", "size": 8, "scales": 3},  # the last scale sees everything
+        scheme={"type": "MultiCategorical", "stride": 1.0},
+        start="centre",
+        reward="NewlySeen",
+    )
+    env.reset()
+    _, rewards, *_ = env.step(np.array([[2, 1, 0]]))  # right
+    np.testing.assert_allclose(rewards, 8 * 8 / 32**2, atol=1e-6)
 
 
 # ---- Sum ----

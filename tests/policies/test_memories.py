@@ -194,6 +194,19 @@ def test_folded_normalisations_change_nothing_that_is_read():
     np.testing.assert_allclose(folded, plain, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [None, th.bfloat16, th.float16])
+@th.inference_mode()
+def test_a_canvas_looks_as_it_reads_unfolded_planes(dtype):
+    reader, episodes = memory("canvas"), random_episodes(6)
+    canvases = reader.start(6)
+    reader.layout.paint(canvases, episodes.glimpses, episodes.gaze, episodes.counts)
+    with th.autocast("cpu", dtype=dtype or th.bfloat16, enabled=dtype is not None):
+        wanted = reader.read(reader.layout.unfold(th.as_tensor(canvases)))
+        assert th.equal(reader.look(canvases), wanted)
+        with th.device("meta"):  # a default for new tensors
+            assert th.equal(reader.look(canvases), wanted)
+
+
 def test_a_canvas_that_has_read_reads_on_after_it_was_moved():
     reader = memory("canvas")  # a classifier reads one glimpse when its environment is made
     with th.inference_mode():
