@@ -96,19 +96,24 @@ def test_newly_seen_pays_for_what_no_earlier_glimpse_of_the_episode_covered():
     assert not Sum((Terminal(), InformationGain())).needs_newly_seen
 
 
-def test_an_environment_pays_for_what_is_newly_seen():
-    images = np.zeros((8, 32, 32, 1), np.uint8)
-    labels = np.arange(8) % 2
+def black(n_lanes: int, **parts: object) -> GlimpseVecEnv:
+    """Lanes on black images of 32 x 32 that begin at the middle and move by whole windows."""
+    images, labels = np.zeros((8, 32, 32, 1), np.uint8), np.arange(8) % 2
     env = GlimpseVecEnv(
         "GlimpseMNIST-MultiCat-v0",
-        2,
+        n_lanes,
         dataset=ImageDataset.from_arrays(images, labels, images, labels),
         scheme={"type": "MultiCategorical", "stride": 1.0},
-        budget=4,
         start="centre",
-        reward={"type": "Sum", "terms": ["NewlySeen", "Terminal"], "weights": [2.0, 0.0]},
+        **parts,
     )
     env.reset()
+    return env
+
+
+def test_an_environment_pays_for_what_is_newly_seen():
+    reward = {"type": "Sum", "terms": ["NewlySeen", "Terminal"], "weights": [2.0, 0.0]}
+    env = black(2, budget=4, reward=reward)
     stay, left, right = 0, 1, 2
     answer = 1
     share = 2 * 8 * 8 / 32**2
@@ -123,18 +128,8 @@ def test_an_environment_pays_for_what_is_newly_seen():
 
 
 def test_of_a_retina_the_first_scale_sees():
-    images = np.zeros((8, 32, 32, 1), np.uint8)
-    labels = np.arange(8) % 2
-    env = GlimpseVecEnv(
-        "GlimpseMNIST-MultiCat-v0",
-        1,
-        dataset=ImageDataset.from_arrays(images, labels, images, labels),
-        sensor={"type": "Retina", "size": 8, "scales": 3},  # the last scale sees everything
-        scheme={"type": "MultiCategorical", "stride": 1.0},
-        start="centre",
-        reward="NewlySeen",
-    )
-    env.reset()
+    retina = {"type": "Retina", "size": 8, "scales": 3}  # the last scale sees everything
+    env = black(1, sensor=retina, reward="NewlySeen")
     _, rewards, *_ = env.step(np.array([[2, 1, 0]]))  # right
     np.testing.assert_allclose(rewards, 8 * 8 / 32**2, atol=1e-6)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -242,3 +243,13 @@ def test_samples_of_several_sensors_are_an_error() -> None:
     paths.samples[0] += 1
     with pytest.raises(ValueError, match="wanted scanpaths of one sensor"):
         statistics.by_glimpse(paths)
+
+
+def test_ten_thousand_images_are_quick() -> None:
+    paths = random_paths(10_000, budget=8, k=10)
+    begin = time.process_time()
+    statistics.by_glimpse(paths)
+    statistics.reliability(paths)
+    statistics.stopping(paths)
+    statistics.risk_coverage(paths)
+    assert time.process_time() - begin < 1.0
