@@ -17,18 +17,18 @@ from pathlib import Path
 
 import torch as th
 
-from policies.evaluation.compared_runs import compare_runs
-from policies.evaluation.comparison_report import comparison_table, write_comparison
-from policies.evaluation.export import check_name, export_run
-from policies.evaluation.full_report import write_full_report
-from policies.evaluation.reports import (
+from glimpse_lab.comparison.report import comparison_table, write_comparison
+from glimpse_lab.comparison.runs import compare_runs
+from glimpse_lab.evaluation.export import check_name, export_run
+from glimpse_lab.recipes import torch_device, trust
+from glimpse_lab.report.full import write_full_report
+from glimpse_lab.report.run_files import (
     evaluate_run,
     summary,
     write_film,
     write_strips,
 )
-from policies.recipes import torch_device, trust
-from policies.runs import Run
+from glimpse_lab.runs import Run
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -21,21 +21,21 @@ from typing import Any
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from policies.commands import command, stop
-from policies.evaluation.reports import evaluate_run, summary, write_film, write_report
-from policies.experiments.changes import Change, choose_sweep, parse_seeds
-from policies.experiments.configuration import run_config, run_folder
-from policies.experiments.groups import check_members, digest, make_members, settings, train_group
-from policies.experiments.search_space import default_space, read_space
-from policies.experiments.sweeps import report_group
-from policies.experiments.tracking import Tracker, load_wandb
-from policies.experiments.training import learn, make, restore
-from policies.experiments.tuning import Study, check_optuna
-from policies.recipes import torch_device, trust
-from policies.runs import Run, RunError, latest, new_name
+from glimpse_lab.commands import command, stop
+from glimpse_lab.config import run_config, run_folder
+from glimpse_lab.integrations.weights_and_biases import Tracker, load_wandb
+from glimpse_lab.recipes import torch_device, trust
+from glimpse_lab.report.run_files import evaluate_run, summary, write_film, write_report
+from glimpse_lab.runs import Run, RunError, latest, new_name
+from glimpse_lab.sweeps.changes import Change, choose_sweep, parse_seeds
+from glimpse_lab.sweeps.groups import check_members, digest, make_members, settings, train_group
+from glimpse_lab.sweeps.summary import report_group
+from glimpse_lab.training import learn, make, restore
+from glimpse_lab.tuning.search import Study, check_optuna
+from glimpse_lab.tuning.space import default_space, read_space
 
 DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
-RECIPES = Path(__file__).parent / "hyperparams"
+RECIPES = Path(__file__).parent / "glimpse_lab" / "hyperparams"
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -6,7 +6,7 @@ Takes a run of train.py whose classifier was co-trained. Every baseline begins w
 as the run's warm-up left it (kept in the data directory), and trains it for as many updates of the
 same size as the run did beside its agent, with the same falling learning rate (after a short rise),
 on episodes along the baseline's gaze. "best-fixed" is found on the validation split by
-`policies.evaluation.baselines`. All are then shown each test image once; a baseline always takes
+`glimpse_lab.evaluation.baselines`. All are then shown each test image once; a baseline always takes
 all glimpses of the budget, and its accuracy after fewer is what the same classifier says on the way
 (an agent that answers when it chooses has no such figure). "best-fixed" is searched with a
 classifier that was trained as long on random gaze, which has seen windows everywhere.
@@ -25,21 +25,21 @@ import numpy as np
 import torch as th
 
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.evaluation import metrics
+from glimpse_envs.data.loaders import data_directory
 from glimpse_envs.files import replacing
-from glimpse_envs.loaders import data_directory
-from glimpse_envs.scanpaths import Scanpaths
+from glimpse_envs.metrics.episodes import metrics
+from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.strategies import GazeStrategy
-from policies.classifier import TorchClassifier, read_file
-from policies.cotraining import CoTrainingCallback
-from policies.evaluation.baselines import baseline_strategies, best_fixed
-from policies.evaluation.equal_looks import equal_looks
-from policies.evaluation.play import evaluate, evaluate_gaze
-from policies.evaluation.plots import read_progress
-from policies.fitting import Fitter, pretrain
-from policies.recipes import make_callbacks, trust
-from policies.runs import Run
-from policies.versions import git_commit
+from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed
+from glimpse_lab.evaluation.matched_budget import equal_looks
+from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
+from glimpse_lab.plots.training import read_progress
+from glimpse_lab.recipes import make_callbacks, trust
+from glimpse_lab.runs import Run
+from glimpse_lab.versions import git_commit
+from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.model import TorchClassifier, read_file
+from policies.classifier.trainer import Fitter, pretrain
 
 
 class Study:

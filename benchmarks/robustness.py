@@ -9,7 +9,7 @@ both: as they are, after each corruption (both see the same pictures), and after
 attack, made for each of the two with the gradients of its own classifier. An attack follows the
 gaze that the agent takes on the picture so far, but not how that gaze depends on the picture, so an
 agent's accuracy under attack is an upper bound: one that knew more could do it more harm. See
-`policies.evaluation.attacks`. Attacks need `pip install -e ".[attacks]"`, and an agent with a
+`glimpse_lab.robustness.attacks`. Attacks need `pip install -e ".[attacks]"`, and an agent with a
 classifier.
 """
 
@@ -28,17 +28,17 @@ import torch as th
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from glimpse_envs.evaluation import metrics
 from glimpse_envs.files import replacing
-from policies.classifier import TorchClassifier
-from policies.cotraining import CoTrainingCallback
-from policies.evaluation.attacks import ATTACKS, Attack, Viewer, attack
-from policies.evaluation.corruptions import CORRUPTIONS, corrupt
-from policies.evaluation.full_image import N_IMAGES, full_image_classifier
-from policies.evaluation.pictures import compose
-from policies.recipes import make_callbacks, trust
-from policies.runs import Run
-from policies.versions import git_commit, versions
+from glimpse_envs.metrics.episodes import metrics
+from glimpse_lab.evaluation.full_image import N_IMAGES, full_image_classifier
+from glimpse_lab.recipes import make_callbacks, trust
+from glimpse_lab.robustness.attacks import ATTACKS, Attack, Viewer, attack
+from glimpse_lab.robustness.corruptions import CORRUPTIONS, corrupt
+from glimpse_lab.robustness.pictures import compose
+from glimpse_lab.runs import Run
+from glimpse_lab.versions import git_commit, versions
+from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.model import TorchClassifier
 
 #: from pictures and who looks at them to what he is shown
 _Change = Callable[[NDArray[np.uint8], Viewer, Callable[[int], Any]], NDArray[np.uint8]]

@@ -33,10 +33,10 @@ from tqdm import tqdm
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
 from glimpse_envs.strategies import Centre, Walk
+from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
+from glimpse_lab.versions import git_commit
 from policies import CoTrainingCallback, GlimpsePolicy
-from policies.evaluation.play import evaluate, evaluate_gaze
-from policies.fitting import Fitter, pretrain
-from policies.versions import git_commit
+from policies.classifier.trainer import Fitter, pretrain
 
 ENV_ID = "GlimpseMNIST-Saccade-v0"
 EPISODES = 100_000

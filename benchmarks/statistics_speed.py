@@ -13,12 +13,14 @@ import argparse
 import numpy as np
 from timing import Subject, interleaved, table
 
-from glimpse_envs import gaze_statistics, rendering, statistics
 from glimpse_envs.config import make_config
-from glimpse_envs.datasets import ImageDataset
-from glimpse_envs.scanpaths import Scanpaths
+from glimpse_envs.data.datasets import ImageDataset
+from glimpse_envs.metrics import belief as statistics
+from glimpse_envs.metrics import gaze_statistics
+from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.render import frames as rendering
 from glimpse_envs.strategies import Walk
-from policies.evaluation.play import evaluate_gaze
+from glimpse_lab.evaluation.rollout import evaluate_gaze
 
 SIDE, CLASSES, BUDGET = 32, 10, 8
 

@@ -12,16 +12,16 @@ from glimpse_envs.actions import (
     MultiCategorical,
     Saccade,
 )
-from glimpse_envs.augmentation import Augmentation, ShiftFlip
 from glimpse_envs.boxview import BoxActions, BoxView
 from glimpse_envs.classifier import GlimpseClassifier, Reading
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Sequences
-from glimpse_envs.datasets import DatasetError, ImageDataset
-from glimpse_envs.downloads import pack_dataset
+from glimpse_envs.data.augmentation import Augmentation, ShiftFlip
+from glimpse_envs.data.datasets import DatasetError, ImageDataset
+from glimpse_envs.data.downloads import pack_dataset
+from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.envs import GlimpseEnv, GlimpseVectorEnv
 from glimpse_envs.gaze import Geometry
-from glimpse_envs.loaders import load_dataset
 from glimpse_envs.registration import REGISTERED, register_all
 from glimpse_envs.rewards import (
     GlimpseCost,

@@ -10,12 +10,12 @@ import numpy as np
 from gymnasium import spaces
 
 from glimpse_envs.actions import ActionScheme
-from glimpse_envs.augmentation import Augmentation
 from glimpse_envs.classifier import GlimpseClassifier, resolve_classifier
 from glimpse_envs.components import nearest, resolve
-from glimpse_envs.datasets import Split
+from glimpse_envs.data.augmentation import Augmentation
+from glimpse_envs.data.datasets import Split
+from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.gaze import Geometry
-from glimpse_envs.loaders import load_dataset
 from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor

@@ -1,7 +1,15 @@
 """Stable-Baselines3 policies that learn where to look and when to answer."""
 
-from policies.attention import MemoryTransformer, TransformerBlock
-from policies.buffers import PackedRecurrentDictRolloutBuffer
+from policies.actions.cacla import ActorLearningAutomaton
+from policies.actions.factored import (
+    FactoredCategoricalDistribution,
+    FactoredHybridDistribution,
+    FactoredMultiCategoricalDistribution,
+    make_factored_distribution,
+)
+from policies.actions.heads import DecisionHead, HybridDecisionHead
+from policies.actions.hybrid import HybridDistribution
+from policies.actor_critic import GlimpseLstmPolicy, GlimpsePolicy, GlimpsePolicyMixin
 from policies.callbacks import (
     Checkpoint,
     Diverged,
@@ -10,24 +18,15 @@ from policies.callbacks import (
     PackedSequences,
     Progress,
 )
-from policies.classifier import TorchClassifier
-from policies.cotraining import CoTrainingCallback
-from policies.decision import DecisionHead, HybridDecisionHead
-from policies.determined import ActorLearningAutomaton
-from policies.distributions import (
-    FactoredCategoricalDistribution,
-    FactoredHybridDistribution,
-    FactoredMultiCategoricalDistribution,
-    make_factored_distribution,
-)
-from policies.extractors import GlimpseExtractor
-from policies.hybrid import HybridDistribution
+from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.model import TorchClassifier
+from policies.extractors.attention import MemoryTransformer, TransformerBlock
+from policies.extractors.glimpse import GlimpseExtractor
+from policies.extractors.layers import BypassLayout, FourierFeatures, GlimpseEncoder
+from policies.extractors.vit import ViTExtractor
 from policies.hybrid_policies import HybridLstmPolicy, HybridPolicy, HybridPolicyMixin
-from policies.layers import BypassLayout, FourierFeatures, GlimpseEncoder
-from policies.recurrent import GlimpseLstmPolicy, GlimpsePolicy, GlimpsePolicyMixin
-from policies.scanpath_images import ScanpathImages
-from policies.token_memory import GlimpseTokenPolicy
-from policies.vit import ViTExtractor
+from policies.memory_tokens import GlimpseTokenPolicy
+from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
 
 __all__ = [
     "ActorLearningAutomaton",
@@ -57,7 +56,6 @@ __all__ = [
     "PackedRecurrentDictRolloutBuffer",
     "PackedSequences",
     "Progress",
-    "ScanpathImages",
     "TorchClassifier",
     "TransformerBlock",
     "ViTExtractor",

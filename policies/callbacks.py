@@ -12,17 +12,17 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
-from policies.buffers import PackedRecurrentDictRolloutBuffer
-from policies.distributions import FactoredCategoricalDistribution
-from policies.recurrent import GlimpseLstmPolicy
+from policies.actions.factored import FactoredCategoricalDistribution
+from policies.actor_critic import GlimpseLstmPolicy
+from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
 
 
 class PackedSequences(BaseCallback):
     """
     Train RecurrentPPO without padding: the same losses, sooner.
 
-    Puts a :class:`~policies.buffers.PackedRecurrentDictRolloutBuffer` in the place of the model's
-    buffer when training starts.
+    Puts a :class:`~policies.packed_buffer.PackedRecurrentDictRolloutBuffer` in the place of the
+    model's buffer when training starts.
     """
 
     def _on_training_start(self) -> None:

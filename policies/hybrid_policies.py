@@ -15,8 +15,8 @@ from stable_baselines3.common.torch_layers import (
 )
 from stable_baselines3.common.type_aliases import Schedule
 
-from policies.hybrid import HybridDistribution
-from policies.recurrent import lstm_arguments
+from policies.actions.hybrid import HybridDistribution
+from policies.actor_critic import lstm_arguments
 
 
 class HybridPolicyMixin(ActorCriticPolicy):

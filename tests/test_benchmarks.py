@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import train
-from policies.evaluation.beside import equally_trained
+from glimpse_lab.evaluation.external_results import equally_trained
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import train
-from policies.classifier import TorchClassifier, read_file
+from policies.classifier.model import TorchClassifier, read_file
 
 ROOT = Path(__file__).parents[1]
 ENV_ID, SACCADE = "GlimpseDigits-MultiCat-v0", "GlimpseDigits-Saccade-v0"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import train
-from policies.runs import Run
+from glimpse_lab.runs import Run
 
 ROOT = Path(__file__).parents[1]
 ENV = "GlimpseDigits-MultiCat-v0"

@@ -1,0 +1,1 @@
+"""Labelled images in three splits: found by name, downloaded, or read from a folder."""

@@ -1,0 +1,102 @@
+"""Data sets by name.
+
+:func:`load_dataset` turns a name into a data set, once per process:
+
+========================= ======================================================================
+``"digits"``              scikit-learn's 1,797 handwritten digits, 16 x 16 x 1, no download
+``"mnist"``               28 x 28 x 1, from ``mnist.npz`` in the data directory or downloaded
+``"fashion_mnist"``       28 x 28 x 1, likewise
+``"cifar10"``             32 x 32 x 3, likewise
+``"NAME"``                arrays of your own, from ``NAME.npz`` in the data directory
+``"folder:PATH"``         an image folder, see :mod:`glimpse_envs.data.folders`
+========================= ======================================================================
+
+The data directory is ``GLIMPSE_DATA_DIR``, or else a folder in the user's cache
+(:func:`data_directory`). Whatever is wrong raises a
+:class:`~glimpse_envs.data.datasets.DatasetError`.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from glimpse_envs.components import nearest
+from glimpse_envs.data.datasets import DatasetError, ImageDataset
+from glimpse_envs.data.downloads import DOWNLOADS, load_digits, load_packed
+from glimpse_envs.data.folders import folder_arguments, load_folder
+
+
+def load_dataset(spec: ImageDataset | str | Mapping[str, Any]) -> ImageDataset:
+    """The data set of a specification; loaded once per process and shared by all who ask.
+
+    :param spec: a name of the table above; ``{"type": NAME, **arguments}``, where only "folder"
+        has arguments (``path`` and ``size``, see :func:`glimpse_envs.data.folders.load_folder`); or
+        an
+        :class:`ImageDataset`, which is returned as it is
+    :raises DatasetError: if the name is unknown, or its data are missing or broken
+    """
+    if isinstance(spec, ImageDataset):
+        return spec
+    name, arguments = _resolve(spec)
+    return _load(name, tuple(sorted(arguments.items())), data_directory())
+
+
+def data_directory() -> Path:
+    """``GLIMPSE_DATA_DIR``, or else ``glimpse_envs`` in the user's cache; it may not exist yet."""
+    if chosen := os.environ.get("GLIMPSE_DATA_DIR"):
+        return Path(chosen).expanduser().absolute()
+    if sys.platform == "darwin":
+        cache = "~/Library/Caches"
+    elif sys.platform == "win32":
+        cache = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    else:
+        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "glimpse_envs"
+
+
+@functools.cache
+def _load(name: str, arguments: tuple[tuple[str, Any], ...], directory: Path) -> ImageDataset:
+    if name == "folder":
+        dataset = load_folder(**dict(arguments))
+    elif name == "digits":
+        dataset = load_digits()
+    elif name in DOWNLOADS or name in _packed_names(directory):
+        dataset = load_packed(name, directory)
+    else:
+        known = ["digits", "folder:PATH", *DOWNLOADS, *_packed_names(directory)]
+        guess = f"did you mean 'folder:{name}'? " if Path(name).is_dir() else ""
+        raise DatasetError(
+            f"There is no data set {name!r}; {guess}{nearest(name, set(known))}, and NAME for each "
+            f"NAME.npz in {directory} (GLIMPSE_DATA_DIR)."
+        )
+    source = {"type": name, **dict(arguments)} if arguments else name
+    return dataset.loaded_from(source, load_dataset)
+
+
+def _resolve(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name and the checked arguments, hashable, with nothing relative left in them."""
+    if isinstance(spec, str):
+        name, colon, path = spec.partition(":")
+        spec = {"type": name, "path": path} if name == "folder" and colon else {"type": spec}
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("type"), str):
+        raise DatasetError(
+            "A data set is given by an ImageDataset, a name such as 'digits', or a dict such as "
+            f"{{'type': 'folder', 'path': 'pictures', 'size': 32}}; got {spec!r}."
+        )
+    arguments = {key: value for key, value in spec.items() if key != "type"}
+    allowed = {"path", "size"} if spec["type"] == "folder" else set()
+    if unknown := sorted(map(str, arguments.keys() - allowed)):
+        raise DatasetError(
+            f"Data set {spec['type']!r} has no argument {unknown[0]!r}; "
+            + (nearest(unknown[0], allowed) if allowed else "it takes none")
+        )
+    if spec["type"] == "folder":
+        arguments = folder_arguments(**arguments)
+    return spec["type"], arguments
+
+
+def _packed_names(directory: Path) -> list[str]:
+    return sorted(path.stem for path in directory.glob("[!.]*.npz"))

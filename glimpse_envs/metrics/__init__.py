@@ -1,0 +1,1 @@
+"""What recorded episodes tell: accuracy, belief, and where the gaze went."""

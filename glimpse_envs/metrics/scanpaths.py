@@ -1,0 +1,68 @@
+"""Recorded episodes, glimpse by glimpse: where each looked, and what was believed then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse_envs.metrics.episodes import Episodes
+
+
+@dataclass(frozen=True, eq=False)
+class Scanpaths(Episodes):
+    """Episodes with what happened at each glimpse; column t - 1 is glimpse t.
+
+    Entries beyond an episode's last glimpse are NaN.
+
+    :param gaze: float32 (N, budget, 3): x, y and zoom in [0, 1], see `glimpse_envs.gaze`
+    :param windows: float32 (N, budget, 3): left, top and side of the windows, image pixels
+    :param seen: float32 (N, budget), fraction of the image that the windows so far cover
+    :param beliefs: float32 (N, budget, K), the classifier's probabilities; K is 0 without one
+    :param step_rewards: float32 (N, budget), of the action that followed the glimpse; NaN where the
+        episode ended with it
+    :param hidden: float32 (N, budget, D), the classifier's hidden state; D is 0 unless recorded
+    :raises ValueError: also for shapes that do not agree, or for gaps
+    """
+
+    gaze: NDArray[np.float32]
+    windows: NDArray[np.float32]
+    seen: NDArray[np.float32]
+    beliefs: NDArray[np.float32]
+    step_rewards: NDArray[np.float32]
+    hidden: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        n, budget = self.answers.shape
+        for name, size in _BY_GLIMPSE.items():
+            shape = getattr(self, name).shape
+            wanted = (n, budget, *((shape[2:3] or ("any",)) if size is None else size))
+            if shape != wanted:
+                raise ValueError(f"got {name} of shape {shape}; wanted {wanted}")
+        taken = self.taken
+        if not (np.isfinite(self.gaze).all(axis=2) == taken).all():
+            raise ValueError("got gazes with gaps; wanted one for each glimpse, and NaN after them")
+
+    @property
+    def taken(self) -> NDArray[np.bool_]:
+        """Which glimpses were taken, bool (N, budget)."""
+        return np.arange(self.budget) < self.glimpses[:, None]
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes the belief is about, 0 without a classifier."""
+        return self.beliefs.shape[2]
+
+    @property
+    def standing_beliefs(self) -> NDArray[np.float32]:
+        """The belief after glimpse t or, if there were fewer, after the last, (N, budget, K)."""
+        last = np.minimum(np.arange(self.budget), self.glimpses[:, None] - 1)
+        return np.take_along_axis(self.beliefs, last[:, :, None], axis=1)
+
+
+#: the shape of what there is for each glimpse; None is a vector of any length
+_BY_GLIMPSE = {
+    "gaze": (3,), "windows": (3,), "seen": (), "beliefs": None, "step_rewards": (), "hidden": None,
+}  # fmt: skip

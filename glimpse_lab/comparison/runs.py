@@ -1,0 +1,119 @@
+"""Comparison of run directories: each is opened and evaluated anew, on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from glimpse_envs.config import GlimpseConfig
+from glimpse_lab.comparison.compare import Comparison, Entry, compare
+from glimpse_lab.evaluation.rollout import evaluate
+from glimpse_lab.plots.training import read_progress
+from glimpse_lab.comparison.settings import run_settings
+from glimpse_lab.runs import Run
+
+
+def compare_runs(
+    paths: Sequence[Path],
+    split: str = "test",
+    *,
+    budget: int | None = None,
+    images: int | NDArray[np.int64] | None = None,
+    device: str = "cpu",
+    packages: Sequence[str] = (),
+) -> Comparison:
+    """Evaluate runs exactly, on the same images, and compare them; nothing is read of an earlier
+    evaluation.
+
+    :param paths: run directories, at least two
+    :param split: "train", "validation" or "test"
+    :param budget: the most glimpses; None for as many as each had in training
+    :param images: only the first so many images of the split, or those of these numbers; None for
+        all
+    :param device: that PyTorch knows
+    :param packages: of the user's own, imported already
+    :raises ValueError: as `compare`, for a run that is broken (`glimpse_lab.runs.RunError`), or for a
+        directory given twice
+    """
+    places = [Path(path).resolve() for path in paths]
+    if len(set(places)) < max(2, len(places)):
+        raise ValueError(
+            f"got the run directories {', '.join(map(str, paths))}; wanted two or more, each once"
+        )
+    runs = [Run.open(Path(path), packages) for path in paths]
+    configs = [run.evaluation_config(split, budget) for run in runs]
+    numbers = [_numbers(images, config) for config in configs]
+    with tqdm(
+        total=sum(map(len, numbers)), desc=f"evaluating {len(runs)} runs on {split}", unit=" images"
+    ) as bar:
+        entries = [
+            _play(*each, device, bar)
+            for each in zip(runs, configs, numbers, _names(places), strict=True)
+        ]
+    notes = [] if budget is None else [f"All runs were played with a budget of {budget} glimpses."]
+    return compare(entries, notes=notes)
+
+
+def _play(
+    run: Run, config: GlimpseConfig, images: NDArray[np.int64], name: str, device: str, bar: tqdm
+) -> Entry:
+    model = run.make_model(run.make_env(split=config.split), device)
+    run.load_weights(model)
+    data, seed = config.dataset, f", scene seed {config.scene_seed}" * config.composed
+    return Entry(
+        name=name,
+        env=run.config["env"],
+        seed=run.config["seed"],
+        shown=f"{data.name} ({data.digest}), {config.split} split, {config.scene}{seed}",
+        images=images,
+        paths=evaluate(model, config, images=images, progress=bar.update),
+        settings=run_settings(run.config),
+        timesteps=model.num_timesteps,
+        planned=int(run.recipe["n_timesteps"]),
+        minutes=training_minutes(run.path / "progress.csv"),
+        git=run.config.get("git"),
+    )
+
+
+def _numbers(images: int | NDArray[np.int64] | None, config: GlimpseConfig) -> NDArray[np.int64]:
+    """Return the numbers of the images to show, int64 (N,)."""
+    n = len(config.images)
+    if images is None or np.ndim(images) == 0:
+        first = n if images is None else int(images)
+        if first < 1:
+            raise ValueError(f"got images={images}; wanted at least 1")
+        return np.arange(min(first, n))
+    return np.asarray(images, np.int64)
+
+
+def training_minutes(progress: Path) -> float | None:
+    """Return how long a run has trained, all its resumed parts together; None if unknown.
+
+    What a killed part did after its last checkpoint does not count.
+
+    :param progress: its `progress.csv`
+    """
+    if not progress.exists():
+        return None
+    table = read_progress(progress)
+    empty = np.zeros(0)
+    elapsed = table.get("time/time_elapsed", empty)
+    iterations = table.get("time/iterations", empty)
+    known = np.isfinite(elapsed) & np.isfinite(iterations) if len(elapsed) else empty.astype(bool)
+    if not known.any():
+        return None
+    elapsed, iterations = elapsed[known], iterations[known]
+    last = np.append(np.diff(iterations) <= 0, True)  # both count anew in each part
+    return float(elapsed[last].sum()) / 60
+
+
+def _names(places: Sequence[Path]) -> list[str]:
+    """Return the last parts of the paths, as many as tell them apart."""
+    depth = 1
+    while len({place.parts[-depth:] for place in places}) < len(places):
+        depth += 1
+    return ["/".join(place.parts[-depth:]) for place in places]

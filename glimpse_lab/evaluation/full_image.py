@@ -1,0 +1,119 @@
+"""The reference for agents that look by glimpses: the same kind of classifier, shown it all."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glimpse_envs.actions import Anywhere
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.data.loaders import data_directory
+from glimpse_envs.sensors import Crop
+from glimpse_envs.strategies import Blind, Centre
+from policies.classifier.model import TorchClassifier, View
+from policies.classifier.pretraining import recall, warm_up_key
+from policies.classifier.trainer import Fitter, pretrain
+
+#: episodes of its training: about two minutes of one core on MNIST
+N_IMAGES = 300_000
+
+_INTERVAL = 20.0  # seconds between two checkpoints
+_GAZE = Centre()  # there is no other
+
+
+def full_image_config(config: GlimpseConfig, *, seed: int = 0) -> GlimpseConfig:
+    """
+    Return the environment of a single glance at full resolution, with an untrained classifier.
+
+    The sensor is a `Crop` as large as the image's shorter side; of an image that is no square it
+    sees the middle. The classifier has the memory and the settings of the environment's own, or a
+    canvas of width 24 where that is no `TorchClassifier`.
+
+    :param config: of the agent; data, scene, split and augmentation stay
+    :param seed: of the first weights
+    """
+    own = config.classifier
+    kind, settings = "canvas", {"width": 24}
+    if isinstance(own, TorchClassifier):
+        kind, settings = own.kind, own.settings
+    glance = replace(
+        config,
+        sensor=Crop(min(config.shape[:2])),
+        scheme=Anywhere(),
+        reward="Terminal",
+        budget=1,
+        start="overview",
+        classifier=Blind(config.dataset.n_classes),
+        observe_state=False,
+        observe_history=False,
+    )
+    return replace(glance, classifier=TorchClassifier(View.of(glance), kind, seed=seed, **settings))
+
+
+def full_image_classifier(
+    config: GlimpseConfig,
+    *,
+    n_images: int = N_IMAGES,
+    seed: int = 0,
+    batch_size: int = 256,
+    folder: Path | None = None,
+    progress: bool = True,
+    **fit: Any,
+) -> tuple[TorchClassifier, GlimpseConfig]:
+    """
+    Train a classifier of whole images on the train split, or find it where it was trained before.
+
+    It is kept by content, as warm-ups are. Ctrl-C keeps what was learnt so far, and the next call
+    goes on from there.
+
+    :param config: of the agent, with the augmentation of its training
+    :param n_images: episodes, each used once
+    :param seed: of first weights and episodes
+    :param batch_size: episodes of one update
+    :param folder: where it is kept; None for `classifiers` in the data directory
+    :param progress: show a progress bar
+    :param fit: arguments of :class:`~policies.classifier.trainer.Fitter`
+    :return: the classifier, and the environment that it reads
+    """
+    glance = full_image_config(config, seed=seed)
+    classifier = glance.classifier
+    train = replace(glance, split="train")
+    fitter = Fitter(classifier, **fit)
+    key = warm_up_key(train, _GAZE, [n_images, batch_size, 0.0, fit], seed)
+    folder = data_directory() / "classifiers" if folder is None else folder
+    file, part = folder / f"{key}.pt", folder / f"{key}.part.pt"
+    if file.exists():
+        print(f"the full-image classifier was trained before with these settings: {file}")
+        recall(file, fitter)
+        return classifier, glance
+    seen = 0
+    if part.exists():
+        seen = int(recall(part, fitter)["warmed"])
+        print(f"the full-image classifier goes on from {seen:,} episodes: {part}")
+    fitter.rng = np.random.default_rng([seed, seen])
+
+    def save(path: Path) -> None:
+        classifier.save(path, warmed=seen, optimizer=fitter.optimizer.state_dict())
+
+    last = time.monotonic()
+    updates = pretrain(
+        *(fitter, train, _GAZE, n_images),
+        begun=seen,
+        batch_size=batch_size,
+        seed=[seed, seen],
+        progress=progress,
+    )
+    try:
+        for now in updates:
+            seen = now
+            if time.monotonic() - last >= _INTERVAL:
+                save(part)
+                last = time.monotonic()
+    except KeyboardInterrupt:
+        save(part)
+        raise
+    save(file)
+    part.unlink(missing_ok=True)
+    return classifier, glance

@@ -1,0 +1,349 @@
+"""Play whole episodes with an agent or a given gaze, each image of a split exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import seeding
+from numpy.typing import ArrayLike, NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from glimpse_envs.boxview import BoxView
+from glimpse_envs.classifier import GlimpseClassifier
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.core import GlimpseCore, Observation
+from glimpse_envs.envs import draw_lane
+from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.render.videos import tile_frames
+from glimpse_envs.strategies import GazeStrategy, scripted
+from glimpse_lab.evaluation.oracle_gaze import PeekingGaze
+
+_LANES = 500
+_Images = int | NDArray[np.int64] | None
+
+
+def evaluate(
+    model: BaseAlgorithm,
+    config: GlimpseConfig,
+    *,
+    random_gaze: bool = False,
+    seed: int = 0,
+    images: _Images = None,
+    record_hidden: bool = False,
+    deterministic: bool = True,
+    progress: Callable[[int], Any] | None = None,
+) -> Scanpaths:
+    """
+    Show each image of the split once to the agent, which acts deterministically unless told
+    otherwise.
+
+    :param model: trained on the observation space of `config`
+    :param config: the environment, with the split to evaluate
+    :param random_gaze: replace the agent's moves and zooms by uniform draws; its decisions stay
+    :param seed: of those draws
+    :param images: only the first so many images of the split, or those of these numbers; None for
+        all
+    :param record_hidden: keep the classifier's hidden state after each glimpse
+    :param deterministic: False to draw the agent's actions, from torch's generator
+    :param progress: called with the number of images after each batch of them
+    :raises ValueError: for a model whose spaces differ from the environment's
+    """
+    check_spaces(model, config)
+    rng = np.random.default_rng(seed) if random_gaze else None
+    return _evaluate(
+        lambda: _Agent(model, config, rng, deterministic), config, images, record_hidden, progress
+    )
+
+
+def evaluate_gaze(
+    strategy: GazeStrategy | PeekingGaze,
+    config: GlimpseConfig,
+    *,
+    classifier: GlimpseClassifier | None = None,
+    seed: int = 0,
+    images: _Images = None,
+    progress: Callable[[int], Any] | None = None,
+) -> Scanpaths:
+    """
+    Show each image of the split once along a gaze that no agent chose; the classifier answers after
+    the last glimpse of the budget, and `answers` tells what it would have said before.
+
+    :param strategy: the gaze after the environment's own first glimpse
+    :param config: the environment, with the split to evaluate
+    :param classifier: None for the environment's own
+    :param seed: of random gazes
+    :param images: only the first so many images of the split, or those of these numbers; None for
+        all
+    :param progress: called with the number of images after each batch of them
+    """
+    played = scripted(config, classifier)
+    rng = np.random.default_rng(seed)
+    return _evaluate(lambda: _Script(strategy, config, rng), played, images, False, progress)
+
+
+def record(
+    model: BaseAlgorithm, config: GlimpseConfig, index: NDArray[np.int64], *, hold: int = 3
+) -> list[NDArray[np.uint8]]:
+    """
+    Return the frames of a film of the agent on some images side by side, uint8 (H, W, 3) each.
+
+    :param index: images of the split, int64 (n,)
+    :param hold: how often the last frame is repeated
+    """
+    check_spaces(model, config)
+    core = GlimpseCore(config, len(index))
+    tiles = [np.zeros(0, np.uint8)] * len(index)
+    running = np.ones(len(index), bool)
+    film = []
+    for step in _steps(_Agent(model, config), core, index):
+        for lane in running.nonzero()[0]:  # the others keep the last frame of their episode
+            tiles[lane] = draw_lane(core, lane)
+        running &= ~step.ended
+        film.append(tile_frames(tiles))
+    return film + [film[-1]] * hold
+
+
+class Shown(NamedTuple):
+    """What episodes were about.
+
+    :param images: what was shown, uint8 (n, H, W, C)
+    :param glimpses: uint8 (n, budget, *glimpse_shape); those beyond an episode's last are black
+    """
+
+    images: NDArray[np.uint8]
+    glimpses: NDArray[np.uint8]
+
+
+def look_again(
+    paths: Scanpaths, config: GlimpseConfig, rows: ArrayLike, *, images: _Images = None
+) -> Shown:
+    """
+    Return images and glimpses of recorded episodes, which scanpaths do not hold.
+
+    :param paths: of `evaluate` or `evaluate_gaze`
+    :param config: of that call
+    :param rows: which episodes, int (n,)
+    :param images: of that call
+    :raises ValueError: for another configuration or other images than those of the recording
+    """
+    rows, index = np.asarray(rows, np.int64), image_numbers(config, images)
+    if len(index) != len(paths.labels) or paths.budget != config.budget:
+        raise ValueError(
+            f"got {len(paths.labels)} episodes of up to {paths.budget} glimpses for {len(index)} "
+            f"images and a budget of {config.budget}; wanted those of the recording"
+        )
+    core = GlimpseCore(config, len(rows))
+    for lane, row in enumerate(rows):  # as in `_play_batch`: a train scene depends on its lane
+        core.seed(lane, seeding.np_random(int(row) % _LANES)[0])
+    core.reset(core.lanes, index[rows])
+    shown = core.images()
+    wrong = rows[(core.labels != paths.labels[rows]) | (core.gaze != paths.gaze[rows, 0]).any(1)]
+    if len(wrong):
+        raise ValueError(
+            f"episodes {wrong.tolist()} were recorded with another label or first gaze than these "
+            "images have; pass the configuration and images of the recording"
+        )
+    size = config.sensor.glimpse_shape(shown.shape[3])
+    glimpses = np.zeros((len(rows), paths.budget, *size), np.uint8)
+    for t in range(paths.budget):
+        looked = paths.taken[rows, t].nonzero()[0]
+        if len(looked):
+            glimpses[looked, t] = config.sensor(shown[looked], paths.gaze[rows[looked], t])
+    return Shown(shown, glimpses)
+
+
+def check_spaces(model: BaseAlgorithm, config: GlimpseConfig) -> None:
+    """
+    Raise a ValueError if the model was not made for this environment.
+
+    Image spaces are compared up to the transposition that SB3 applies.
+    """
+    wanted = {key: sorted(space.shape) for key, space in config.observation_space.items()}
+    space = model.observation_space
+    if not isinstance(space, spaces.Dict):
+        raise ValueError(f"the model observes {space}, the environment gives a Dict of {wanted}")
+    got = {key: sorted(part.shape) for key, part in space.items()}
+    action_space: spaces.Space = config.action_space
+    if isinstance(action_space, spaces.Dict):
+        action_space = BoxView(action_space)
+    if got != wanted or model.action_space != action_space:
+        raise ValueError(
+            f"the model does not fit the environment: it observes {got} and acts in "
+            f"{model.action_space}, the environment gives {wanted} and takes {action_space}; "
+            "evaluate with the data set, sensor, scheme and classifier of the training"
+        )
+
+
+class _Agent:
+    """Acts as a model does; with `rng` its moves and zooms are drawn uniformly instead."""
+
+    def __init__(
+        self,
+        model: BaseAlgorithm,
+        config: GlimpseConfig,
+        rng: np.random.Generator | None = None,
+        deterministic: bool = True,
+    ) -> None:
+        self.model, self.scheme, self.rng = model, config.scheme, rng
+        self.deterministic = deterministic
+        space = config.action_space
+        self.view = BoxView(space) if isinstance(space, spaces.Dict) else None
+        self.state: Any = None
+
+    def __call__(self, core: GlimpseCore, observation: Observation, step: int) -> Any:
+        starts = np.full(core.n_lanes, step == 0)
+        actions, self.state = self.model.predict(
+            observation, self.state, starts, deterministic=self.deterministic
+        )
+        actions = actions if self.view is None else self.view.decode(actions)
+        return actions if self.rng is None else self.scheme.with_random_gaze(actions, self.rng)
+
+
+class _Script:
+    """Looks where a strategy says; for the environment of `scripted`."""
+
+    def __init__(
+        self,
+        strategy: GazeStrategy | PeekingGaze,
+        config: GlimpseConfig,
+        rng: np.random.Generator,
+    ) -> None:
+        self.strategy, self.config, self.rng = strategy, config, rng
+
+    def __call__(self, core: GlimpseCore, observation: Observation, step: int) -> Any:
+        if isinstance(self.strategy, PeekingGaze):
+            return self.strategy(step, core, self.config).clip(0.0, 1.0)
+        return self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0)
+
+
+_Player = Callable[[GlimpseCore, Observation, int], Any]
+
+
+def _evaluate(
+    make_player: Callable[[], _Player],
+    config: GlimpseConfig,
+    images: _Images,
+    record_hidden: bool,
+    progress: Callable[[int], Any] | None,
+) -> Scanpaths:
+    index = image_numbers(config, images)
+    batches = []
+    for start in range(0, len(index), _LANES):
+        batch = index[start : start + _LANES]
+        batches.append(_play_batch(make_player(), config, batch, record_hidden))
+        if progress is not None:
+            progress(len(batch))
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    return Scanpaths(**columns, pixels=config.shape[0] * config.shape[1])
+
+
+def image_numbers(config: GlimpseConfig, images: _Images) -> NDArray[np.int64]:
+    """
+    Return which images of the split `images` means, int64 (n,); see `evaluate`.
+
+    :raises ValueError: for numbers that the split does not have
+    """
+    n = len(config.images)
+    if images is None or isinstance(images, (int, np.integer)):
+        return np.arange(n if images is None else min(int(images), n))
+    index = np.asarray(images, np.int64)
+    if index.ndim != 1 or not len(index) or index.min() < 0 or index.max() >= n:
+        raise ValueError(f"got images {images}; wanted numbers of the split's {n} images, from 0")
+    return index
+
+
+def _play_batch(
+    player: _Player, config: GlimpseConfig, index: NDArray[np.int64], record_hidden: bool
+) -> dict[str, NDArray]:
+    """Play one episode with each image; return the columns of `Scanpaths`."""
+    core = GlimpseCore(config, len(index))
+    n, budget = len(index), config.budget
+    columns = _empty_columns(core, record_hidden)
+    answers = np.full((n, budget), -1, np.int64)
+    rewards = np.zeros(n, np.float32)
+    running = np.ones(n, bool)
+    for step in _steps(player, core, index):
+        lanes = running.nonzero()[0]
+        if step.reward is not None:
+            rewards[lanes] += step.reward[lanes]
+            columns["step_rewards"][lanes, step.glimpses[lanes] - 1] = step.reward[lanes]
+        last = core.glimpses[lanes] - 1
+        columns["gaze"][lanes, last] = core.gaze[lanes]
+        if core.belief is not None:
+            columns["beliefs"][lanes, last] = core.belief[lanes]
+            if record_hidden:
+                columns["hidden"][lanes, last] = core.hidden[lanes]
+        # what is predicted after a glimpse stands until another prediction
+        known = running & (core.predictions >= 0)
+        later = np.arange(budget) >= core.glimpses[:, None] - 1
+        answers = np.where(known[:, None] & later, core.predictions[:, None], answers)
+        just = running & step.ended
+        if just.any():
+            lanes = just.nonzero()[0]
+            finals = {**core.summary(lanes), "predictions": core.predictions[lanes]}
+            for name in ("glimpses", "samples", "coverage", "predictions"):
+                final = np.asarray(finals[name])
+                columns.setdefault(name, np.zeros(n, final.dtype))[lanes] = final
+            running &= ~step.ended
+    _add_windows(columns, core)
+    return {**columns, "labels": core.labels.copy(), "rewards": rewards, "answers": answers}
+
+
+def _empty_columns(core: GlimpseCore, record_hidden: bool) -> dict[str, NDArray]:
+    sizes = {
+        "gaze": (3,),
+        "beliefs": (0 if core.belief is None else core.belief.shape[1],),
+        "hidden": (core.hidden.shape[1] if record_hidden and core.hidden is not None else 0,),
+        "step_rewards": (),
+    }
+    shape = (core.n_lanes, core.config.budget)
+    return {name: np.full((*shape, *size), np.nan, np.float32) for name, size in sizes.items()}
+
+
+def _add_windows(columns: dict[str, NDArray], core: GlimpseCore) -> None:
+    """Add the windows of all glimpses, and what they cover together."""
+    gaze, glimpses = columns["gaze"], columns["glimpses"]
+    untaken = np.isnan(gaze[:, :, 0])
+    filled = np.where(untaken[:, :, None], np.float32(0.5), gaze)
+    windows = core.geometry.windows(filled.reshape(-1, 3)).reshape(gaze.shape)
+    columns["windows"] = np.where(untaken[:, :, None], np.nan, windows).astype(np.float32)
+    columns["seen"] = seen = np.full(untaken.shape, np.nan, np.float32)
+    for t in range(gaze.shape[1]):
+        counts = np.minimum(t + 1, glimpses)
+        covered = core.geometry.coverage(filled, counts, core.config.sensor.span)
+        seen[:, t] = np.where(glimpses > t, covered, np.nan)
+
+
+class _Played(NamedTuple):
+    """What a step of all lanes left.
+
+    :param ended: which lanes have ended once, bool (B,)
+    :param glimpses: taken before the step, int64 (B,)
+    :param reward: of the step, float32 (B,); None after the reset
+    """
+
+    ended: NDArray[np.bool_]
+    glimpses: NDArray[np.int64]
+    reward: NDArray[np.float32] | None
+
+
+def _steps(player: _Player, core: GlimpseCore, index: NDArray[np.int64]) -> Iterator[_Played]:
+    """
+    Play until all lanes have ended once; yield after the reset and after every step.
+
+    Lanes that have ended are stepped along, and their state is of no more use.
+    """
+    core.seed_all(0)
+    observation = core.reset(core.lanes, index)
+    ended = np.zeros(core.n_lanes, bool)
+    yield _Played(ended, core.glimpses.copy(), None)
+    step = 0
+    while not ended.all():
+        before = core.glimpses.copy()
+        observation, reward, stopped = core.step(player(core, observation, step))
+        ended = ended | stopped
+        step += 1
+        yield _Played(ended, before, reward)

@@ -1,0 +1,340 @@
+"""Trained agents on the Hugging Face hub, in the layout of huggingface_sb3.
+
+  python -m glimpse_lab.integrations.hub push RUN_DIR --repo USER/NAME
+  python -m glimpse_lab.integrations.hub pull USER/NAME DIR && python eval.py DIR
+
+A repository holds the model as `<algorithm>-<env id>.zip`, `classifier.pt`, `config.yml`,
+`results.json`, `replay.mp4` and a model card. Reading one runs no code that somebody put into it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from glimpse_lab.recipes import ALGORITHMS, trust
+from glimpse_lab.report.run_files import RANDOM_GAZE
+from glimpse_lab.runs import Run, RunError
+from policies.classifier.model import TorchClassifier
+
+#: what belongs to an agent in a repository; anything else there is left alone
+_FILES = ("*.zip", "classifier.pt", "config.yml", "results.json", "replay.mp4", "README.md")
+
+
+@dataclass(frozen=True)
+class Package(Run):
+    """A run as it lies in a repository, to be evaluated where it is."""
+
+    @property
+    def model_file(self) -> Path:
+        """The model, under the name that huggingface_sb3 gives it."""
+        return self.path / f"{model_name(self)}.zip"
+
+
+def model_name(run: Run) -> str:
+    """Return huggingface_sb3's name of an agent, such as "ppo_lstm-GlimpseCIFAR-MultiCat-v0"."""
+    return f"{run.config['algorithm']}-{run.config['env']}"
+
+
+def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Package:
+    """
+    Write what `push` uploads; paths of this computer are left out of it.
+
+    :param run_dir: made by train.py, evaluated on the test split and filmed
+    :param out_dir: missing or empty
+    :param packages: of the user's own that the run names, imported already
+    :raises RunError: for a run that is incomplete or trained on since its evaluation, or a folder
+        that is not empty
+    :raises ImportError: without huggingface_hub
+    """
+    run = Run.open(run_dir, packages)
+    results = _results(run)
+    video = run_dir / "video.mp4"
+    if not video.exists():
+        raise RunError(f"{run_dir} has no video.mp4; python eval.py {run_dir} --video 9 makes it")
+    card = _card(run, results)
+    _empty(out_dir)
+    env_kwargs = _portable(run.config["env_kwargs"])
+    made = Package(out_dir, {**run.config, "env_kwargs": env_kwargs})
+    shutil.copyfile(run.model_file, made.model_file)
+    if isinstance(run.classifier, TorchClassifier):
+        run.classifier.save(made.classifier_file, **run.classifier_extras())
+    (out_dir / "config.yml").write_text(yaml.safe_dump(made.config, sort_keys=False))
+    made.write_json("results.json", results)
+    shutil.copyfile(video, out_dir / "replay.mp4")
+    (out_dir / "README.md").write_text(card)
+    return made
+
+
+def load(
+    source: str | Path, *, packages: Sequence[str] = (), revision: str | None = None
+) -> Package:
+    """
+    Return the run in a folder that `package` wrote, or in a repository of the hub.
+
+    Reads tensors and plain types only.
+
+    :param source: a folder, or "USER/NAME" of a repository, which is downloaded once
+    :param packages: of the user's own that the run names, imported already
+    :param revision: branch, tag or commit of the repository
+    :raises RunError: for what is neither, or is incomplete
+    :raises ImportError: without huggingface_hub, for a repository
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = _download(str(source), revision)
+    run = Package.open(folder, packages)
+    if not run.model_file.exists():
+        raise RunError(
+            f"{source} has no {run.model_file.name}; wanted what "
+            "glimpse_lab.integrations.hub pushed"
+        )
+    return run
+
+
+def push(
+    run_dir: Path,
+    repo: str,
+    *,
+    private: bool = False,
+    message: str | None = None,
+    packages: Sequence[str] = (),
+) -> str:
+    """
+    Upload a run to a repository, which is made if it is missing; return its address.
+
+    :param repo: "USER/NAME"; the login is that of huggingface_hub (`hf auth login`)
+    :param message: of the commit
+    """
+    hub = _hub()
+    with tempfile.TemporaryDirectory() as folder:
+        made = package(run_dir, Path(folder) / "package", packages)
+        api = hub.HfApi()
+        address = api.create_repo(repo_id=repo, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repo,
+            folder_path=made.path,
+            commit_message=message or f"Add {model_name(made)}",
+        )
+    return str(address)
+
+
+def pull(source: str, out_dir: Path, *, revision: str | None = None) -> Run:
+    """
+    Write a repository (or a folder like it) as a run directory, for eval.py and train.py.
+
+    :param out_dir: missing or empty
+    """
+    folder = Path(source) if Path(source).is_dir() else _download(source, revision)
+    config = yaml.safe_load((folder / "config.yml").read_text())
+    named = config.get("packages") if isinstance(config, dict) else None
+    packaged = load(folder, packages=named or ())  # nothing is imported here
+    _empty(out_dir)
+    for name, file in (
+        ("model.zip", packaged.model_file),
+        ("video.mp4", folder / "replay.mp4"),
+        *((name, folder / name) for name in ("classifier.pt", "config.yml", "results.json")),
+    ):
+        if file.exists():
+            shutil.copyfile(file, out_dir / name)
+    return Run(out_dir, packaged.config)
+
+
+def _results(run: Run) -> dict[str, Any]:
+    """Return what was measured, with the keys of huggingface_sb3's results.json beside ours."""
+    file = run.path / "metrics.json"
+    try:
+        measured = json.loads(file.read_text())
+        timesteps = measured["timesteps"]
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(
+            f"{file} cannot be read ({error}); python eval.py {run.path} writes it"
+        ) from error
+    if timesteps != run.saved_timesteps():
+        raise RunError(
+            f"{file} was measured at {timesteps:,} timesteps, the model has "
+            f"{run.saved_timesteps():,}; python eval.py {run.path} measures anew"
+        )
+    when = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    return {
+        **measured,
+        "env_kwargs": _portable(measured["env_kwargs"]),
+        "is_deterministic": True,
+        "n_eval_episodes": measured["n_images"],
+        "eval_datetime": when.isoformat(timespec="seconds"),
+    }
+
+
+def _portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return an environment's arguments without paths of this computer."""
+    kwargs = copy.deepcopy(env_kwargs)
+    classifier, dataset = kwargs.get("classifier"), kwargs.get("dataset")
+    if isinstance(classifier, dict) and classifier.get("type") == "file":
+        classifier["path"] = "classifier.pt"  # where it is read from anyway
+    if isinstance(dataset, str) and dataset.startswith("folder:"):
+        kwargs["dataset"] = f"folder:{Path(dataset.removeprefix('folder:')).name}"
+    return kwargs
+
+
+def _card(run: Run, results: dict[str, Any]) -> str:
+    """Return the model card: metadata that the hub reads, and what was measured."""
+    hub = _hub()
+    env, dataset, algorithm = (run.config["env"], results["dataset"], run.config["algorithm"])
+    cls = ALGORITHMS[algorithm].__name__
+    accuracy, glimpses = results["accuracy"], results["mean_glimpses"]
+
+    def result(name: str, value: float) -> Any:
+        return hub.EvalResult(
+            task_type="reinforcement-learning",
+            dataset_type=env,
+            dataset_name=env,
+            dataset_split=results["split"],
+            metric_type=name,
+            metric_name=name,
+            metric_value=value,
+        )
+
+    metadata = hub.ModelCardData(
+        model_name=cls,
+        library_name="stable-baselines3",
+        tags=[env, "deep-reinforcement-learning", "reinforcement-learning", "stable-baselines3"]
+        + ["glimpse-envs", "active-vision"],
+        eval_results=[
+            result("mean_reward", results["mean_reward"]), result("accuracy", accuracy),
+            result("mean_glimpses", glimpses),
+        ],
+    )  # fmt: skip
+    low, high = (100 * bound for bound in results["accuracy_ci95"])
+    baseline = results["baselines"][RANDOM_GAZE]
+    settings = {"env_kwargs": results["env_kwargs"], **run.recipe}
+    recipe = yaml.safe_dump(settings, sort_keys=False)
+    software = results["versions"].items()
+    return f"""---
+{metadata.to_yaml()}
+---
+
+# {cls} on {env}
+
+An agent that classifies images of `{dataset}` through glimpses: it decides where to look next, how
+closely, and when to answer. Trained with glimpse-envs for {results["timesteps"]:,} timesteps, seed
+{run.config["seed"]}.
+
+Each of {results["n_images"]:,} images of the {results["split"]} split once, deterministic actions:
+
+| | agent | same agent, random gaze |
+|---|---|---|
+| accuracy | {100 * accuracy:.2f} % (95 % interval {low:.2f} to {high:.2f}) | \
+{100 * baseline["accuracy"]:.2f} % |
+| glimpses per image | {glimpses:.2f} | {baseline["mean_glimpses"]:.2f} |
+| samples, share of the pixels | {100 * results["sample_fraction"]:.1f} % | \
+{100 * baseline["sample_fraction"]:.1f} % |
+| area seen | {100 * results["coverage"]:.0f} % | {100 * baseline["coverage"]:.0f} % |
+
+The agent never trained with a random gaze, so the last column is no equally trained baseline.
+
+## Use
+
+```bash
+python -m glimpse_lab.integrations.hub pull USER/NAME DIR
+python eval.py DIR --video 9
+```
+
+```python
+from glimpse_lab.integrations.hub import load
+
+run = load("USER/NAME")  # reads tensors and plain types only
+model = run.make_model(run.make_env(split="test"), "cpu")
+run.load_weights(model)
+```
+
+## Hyperparameters
+
+```yaml
+{recipe.strip()}
+```
+
+Software: {", ".join(f"{name} {v}" for name, v in software if v != "not installed")}.
+"""
+
+
+def _empty(folder: Path) -> None:
+    """Make a folder, which must be missing or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} exists already and is not empty; choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _download(repo: str, revision: str | None) -> Path:
+    hub = _hub()
+    try:
+        folder = hub.snapshot_download(repo, revision=revision, allow_patterns=list(_FILES))
+    except Exception as error:  # network, rights, names: huggingface_hub fails in many ways
+        raise RunError(
+            f"got {repo!r}, which is no folder here, and no repository that can be had: {error}"
+        ) from error
+    return Path(folder)
+
+
+def _hub() -> ModuleType:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ImportError(
+            'huggingface_hub is not installed; pip install -e ".[hub]"'
+        ) from error
+    return huggingface_hub
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run `push` or `pull`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    pushing = commands.add_parser("push", help="upload a run")
+    pushing.add_argument("run", type=Path, metavar="RUN_DIR", help="made by train.py")
+    pushing.add_argument("--repo", required=True, metavar="USER/NAME", help="made if missing")
+    pushing.add_argument("--private", action="store_true", help="a new repository is private")
+    pushing.add_argument("--message", help="of the commit")
+    pushing.add_argument(
+        "--packages", nargs="+", default=[], metavar="NAME", help="of your own that the run names"
+    )
+    pulling = commands.add_parser("pull", help="download a run directory")
+    pulling.add_argument("repo", metavar="USER/NAME")
+    pulling.add_argument("dir", type=Path, metavar="DIR", help="missing or empty")
+    pulling.add_argument("--revision", help="branch, tag or commit")
+    args = parser.parse_args(argv)
+    if args.command == "push":
+        trust(args.packages)
+        address = push(
+            args.run,
+            args.repo,
+            private=args.private,
+            message=args.message,
+            packages=args.packages,
+        )
+        print(f"uploaded to {address}")
+    else:
+        run = pull(args.repo, args.dir, revision=args.revision)
+        named = "".join(f" {name}" for name in run.config.get("packages") or ())
+        packages = f" --packages{named}" if named else ""
+        print(f"{model_name(run)} is in {run.path}\nnext:  python eval.py {run.path}{packages}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,349 @@
+"""Recipes: hyperparameters in rl_zoo3's format, and the model they describe.
+
+A recipe file is named after its algorithm (`ppo_lstm.yml`, `ppo.yml`) and maps environment ids to
+hyperparameters; `default` serves the ids that have no entry of their own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch as th
+import yaml
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from glimpse_envs.components import nearest, resolve
+from glimpse_envs.rewards import Reward
+
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
+
+Recipe = dict[str, Any]
+
+COTRAINING = "policies.CoTrainingCallback"
+"""Name in recipes of the callback that trains the classifier."""
+
+_TRUSTED = {"policies", "glimpse_lab", "stable_baselines3", "sb3_contrib"}
+
+
+class RecipeError(ValueError):
+    """A recipe is missing or wrong; the message says what came, what was wanted, what to do."""
+
+
+def load_recipe(path: Path, env_id: str) -> Recipe:
+    """
+    Return the hyperparameters of an environment.
+
+    :param path: a YAML file named after an algorithm
+    :param env_id: falls back on the entry `default`
+    :raises RecipeError: for a file that is missing, broken or has neither entry
+    """
+    if not path.exists():
+        raise RecipeError(f"recipe {path} cannot be read: there is no such file")
+    if path.stem not in ALGORITHMS:
+        raise RecipeError(
+            f"recipe {path}: the file's name tells the algorithm, wanted one of "
+            f"{', '.join(f'{name}.yml' for name in ALGORITHMS)}"
+        )
+    recipes = _read(path)
+    if not isinstance(recipes, dict):
+        raise RecipeError(f"recipe {path}: wanted a mapping from environment ids to recipes")
+    recipe = recipes.get(env_id, recipes.get("default"))
+    if not isinstance(recipe, dict):
+        known = nearest(env_id, (str(name) for name in recipes))
+        raise RecipeError(f"recipe {path} has no entry {env_id!r} and no 'default'; {known}")
+    return recipe
+
+
+def check_training(recipe: Recipe) -> None:
+    """
+    Check what training needs beside the algorithm: `n_envs` and `n_timesteps`.
+
+    :raises RecipeError: unless both are there and at least 1
+    """
+    for key in ("n_envs", "n_timesteps"):
+        value = recipe.get(key)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 1 <= value < float("inf"):
+            raise RecipeError(f"got {key}={value!r}; wanted a number of at least 1")
+
+
+def override(recipe: Recipe, settings: list[str]) -> None:
+    """
+    Set hyperparameters in place.
+
+    :param settings: "KEY=VALUE" each; a dotted key reaches inside (`env_kwargs.budget=4`), the
+        value is read as YAML
+    :raises RecipeError: for a setting of another form
+    """
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not all(key.split(".")):
+            raise RecipeError(f"got {setting!r}; wanted KEY=VALUE, such as env_kwargs.budget=4")
+        set_value(recipe, key, parse_value(value))
+
+
+def set_value(recipe: Recipe, key: str, value: Any) -> None:
+    """
+    Set one hyperparameter in place.
+
+    :param key: dots reach inside
+    :raises RecipeError: if it would reach inside of what has no keys
+    """
+    *parents, leaf = key.split(".")
+    place = recipe
+    for parent in parents:
+        inner = place.get(parent)
+        if inner is None:
+            inner = place[parent] = {}
+        if not isinstance(inner, dict):
+            raise RecipeError(f"got {key}={value!r}; {parent!r} is {inner!r} and has no keys")
+        place = inner
+    place[leaf] = value
+
+
+def training_of_classifier(recipe: Recipe) -> dict[str, Any] | None:
+    """
+    Return the arguments of the recipe's co-training, to be read or changed in place; None if it has
+    none.
+    """
+    entries = recipe.get("callback") or []
+    entries = list(entries if isinstance(entries, list) else [entries])
+    names = list(map(_name, entries))
+    if COTRAINING not in names:
+        return None
+    place = names.index(COTRAINING)
+    given = entries[place][COTRAINING] if isinstance(entries[place], dict) else None
+    entries[place] = {COTRAINING: dict(given or {})}
+    recipe["callback"] = entries
+    return entries[place][COTRAINING]
+
+
+def make_model(
+    algorithm: str, recipe: Recipe, env: VecEnv, *, seed: int | None, device: str
+) -> BaseAlgorithm:
+    """
+    Return the untrained model that a recipe describes.
+
+    :param algorithm: "ppo_lstm" or "ppo"
+    :param recipe: hyperparameters; those of training (`n_envs`, `n_timesteps`, `env_kwargs`,
+        `callback`) are passed over
+    :raises RecipeError: for hyperparameters that the algorithm or the policy does not know
+    """
+    passed_over = {"n_envs", "n_timesteps", "env_kwargs", "callback"}
+    arguments = {key: value for key, value in recipe.items() if key not in passed_over}
+    arguments = {key: _schedule(key, value) for key, value in arguments.items()}
+    policy = arguments.pop("policy", "MultiInputPolicy")
+    policy = import_class(policy, BasePolicy) if "." in str(policy) else policy
+    cls = ALGORITHMS[algorithm]
+    _check_arguments(cls, arguments)
+    rows = int(arguments.get("n_steps", 128)) * env.num_envs
+    if rows % int(arguments.get("batch_size", 128)) == 1:
+        raise RecipeError(
+            f"n_steps times n_envs is {rows}: batches of {arguments['batch_size']} leave one row "
+            "over, whose advantage cannot be normalised; choose another batch_size"
+        )
+    try:
+        return cls(policy, env, seed=seed, device=device, **arguments)
+    except (TypeError, KeyError, AssertionError, RuntimeError) as error:
+        raise RecipeError(f"recipe of {algorithm}: {error}") from error
+
+
+def find_recipe(folder: Path, env_id: str) -> Path:
+    """
+    Return the recipe file of an environment in a folder: the first with an entry of its own, or
+    else that of RecurrentPPO.
+    """
+    files = [folder / f"{name}.yml" for name in ("ppo", "ppo_lstm")]
+    own = (file for file in files if file.exists() and env_id in (_read(file) or {}))
+    return next(own, files[-1])
+
+
+def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, seed: int) -> None:
+    """
+    Set, in place, which classifier watches the glimpses and how it is trained.
+
+    :param recipe: whose callbacks are changed
+    :param env_kwargs: of the environment, whose classifier is changed
+    :param choice: "recipe" leaves both, "cotrained" trains it before and beside the agent, "frozen"
+        before it alone, "none" takes it away (a reward that needs one becomes Terminal, and an
+        agent that saw through it alone sees the glimpse); anything else is a file, used as it is
+    :param seed: of the first weights of a classifier that is made anew
+    """
+    entries = recipe.get("callback") or []
+    entries = list(entries if isinstance(entries, list) else [entries])
+    names = list(map(_name, entries))
+    training: dict[str, Any] = {}
+    if choice != "recipe" and COTRAINING in names:
+        entry = entries.pop(names.index(COTRAINING))
+        training = dict(entry[COTRAINING] or {}) if isinstance(entry, dict) else {}
+    if choice in ("cotrained", "frozen"):
+        if env_kwargs.get("classifier") is None:
+            env_kwargs["classifier"] = {"type": "canvas"}
+        entries.append({COTRAINING: {**training, "frozen": choice == "frozen"}})
+    elif choice == "none":
+        env_kwargs.update(classifier=None, observe_state=False)
+        if resolve(env_kwargs.get("reward", "Terminal"), Reward).needs_classifier:
+            env_kwargs["reward"] = "Terminal"
+        extractor = (recipe.get("policy_kwargs") or {}).get("features_extractor_kwargs") or {}
+        if extractor.get("encoder") == "none":  # the agent saw through the classifier alone
+            extractor["encoder"] = "cnn"
+    elif choice != "recipe":
+        if not Path(choice).is_file():
+            raise RecipeError(
+                f"got --classifier {choice}, and there is no such file; wanted cotrained, frozen, "
+                "none, or a classifier.pt. (Its kind is set by --set "
+                "env_kwargs.classifier.type=canvas, gru, lstm or feedforward)"
+            )
+        env_kwargs["classifier"] = {"type": "file", "path": str(Path(choice).resolve())}
+    if isinstance(env_kwargs.get("classifier"), str):
+        env_kwargs["classifier"] = {"type": env_kwargs["classifier"]}
+    made = env_kwargs.get("classifier")
+    if isinstance(made, dict) and made.get("type") != "file" and COTRAINING in map(_name, entries):
+        made.setdefault("seed", seed)
+    if choice != "recipe":
+        recipe["callback"] = entries
+
+
+def _name(entry: Any) -> str:
+    return next(iter(entry)) if isinstance(entry, dict) else entry
+
+
+def make_callbacks(recipe: Recipe) -> list[BaseCallback]:
+    """
+    Return the callbacks that a recipe names: "module.Class", or {"module.Class": arguments}.
+
+    :raises RecipeError: for an unknown class or wrong arguments
+    """
+    entries = recipe.get("callback") or []
+    callbacks = []
+    for entry in entries if isinstance(entries, list) else [entries]:
+        name, arguments = _name(entry), entry[_name(entry)] if isinstance(entry, dict) else {}
+        try:
+            callbacks.append(import_class(name, BaseCallback)(**(arguments or {})))
+        except TypeError as error:
+            raise RecipeError(f"callback {name}: {error}") from error
+    return callbacks
+
+
+def torch_device(name: str) -> str:
+    """
+    Return the name of a device that PyTorch can use, or "auto".
+
+    :raises ValueError: for another name
+    """
+    if name != "auto":
+        try:
+            th.zeros(1, device=name)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device {name!r} cannot be used: {error}") from error
+    return name
+
+
+def trust(packages: list[str]) -> None:
+    """
+    Import packages of the user's own, also from the current folder, and let recipes name their
+    classes.
+
+    :raises RecipeError: for a package that does not import
+    """
+    if packages and "" not in sys.path:
+        sys.path.insert(0, "")
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise RecipeError(f"package {package!r} does not import: {error}") from error
+        _TRUSTED.add(package.partition(".")[0])
+
+
+def import_class(name: str, base: type) -> type:
+    """
+    Return the class named "module.Class", if it is a `base`.
+
+    Only packages that are trusted are imported: a recipe can come with a run of somebody else's.
+
+    :raises RecipeError: for another package, or what is no class below `base`
+    """
+    module, _, attribute = str(name).rpartition(".")
+    if module.partition(".")[0] not in _TRUSTED:
+        raise RecipeError(
+            f"got {name!r}; only classes of {', '.join(sorted(_TRUSTED))} are imported. For your "
+            "own add --packages PACKAGE"
+        )
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"got {name!r}, which does not import: {error}") from error
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise RecipeError(f"got {name!r}; wanted a class below {base.__name__}")
+    return cls
+
+
+#: arguments of an algorithm that no recipe gives, and keys of a recipe that are none
+_MADE = ("self", "env", "_init_setup_model", "seed", "device", "verbose", "tensorboard_log")
+_OURS = ("n_envs", "n_timesteps", "env_kwargs", "callback")
+
+
+def _check_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> None:
+    """Raise a RecipeError for hyperparameters that are unknown, or no numbers but should be."""
+    parameters = inspect.signature(cls).parameters
+    for key, value in arguments.items():
+        if key not in parameters:
+            known = [name for name in parameters if name not in _MADE] + list(_OURS)
+            raise RecipeError(
+                f"{cls.__name__} has no hyperparameter {key!r}; {nearest(key, known)}"
+            )
+        default = parameters[key].default
+        numeric = isinstance(default, (int, float)) and not isinstance(default, bool)
+        if numeric and not isinstance(value, (int, float)) and not callable(value):
+            raise RecipeError(f"got {key}={value!r}; wanted a number")
+        if key in ("n_steps", "batch_size", "n_epochs") and not value >= 1:
+            raise RecipeError(f"got {key}={value!r}; wanted at least 1")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {path} is not valid YAML: {error}") from error
+
+
+def parse_value(text: str) -> Any:
+    """
+    Return what a text means as YAML; 3e-4 is a number too.
+
+    :raises RecipeError: for a text that is not YAML
+    """
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"value {text!r} is not valid YAML: {error}") from error
+    try:  # YAML 1.1 reads 3e-4, without a point, as a word
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _schedule(key: str, value: Any) -> Any:
+    """Return the schedule of "lin_START", falling to 0, for the keys that may have one."""
+    if key not in ("learning_rate", "clip_range", "clip_range_vf") or not isinstance(value, str):
+        return value
+    if not value.startswith("lin_"):
+        raise RecipeError(f"got {key}={value!r}; wanted a number or lin_START, such as lin_3e-4")
+    try:
+        return LinearSchedule(float(value.removeprefix("lin_")), end=0.0, end_fraction=1.0)
+    except ValueError as error:
+        raise RecipeError(f"got {key}={value!r}: {error}") from error
+

@@ -1,0 +1,1 @@
+"""The report of a run: its files, its figures, its page."""

@@ -1,0 +1,238 @@
+"""Episodes worth looking at, chosen by rules that leave no choice, and their pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.render.scanpath_figure import draw_strip
+from glimpse_lab.evaluation.rollout import image_numbers, look_again
+
+_HEIGHT = 306  # of one row: text of 20 pixels, which a phone shows at about half the size
+
+#: what holds for all groups, in words
+RULES = (
+    "Nobody picked these pictures: a fixed rule chose them, group by group in this order. Ties are "
+    "broken by a draw, and an episode that is shown already is passed over."
+)
+
+
+class Group(NamedTuple):
+    """Episodes chosen by one rule.
+
+    :param title: of the group
+    :param rule: how they were chosen, in words
+    :param rows: which episodes, int64 (n,), n >= 1
+    :param failures: all of them were answered wrongly
+    """
+
+    title: str
+    rule: str
+    rows: NDArray[np.int64]
+    failures: bool
+
+
+class Picture(NamedTuple):
+    """One episode.
+
+    :param png: the file's content
+    :param caption: what it shows, in a sentence
+    """
+
+    png: bytes
+    caption: str
+
+
+class Gallery(NamedTuple):
+    """What a page shows of the episodes.
+
+    :param rules: what holds for all groups, in words
+    :param groups: the chosen episodes
+    :param pictures: those of each group
+    """
+
+    rules: str
+    groups: list[Group]
+    pictures: list[list[Picture]]
+
+
+def choose(paths: Scanpaths, *, each: int = 2, seed: int = 0) -> list[Group]:
+    """
+    Choose telling episodes; groups that would be empty are left out.
+
+    :param each: the most episodes of a group
+    :param seed: of the draws
+    """
+    rng = np.random.default_rng(seed)
+    n, right = len(paths.labels), paths.predictions == paths.labels
+    groups: list[Group] = []
+    left = np.ones(n, bool)
+
+    def add(title: str, rule: str, among: NDArray[np.bool_], key: NDArray | None = None) -> None:
+        draw = rng.random(n)  # for every group, so that one does not change the next
+        order = np.lexsort((draw,) if key is None else (draw, key))
+        rows = order[(among & left)[order]][:each]
+        if len(rows):
+            left[rows] = False
+            failures = not right[among].any()
+            groups.append(Group(title, rule, rows, failures))
+
+    add("Right, at random", f"right answers, drawn with seed {seed}", right)
+    add("Wrong, at random", f"wrong answers, drawn with seed {seed}", ~right)
+    if paths.n_classes:
+        answered = paths.predictions >= 0
+        sure = _sureness(paths)
+        first = np.argmax(paths.beliefs[:, 0], axis=1) == paths.labels
+        add(
+            "Surest mistakes",
+            "wrong answers with the highest belief in the class that was answered",
+            ~right & answered,
+            -sure,
+        )
+        add(
+            "Least sure and yet right",
+            "right answers with the lowest belief in the class that was answered",
+            right,
+            sure,
+        )
+        add(
+            "Looking again helped",
+            "right answers after a first glimpse that spoke for another class, those first whose "
+            "belief in the truth was lowest then",
+            right & ~first & (paths.glimpses > 1),
+            _truth(paths)[:, 0],
+        )
+        add(
+            "Looking again misled",
+            "wrong answers after a first glimpse that spoke for the truth, those first whose "
+            "belief in the truth was highest then",
+            ~right & first & (paths.glimpses > 1),
+            -_truth(paths)[:, 0],
+        )
+    if paths.glimpses.min() < paths.glimpses.max():
+        everyone = np.ones(n, bool)
+        add("Fewest glimpses", "the shortest episodes, right or wrong", everyone, paths.glimpses)
+        add("Most glimpses", "the longest episodes, right or wrong", everyone, -paths.glimpses)
+    return groups
+
+
+def _truth(paths: Scanpaths) -> NDArray[np.float32]:
+    """Belief in the true class after each glimpse, (N, budget)."""
+    return np.take_along_axis(paths.beliefs, paths.labels[:, None, None], axis=2)[:, :, 0]
+
+
+def _sureness(paths: Scanpaths) -> NDArray[np.float32]:
+    """Belief in the answered class at the end, (N,); NaN without an answer."""
+    rows = np.arange(len(paths.labels))
+    belief = paths.standing_beliefs[rows, -1, np.maximum(paths.predictions, 0)]
+    return np.where(paths.predictions >= 0, belief, np.nan)
+
+
+def draw_gallery(
+    paths: Scanpaths,
+    config: GlimpseConfig,
+    groups: Sequence[Group] | None = None,
+    *,
+    images: int | NDArray[np.int64] | None = None,
+) -> Gallery:
+    """
+    Draw the chosen episodes.
+
+    :param paths: of an evaluation
+    :param config: of that evaluation
+    :param groups: of `choose`; None for its defaults
+    :param images: of that evaluation
+    :raises ValueError: for another configuration or other images than those of the recording
+    """
+    groups = choose(paths) if groups is None else groups
+    rows = np.concatenate([group.rows for group in groups])
+    numbers = image_numbers(config, images)[rows]
+    columns, classes = _columns(paths.budget), config.dataset.classes
+    frames = draw_rows(
+        paths, config, rows, images=images, columns=columns, light=True, height=_HEIGHT
+    )
+    pictures = []
+    for frame, row, image in zip(frames, rows, numbers, strict=True):
+        name = f"{config.split.capitalize()} image {image}"
+        pictures.append(Picture(_png(frame), f"{name}: {_sentence(paths, row, classes)}"))
+    ends = np.cumsum([len(group.rows) for group in groups])
+    split = [
+        pictures[end - len(group.rows) : end] for group, end in zip(groups, ends, strict=True)
+    ]
+    return Gallery(RULES, list(groups), split)
+
+
+def draw_rows(
+    paths: Scanpaths,
+    config: GlimpseConfig,
+    rows: ArrayLike,
+    *,
+    images: int | NDArray[np.int64] | None = None,
+    **look: Any,
+) -> list[NDArray[np.uint8]]:
+    """
+    Return a strip of each of some recorded episodes, uint8 (h, w, 3), all of one size.
+
+    :param paths: of an evaluation
+    :param config: of that evaluation
+    :param rows: which episodes, int (n,)
+    :param images: of that evaluation
+    :param look: `columns`, `light` and `height` of `draw_strip`
+    :raises ValueError: for another configuration or other images than those of the recording
+    """
+    rows = np.asarray(rows, np.int64)
+    shown = look_again(paths, config, rows, images=images)
+    channels = 3 if config.shape[2] >= 3 else 1
+    frames = []
+    for i, row in enumerate(rows):
+        n = paths.glimpses[row]
+        frames.append(
+            draw_strip(
+                shown.images[i][..., :channels],
+                paths.windows[row, :n],
+                list(shown.glimpses[i, :n, ..., :channels]),
+                paths.beliefs[row, :n] if paths.n_classes else None,
+                config.dataset.classes,
+                int(paths.labels[row]),
+                int(paths.predictions[row]),
+                span=config.sensor.span,
+                budget=paths.budget,
+                **look,
+            )
+        )
+    return frames
+
+
+def _columns(budget: int) -> int:
+    """Glimpses side by side: three can be read on a phone, four where there are many."""
+    return min(budget, 3 if budget <= 6 else 4)
+
+
+def _sentence(paths: Scanpaths, row: int, classes: Sequence[str]) -> str:
+    """Say what a picture shows, for those who do not see it too."""
+    label, prediction, n = paths.labels[row], paths.predictions[row], paths.glimpses[row]
+    looks = f"{n} glimpse{'s' * int(n != 1)}"
+    truth = f"truth {classes[label]}"
+    if prediction < 0:
+        return f"{truth}, no answer after {looks}"
+    verdict = "right" if prediction == label else "wrong"
+    said = f"{truth}, answered {classes[prediction]} ({verdict}) after {looks}"
+    if not paths.n_classes:
+        return said
+    belief = paths.beliefs[row, n - 1, prediction]
+    return f"{said}, belief in the answer {100 * belief:.0f} %"
+
+
+def _png(frame: NDArray[np.uint8]) -> bytes:
+    """Return a small PNG: 256 colours of its own."""
+    file = io.BytesIO()
+    picture = Image.fromarray(frame).quantize(256, dither=Image.Dither.NONE)
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -1,0 +1,1 @@
+"""Disturbed images: corruptions and attacks."""

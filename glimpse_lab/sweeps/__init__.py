@@ -1,0 +1,1 @@
+"""Many trainings under one name: seeds, and values of a setting."""

@@ -1,0 +1,129 @@
+"""What the runs of a group differ in: their seeds, and a setting that a sweep changes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from glimpse_lab.recipes import Recipe, parse_value, set_value
+from glimpse_lab.sweeps.prices import with_price
+
+#: the setting whose values are prices of a glimpse, in whatever reward the recipe has
+COST = "cost"
+
+
+@dataclass(frozen=True, eq=False)  # by identity: a value may be a list or a dict
+class Change:
+    """
+    One value of a sweep.
+
+    :param setting: a hyperparameter with dots that reach inside, or `COST`
+    :param value: as YAML gives it
+    """
+
+    setting: str
+    value: Any
+
+    @property
+    def name(self) -> str:
+        """A folder's name of the sweep."""
+        return f"sweep-{self.setting.rpartition('.')[2]}"
+
+    @property
+    def label(self) -> str:
+        """A folder's name: the setting's last part and the value."""
+        text = self.value if isinstance(self.value, str) else json.dumps(self.value)
+        text = text.removesuffix(".0")
+        text = "".join(c if c.isalnum() or c in "._+-" else "_" for c in text)
+        return f"{self.setting.rpartition('.')[2]}={text}"
+
+    def change_recipe(self, recipe: Recipe) -> None:
+        """Set the value in a recipe, in place; a price is left to `change_env`."""
+        if self.setting != COST:
+            set_value(recipe, self.setting, self.value)
+
+    def change_env(self, env_kwargs: dict[str, Any]) -> None:
+        """Set the price in the arguments of an environment, in place."""
+        if self.setting == COST:
+            reward = env_kwargs.get("reward", "Terminal")
+            env_kwargs["reward"] = with_price(reward, self.value)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """
+    Return the seeds that a text names: numbers and ranges with both ends, separated by commas, such
+    as `0-4` or `0,3,7` or `0-2,10`.
+
+    :raises ValueError: for another form, a range that falls, or a seed named twice
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = (word.strip() for word in part.partition("-"))
+        words = [first, last] if dash else [first]
+        # ASCII alone: "²".isdigit() is true, and int("²") fails
+        if not all(word.isascii() and word.isdigit() for word in words):
+            raise ValueError(
+                f"got --seeds {text}; wanted numbers from 0 and ranges, such as 0-4 or 0,3,7"
+            )
+        start, end = int(first), int(last if dash else first)
+        if end < start:
+            raise ValueError(f"got --seeds {text}; wanted the smaller end of {part!r} first")
+        if end >= 2**31 or end - start >= 10_000:
+            raise ValueError(f"got --seeds {text}; wanted at most 10,000 seeds below 2^31")
+        seeds.extend(range(start, end + 1))
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"got --seeds {text}; wanted each seed once")
+    return seeds
+
+
+def choose_sweep(prices: Sequence[float] | None, text: str | None) -> list[Change]:
+    """
+    Return the changes of a sweep over prices of a glimpse, or over what a text names; none for
+    neither.
+
+    :raises ValueError: as `parse_sweep`, and for a price that is no finite number
+    """
+    if prices is not None:
+        return check_changes([Change(COST, price) for price in prices])
+    return [] if text is None else parse_sweep(text)
+
+
+def parse_sweep(text: str) -> list[Change]:
+    """
+    Return the changes that `KEY=VALUE,VALUE,...` names; values are YAML.
+
+    :raises ValueError: for another form, or values that are the same or have the same label
+    """
+    key, equals, values = text.partition("=")
+    wanted = "wanted KEY=VALUE,VALUE, such as env_kwargs.budget=2,4,6"
+    if not equals or not all(key.split(".")):
+        raise ValueError(f"got --sweep {text}; {wanted}")
+    if key == COST:
+        raise ValueError(f"got --sweep {text}; wanted --sweep-cost PRICE PRICE ... for prices")
+    try:
+        parsed = yaml.safe_load(f"[{values}]")
+    except yaml.YAMLError as error:
+        raise ValueError(f"got --sweep {text}; {wanted} ({error})") from error
+    # YAML 1.1 reads 3e-4, without a point, as a word
+    parsed = [parse_value(value) if isinstance(value, str) else value for value in parsed]
+    return check_changes([Change(key, value) for value in parsed])
+
+
+def check_changes(changes: list[Change]) -> list[Change]:
+    """
+    Return the changes if there are at least two, with a folder's name for each.
+
+    :raises ValueError: if not, or for a price that is no finite number
+    """
+    labels = [change.label for change in changes]
+    if len(changes) < 2 or len(set(labels)) < len(labels):
+        raise ValueError(f"got a sweep of {', '.join(labels)}; wanted at least two, each once")
+    for change in changes:
+        if change.setting == COST and not math.isfinite(change.value):
+            raise ValueError(f"got the price {change.value}; wanted finite numbers, such as 0 0.01")
+    return changes

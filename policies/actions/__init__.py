@@ -1,0 +1,1 @@
+"""Action distributions: what the agent decides, in factors and in parts."""

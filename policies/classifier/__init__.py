@@ -1,0 +1,1 @@
+"""The glimpse classifier: what it is, what it remembers, how it is trained."""

@@ -1,0 +1,393 @@
+"""What a glimpse classifier remembers of the glimpses so far: nothing, a vector, or a canvas."""
+
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from glimpse_envs.core import Sequences
+from policies.classifier.canvas import CanvasLayout
+from policies.extractors.layers import FourierFeatures, GlimpseEncoder
+
+
+class Prefixes(NamedTuple):
+    """
+    What a memory holds after some glimpses of some episodes: what a loss is computed on.
+
+    :param hidden: float32 (M, hidden_size)
+    :param rows: which episode, int64 (M,)
+    :param counts: after how many glimpses, int64 (M,)
+    :param weights: in the loss, float32 (M,), summing to 1 over all
+    """
+
+    hidden: th.Tensor
+    rows: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+class Memory(nn.Module):
+    """
+    From glimpses and their gazes to a hidden vector.
+
+    :ivar hidden_size: size of that vector
+    :cvar takes_bfloat16: whether computing in bfloat16 pays
+    """
+
+    takes_bfloat16: ClassVar[bool] = False
+    hidden_size: int
+
+    def start(self, n: int) -> NDArray:
+        """:return: what it holds before the first glimpse of n lanes, (n, ...)"""
+        raise NotImplementedError
+
+    def step(
+        self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
+    ) -> tuple[NDArray, th.Tensor]:
+        """
+        :param state: (n, ...)
+        :param glimpse: uint8 (n, h, w, C)
+        :param gaze: float32 (n, 3)
+        :return: the next state and the hidden vectors, float32 (n, hidden_size)
+        """
+        raise NotImplementedError
+
+    def follow(
+        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> th.Tensor:
+        """
+        Read whole episodes as :meth:`step` does, with gradients to the glimpses.
+
+        :param glimpses: float32 (n, T, C, h, w) in [0, 255]
+        :param gaze: float32 (n, T, 3), finite
+        :param counts: how many of each row are read, int64 (n,), 1 to T
+        :return: the hidden vectors after the last of them, float32 (n, hidden_size)
+        """
+        raise NotImplementedError
+
+    def prefixes(
+        self, batch: Sequences, early_weight: float, rng: np.random.Generator
+    ) -> Prefixes:
+        """
+        :param batch: n episodes
+        :param early_weight: weight in the loss of every glimpse but an episode's last, which has 1
+        :param rng: for memories that read some of the prefixes, drawn by their weights
+        """
+        raise NotImplementedError
+
+
+class _Coded(Memory):
+    """
+    Memories over codes of single glimpses: what was seen, joined with where.
+
+    :param glimpse_shape: (h, w, C)
+    :param encoder: ``"mlp"`` or ``"cnn"``, see :class:`~policies.extractors.layers.GlimpseEncoder`
+    :param code_size: Size of the code of a glimpse.
+    """
+
+    def __init__(self, glimpse_shape: tuple[int, ...], encoder: str, code_size: int) -> None:
+        super().__init__()
+        height, width, channels = glimpse_shape
+        self.what = GlimpseEncoder(channels, height, width, code_size, encoder)
+        self.fourier = FourierFeatures(3, 4)
+        self.where = nn.Sequential(nn.Linear(self.fourier.output_dim, code_size), nn.ReLU())
+        self.join = nn.Linear(2 * code_size, code_size)
+
+    def code(self, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]) -> th.Tensor:
+        """
+        :param glimpse: uint8 (n, h, w, C)
+        :param gaze: float32 (n, 3)
+        :return: float32 (n, code_size)
+        """
+        pixels = th.as_tensor(glimpse, device=self.join.weight.device)
+        return self.encode(pixels.permute(0, 3, 1, 2).float(), gaze)
+
+    def encode(self, pixels: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
+        """
+        :param pixels: float32 (n, C, h, w) in [0, 255]
+        :param gaze: float32 (n, 3)
+        :return: float32 (n, code_size)
+        """
+        pixels = pixels * (2.0 / 255.0) - 1.0
+        where = self.where(self.fourier(th.as_tensor(gaze, device=pixels.device)))
+        return self.join(th.cat([self.what(pixels), where], dim=1)).relu()
+
+
+class Feedforward(_Coded):
+    """
+    No memory: each glimpse is judged by itself, and the last one is all that counts.
+
+    Source: the simpler variant of the saccader internship report, where the saccader's task is "to
+    find the best spot for the classifier to classify with one crop".
+
+    :param glimpse_shape: (h, w, C)
+    :param encoder: ``"mlp"`` or ``"cnn"``
+    :param hidden_size: Size of the hidden layer.
+    """
+
+    def __init__(
+        self, glimpse_shape: tuple[int, ...], *, encoder: str = "cnn", hidden_size: int = 128
+    ) -> None:
+        super().__init__(glimpse_shape, encoder, hidden_size)
+        self.hidden_size = hidden_size
+
+    def start(self, n: int) -> NDArray:
+        return np.zeros((n, 0), np.float32)
+
+    def step(
+        self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
+    ) -> tuple[NDArray, th.Tensor]:
+        return state, self.code(glimpse, gaze)
+
+    def follow(
+        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> th.Tensor:
+        rows = np.arange(len(counts))
+        return self.encode(glimpses[rows, counts - 1], gaze[rows, counts - 1])
+
+    def prefixes(
+        self, batch: Sequences, early_weight: float, rng: np.random.Generator
+    ) -> Prefixes:
+        rows, steps, weights = _all_prefixes(batch.counts, early_weight)
+        code = self.code(batch.glimpses[rows, steps], batch.gaze[rows, steps])
+        return Prefixes(code, rows, steps + 1, weights)
+
+
+class Recurrent(_Coded):
+    """
+    A GRU or LSTM over the glimpses.
+
+    :param glimpse_shape: (h, w, C)
+    :param cell: ``"gru"`` or ``"lstm"``
+    :param encoder: ``"mlp"`` or ``"cnn"``
+    :param hidden_size: Of the recurrent layer.
+    :param code_size: Of the code of a glimpse that enters it.
+    """
+
+    def __init__(
+        self,
+        glimpse_shape: tuple[int, ...],
+        *,
+        cell: str = "gru",
+        encoder: str = "cnn",
+        hidden_size: int = 256,
+        code_size: int = 128,
+    ) -> None:
+        super().__init__(glimpse_shape, encoder, code_size)
+        self.hidden_size = hidden_size
+        self.lstm = cell == "lstm"
+        kind = nn.LSTM if self.lstm else nn.GRU
+        self.rnn = kind(code_size, hidden_size, batch_first=True)
+
+    def start(self, n: int) -> NDArray:
+        return np.zeros((n, (1 + self.lstm) * self.hidden_size), np.float32)
+
+    def step(
+        self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
+    ) -> tuple[NDArray, th.Tensor]:
+        code = self.code(glimpse, gaze)[:, None]  # (n, 1, F)
+        before = th.as_tensor(state, device=code.device)[None]  # (1, n, D)
+        if self.lstm:
+            hidden, cell = before.chunk(2, dim=2)
+            _, (hidden, cell) = self.rnn(code, (hidden.contiguous(), cell.contiguous()))
+            after = th.cat([hidden, cell], dim=2)
+        else:
+            _, hidden = self.rnn(code, before)
+            after = hidden
+        return after[0].detach().cpu().numpy(), hidden[0]
+
+    def follow(
+        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> th.Tensor:
+        n, steps = glimpses.shape[:2]
+        code = self.encode(glimpses.flatten(0, 1), gaze.reshape(-1, 3))
+        with th.backends.cudnn.flags(enabled=False):  # it has gradients in training mode alone
+            outputs, _ = self.rnn(code.view(n, steps, -1))  # (n, T, hidden_size)
+        return outputs[np.arange(n), counts - 1]
+
+    def prefixes(
+        self, batch: Sequences, early_weight: float, rng: np.random.Generator
+    ) -> Prefixes:
+        longest = int(batch.counts.max())
+        n = len(batch.counts)
+        glimpses, gaze = batch.glimpses[:, :longest], batch.gaze[:, :longest]
+        code = self.code(glimpses.reshape(-1, *glimpses.shape[2:]), gaze.reshape(-1, 3))
+        outputs, _ = self.rnn(code.view(n, longest, -1))  # (n, T, hidden_size)
+        rows, steps, weights = _all_prefixes(batch.counts, early_weight)
+        return Prefixes(outputs[rows, steps], rows, steps + 1, weights)
+
+
+class Canvas(Memory):
+    """
+    Glimpses painted on a canvas in image coordinates, read by a small CNN.
+
+    The hidden vector joins the pooled features with a few channels that keep their places, and with
+    the masks of all levels, on a grid of at most 4 x 4: a saccader can read from it what was seen
+    where, and what was not looked at.
+
+    :param layout: Of the canvas.
+    :param width: Channels of the first layers; the last ones have four times as many.
+    :param place_channels: Channels that keep their places.
+    :param depth: Convolutions at each of the three resolutions.
+    :param interpolate: See :class:`~policies.classifier.canvas.CanvasLayout`.
+    """
+
+    takes_bfloat16 = True
+
+    def __init__(
+        self,
+        layout: CanvasLayout,
+        *,
+        width: int = 32,
+        place_channels: int = 8,
+        depth: int = 2,
+        interpolate: bool = False,
+    ) -> None:
+        super().__init__()
+        self.layout = layout = replace(layout, interpolate=interpolate)
+        self._folded: list[nn.Conv2d] | None = None
+        rows, columns = layout.grid_shape
+        layers: list[nn.Module] = []
+        channels = layout.n_planes
+
+        def convolve(into: int, stride: int = 1) -> None:
+            nonlocal channels, rows, columns
+            convolution = nn.Conv2d(channels, into, 3, stride=stride, padding=1, bias=False)
+            layers.append(nn.Sequential(convolution, nn.BatchNorm2d(into)))
+            channels, rows, columns = into, -(-rows // stride), -(-columns // stride)
+
+        while max(rows, columns) > 16:
+            convolve(width, stride=2)
+        for stage in range(3):
+            for layer in range(depth - (stage == 2)):
+                convolve(width * 2**stage, stride=2 if stage and not layer else 1)
+        self.trunk = nn.ModuleList(layers)
+        self.places = nn.Conv2d(channels, place_channels, 1)
+        self.coarse = rows, columns
+        self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
+
+    def look(self, canvases: NDArray[np.uint8]) -> th.Tensor:
+        """
+        :param canvases: uint8 (n, bytes)
+        :return: float32 (n, hidden_size)
+        """
+        device = self.places.weight.device
+        low = device.type == "cpu" and th.is_autocast_enabled("cpu")
+        low = low and th.get_autocast_dtype("cpu") == th.bfloat16
+        planes = self.layout.planes(canvases, device, th.bfloat16 if low else th.float32)
+        return self.read(planes)
+
+    def read(self, planes: th.Tensor) -> th.Tensor:
+        """
+        :param planes: (n, n_planes, grid height, grid width), of unfolded canvases
+        :return: float32 (n, hidden_size)
+        """
+        features = planes.contiguous(memory_format=th.channels_last)
+        for layer in self.trunk if self.training else self._without_norms():
+            features = F.relu(layer(features), inplace=True)
+        pooled = features.mean(dim=(2, 3))
+        places = self.places(features).relu().flatten(1)
+        masks = F.adaptive_avg_pool2d(planes[:, self.layout.masks].float(), self.coarse).flatten(1)
+        return th.cat([pooled, places, masks], dim=1).float()
+
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            self._forget()
+        return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # to another device
+        self._forget()
+        return super()._apply(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._forget()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def _forget(self) -> None:
+        self._folded = None
+
+    def _without_norms(self) -> list[nn.Conv2d]:
+        """:return: the convolutions with the fixed normalisations folded in: the same, sooner"""
+        if self._folded is None:
+            # the first to ask may be in inference mode, a later one may want gradients of its input
+            with th.inference_mode(False), th.no_grad():
+                self._folded = [
+                    fuse_conv_bn_eval(convolution, norm.eval()).requires_grad_(False)
+                    for convolution, norm in self.trunk
+                ]
+        return self._folded
+
+    def start(self, n: int) -> NDArray:
+        return self.layout.empty(n)
+
+    def step(
+        self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
+    ) -> tuple[NDArray, th.Tensor]:
+        state = state.copy()
+        ones = np.ones(len(state), np.int64)
+        self.layout.paint(state, glimpse[:, None], gaze[:, None], ones)
+        return state, self.look(state)
+
+    def follow(
+        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> th.Tensor:
+        return self.read(self.layout.unfold(self.layout.gather(glimpses, gaze, counts)))
+
+    def prefixes(
+        self, batch: Sequences, early_weight: float, rng: np.random.Generator
+    ) -> Prefixes:
+        # one prefix of each episode, drawn by the weights: the expected loss is the weighted one
+        total = 1.0 + early_weight * (batch.counts - 1)
+        early = rng.random(len(total)) >= 1.0 / total
+        counts = batch.counts.copy()
+        counts[early] = rng.integers(1, batch.counts[early])
+        canvases = self.layout.empty(len(counts))
+        self.layout.paint(canvases, batch.glimpses, batch.gaze, counts)
+        rows = np.arange(len(counts))
+        weights = np.full(len(counts), 1.0 / len(counts), np.float32)
+        return Prefixes(self.look(canvases), rows, counts, weights)
+
+
+def _all_prefixes(
+    counts: NDArray[np.int64], early_weight: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """:return: rows, steps from 0, and weights of all glimpses of episodes with `counts` of them"""
+    rows, steps = np.nonzero(np.arange(counts.max()) < counts[:, None])
+    weights = np.where(steps == counts[rows] - 1, 1.0, early_weight)
+    weights /= (1.0 + early_weight * (counts - 1))[rows] * len(counts)
+    return rows, steps, weights.astype(np.float32)
+
+
+MEMORIES = ("canvas", "gru", "lstm", "feedforward")
+
+
+def make_memory(
+    kind: str, glimpse_shape: tuple[int, ...], layout: CanvasLayout | None, **settings: Any
+) -> Memory:
+    """
+    :param kind: one of ``MEMORIES``
+    :param glimpse_shape: (h, w, C)
+    :param layout: for a canvas; None if the sensor's glimpses cannot be painted
+    :param settings: of the memory
+    :raises ValueError: for an unknown kind or setting, or a canvas without a layout
+    """
+    try:
+        if kind == "canvas":
+            if layout is None:
+                raise ValueError(
+                    f"glimpses of shape {glimpse_shape} cannot be painted on a canvas (wanted "
+                    "square scales side by side); choose memory gru, lstm or feedforward"
+                )
+            return Canvas(layout, **settings)
+        if kind in ("gru", "lstm"):
+            return Recurrent(glimpse_shape, cell=kind, **settings)
+        if kind == "feedforward":
+            return Feedforward(glimpse_shape, **settings)
+    except TypeError as error:
+        raise ValueError(f"classifier {kind}: {error}") from error
+    raise ValueError(f"got classifier {kind!r}; wanted one of {', '.join(MEMORIES)}")

@@ -1,0 +1,252 @@
+"""The glimpse classifier: sees what the agent sees, and says what it believes."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from torch import nn
+
+from glimpse_envs.classifier import Reading, register_classifier
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.files import replacing
+from policies.classifier.canvas import CanvasLayout
+from policies.classifier.memory import MEMORIES, make_memory
+
+
+class ClassifierError(ValueError):
+    """A classifier's file is missing, broken or does not fit; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class View:
+    """
+    What a classifier is made for: the glimpses that it can read.
+
+    :param n_classes: Number of classes.
+    :param glimpse_shape: (h, w, C)
+    :param image_shape: Height and width of what is shown, pixels.
+    :param window: Side of the window at zoom 1, image pixels.
+    :param finest_cell: Width of the finest glimpse pixel, image pixels.
+    :param coarsest_cell: Width of the coarsest one (of a retina's first scale).
+    """
+
+    n_classes: int
+    glimpse_shape: tuple[int, int, int]
+    image_shape: tuple[int, int]
+    window: int
+    finest_cell: float
+    coarsest_cell: float
+
+    @classmethod
+    def of(cls, config: GlimpseConfig) -> Self:
+        """:return: what the glimpses of an environment are like"""
+        scheme, geometry = config.scheme, config.geometry
+        low, high = scheme.zooms()
+        first = scheme.start_zoom(config.start)
+        ends = np.array([min(low, first), max(high, first)], np.float32)
+        gaze = np.full((2, 3), 0.5, np.float32)
+        gaze[:, 2] = ends
+        shape = config.sensor.glimpse_shape(config.shape[2])
+        sides = geometry.windows(geometry.clamp(gaze))[:, 2] / shape[0]
+        return cls(
+            n_classes=config.dataset.n_classes,
+            glimpse_shape=tuple(shape),
+            image_shape=tuple(config.shape[:2]),
+            window=geometry.finest,
+            finest_cell=float(sides[1]),
+            coarsest_cell=float(sides[0]),
+        )
+
+    def layout(self) -> CanvasLayout | None:
+        """:return: the layout of a canvas, None where glimpses are not squares side by side"""
+        size, length, channels = self.glimpse_shape
+        if length % size:
+            return None
+        return CanvasLayout(
+            *(*self.image_shape, channels, size, length // size, self.window),
+            *(self.finest_cell, self.coarsest_cell),
+        )
+
+
+class TorchClassifier(nn.Module):
+    """
+    Memory of glimpses and a linear readout, behind the simulation's protocol of a classifier.
+
+    Reads always in evaluation mode and without gradients; :mod:`policies.classifier.trainer` trains
+    it.
+
+    :param view: What it reads.
+    :param memory: ``"canvas"``, ``"gru"``, ``"lstm"`` or ``"feedforward"``, see
+        :mod:`policies.classifier.memory`.
+    :param seed: Of the initial weights.
+    :param settings: Of the memory.
+    """
+
+    def __init__(
+        self, view: View, memory: str = "canvas", *, seed: int = 0, **settings: Any
+    ) -> None:
+        super().__init__()
+        self.view = view
+        self.kind, self.seed, self.settings = memory, seed, settings
+        with th.random.fork_rng(devices=[]):  # making a classifier changes no other draws
+            th.manual_seed(seed)
+            self.memory = make_memory(memory, view.glimpse_shape, view.layout(), **settings)
+            self.readout = nn.Linear(self.memory.hidden_size, view.n_classes)
+        self.n_classes = view.n_classes
+        self.hidden_size = self.memory.hidden_size
+        #: read in bfloat16: faster where the processor does so natively, and a little less exact.
+        #: For rollouts; evaluation leaves it off
+        self.bfloat16 = False
+        self.to(memory_format=th.channels_last)
+        self.eval()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # shared by all environments that it is given to
+
+    def __repr__(self) -> str:
+        return f"TorchClassifier({self.kind!r}, {self.view}, {self.settings})"
+
+    def start(self, n: int) -> NDArray:
+        """:return: the state before the first glimpse of n lanes, (n, ...)"""
+        return self.memory.start(n)
+
+    def update(
+        self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
+    ) -> Reading:
+        """
+        Read one more glimpse of n lanes.
+
+        :param state: (n, ...)
+        :param glimpse: uint8 (n, h, w, C)
+        :param gaze: float32 (n, 3)
+        :return: next state, belief float32 (n, K) and hidden features float32 (n, hidden_size)
+        :raises ClassifierError: for glimpses of another shape
+        """
+        if glimpse.shape[1:] != self.view.glimpse_shape:
+            raise ClassifierError(
+                f"got glimpses {glimpse.shape[1:]}; this classifier reads {self.view.glimpse_shape}"
+            )
+        device = self.readout.weight.device.type
+        low = self.bfloat16 and self.memory.takes_bfloat16
+        with (
+            th.inference_mode(),
+            th.autocast(device, dtype=th.bfloat16, enabled=low),
+        ):
+            state, hidden = self.memory.step(state, glimpse, gaze)
+            belief = self.readout(hidden).float().softmax(dim=1)
+        return Reading(state, belief.cpu().numpy(), hidden.float().cpu().numpy())
+
+    def check_config(self, config: GlimpseConfig) -> None:
+        """
+        Check that this classifier can read an environment's glimpses.
+
+        :raises ClassifierError: if not, with all that differs
+        """
+        wanted = View.of(config)
+        names = ("n_classes", "glimpse_shape", "image_shape", "window")
+        differ = [
+            f"{name} {getattr(self.view, name)} (the environment: {getattr(wanted, name)})"
+            for name in names
+            if getattr(self.view, name) != getattr(wanted, name)
+        ]
+        if differ:
+            raise ClassifierError(
+                f"the classifier does not fit the environment: it was made for {', '.join(differ)}"
+                "; take the data set, scene and sensor that it was trained with, or train another"
+            )
+
+    def digest(self) -> str:
+        """:return: 16 hexadecimal digits that tell this network with these weights from others"""
+        sha = hashlib.sha256(json.dumps(self.specification(), sort_keys=True).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            sha.update(name.encode())
+            sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return sha.hexdigest()[:16]
+
+    def specification(self) -> dict[str, Any]:
+        """:return: what makes the same untrained network, in plain types"""
+        return {
+            "view": json.loads(json.dumps(asdict(self.view))),
+            "memory": self.kind,
+            "seed": self.seed,
+            "settings": self.settings,
+        }
+
+    def save(self, path: Path, **extras: Any) -> str:
+        """
+        Write specification and weights under a temporary name and rename it.
+
+        :param extras: what else to keep, tensors and plain types, such as an optimiser's state
+        :return: the digest
+        """
+        digest = self.digest()
+        content = {
+            "specification": self.specification(),
+            "weights": self.state_dict(),
+            "digest": digest,
+            "extras": extras,
+        }
+        with replacing(path) as temporary:
+            th.save(content, temporary)
+        return digest
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """
+        Read what :meth:`save` wrote. Reads tensors and plain types only: no code can hide in it.
+
+        :raises ClassifierError: if the file is missing, broken or was changed
+        """
+        content = read_file(path)
+        made = content["specification"]
+        try:
+            view = made["view"] | {
+                key: tuple(made["view"][key]) for key in ("glimpse_shape", "image_shape")
+            }
+            classifier = cls(View(**view), made["memory"], seed=made["seed"], **made["settings"])
+            classifier.load_state_dict(content["weights"])
+        except (RuntimeError, KeyError, TypeError) as error:
+            raise ClassifierError(f"classifier {path} is broken: {error}") from error
+        if classifier.digest() != content["digest"]:
+            raise ClassifierError(f"classifier {path} does not have the weights it was saved with")
+        return classifier
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """
+    :param path: written by :meth:`TorchClassifier.save`
+    :return: ``specification``, ``weights``, ``digest`` and ``extras``
+    :raises ClassifierError: if the file is missing or broken
+    """
+    try:
+        content = th.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ClassifierError(f"there is no classifier {path}") from error
+    except Exception as error:  # zip, pickle: a broken file fails in many ways
+        raise ClassifierError(f"classifier {path} cannot be read: {error}") from error
+    wanted = {"specification", "weights", "digest", "extras"}
+    if not isinstance(content, dict) or set(content) != wanted:
+        raise ClassifierError(f"{path} is no classifier; wanted a classifier.pt of train.py")
+    return content
+
+
+def _maker(memory: str) -> Callable[..., TorchClassifier]:
+    def make(config: GlimpseConfig, **settings: Any) -> TorchClassifier:
+        return TorchClassifier(View.of(config), memory, **settings)
+
+    return make
+
+
+def _from_file(config: GlimpseConfig, path: str) -> TorchClassifier:
+    return TorchClassifier.load(Path(path))
+
+
+for _memory in MEMORIES:
+    register_classifier(_memory, _maker(_memory))
+register_classifier("file", _from_file)

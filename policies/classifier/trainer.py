@@ -1,0 +1,218 @@
+"""Training a glimpse classifier by cross-entropy at every glimpse."""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from glimpse_envs.components import nearest
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.core import Sequences
+from glimpse_envs.strategies import GazeStrategy
+from policies.classifier.model import TorchClassifier
+from policies.classifier.replay import Collector
+
+
+class DivergedError(ValueError):
+    """Training gave a loss that is no number; the message says what to try."""
+
+
+class Fit(NamedTuple):
+    """
+    What one update saw.
+
+    :param loss: weighted mean cross-entropy, nats
+    :param right: by number of glimpses, how many of the prefixes read were classified rightly,
+        int64 (budget + 1,)
+    :param read: by number of glimpses, how many were read, int64 (budget + 1,)
+    """
+
+    loss: float
+    right: NDArray[np.int64]
+    read: NDArray[np.int64]
+
+
+class Fitter:
+    """
+    Updates a classifier by AdamW on batches of glimpse sequences.
+
+    The loss is the cross-entropy after every glimpse: weight 1 after an episode's last one,
+    ``early_weight`` after the others, divided by their sum over the episode. (A canvas reads one
+    prefix of each episode, drawn by these weights.)
+
+    :param classifier: What is trained.
+    :param learning_rate: Of AdamW, at ``scale`` 1.
+    :param weight_decay: Of AdamW.
+    :param early_weight: See above.
+    :param label_smoothing: Share of the target spread over all classes.
+    :param max_grad_norm: Gradients are clipped to this norm.
+    :param bfloat16: Compute in bfloat16 where the processor does so natively (about twice as fast
+        on CPUs with AVX512-BF16 or AMX); weights stay float32.
+    :param seed: Of the draws of prefixes.
+    """
+
+    def __init__(
+        self,
+        classifier: TorchClassifier,
+        *,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.01,
+        early_weight: float = 0.3,
+        label_smoothing: float = 0.0,
+        max_grad_norm: float = 1.0,
+        bfloat16: bool = True,
+        seed: int = 0,
+    ) -> None:
+        if not learning_rate > 0.0 or not 0.0 <= early_weight <= 1.0:
+            raise ValueError(
+                f"got learning_rate={learning_rate}, early_weight={early_weight}; wanted a "
+                "learning rate above 0 and a weight from 0 to 1"
+            )
+        self.classifier = classifier
+        self.learning_rate = learning_rate
+        self.early_weight = early_weight
+        self.label_smoothing = label_smoothing
+        self.max_grad_norm = max_grad_norm
+        native = _native_bfloat16(next(classifier.parameters()).device)
+        self.bfloat16 = bfloat16 and classifier.memory.takes_bfloat16 and native
+        self.rng = np.random.default_rng(seed)
+        matrices = [p for p in classifier.parameters() if p.ndim > 1]
+        vectors = [p for p in classifier.parameters() if p.ndim <= 1]
+        self.optimizer = th.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=learning_rate,
+            fused=True,
+        )
+
+    def update(self, batch: Sequences, scale: float = 1.0) -> Fit:
+        """
+        Make one step of the optimiser.
+
+        :param batch: episodes
+        :param scale: of the learning rate
+        :raises DivergedError: if the loss is no number; nothing has been updated then
+        """
+        classifier = self.classifier
+        device = next(classifier.parameters()).device
+        for group in self.optimizer.param_groups:
+            group["lr"] = scale * self.learning_rate
+        statistics = [buffer.clone() for buffer in classifier.buffers()]  # of normalisations
+        classifier.train()
+        try:
+            with th.autocast(device.type, dtype=th.bfloat16, enabled=self.bfloat16):
+                prefixes = classifier.memory.prefixes(batch, self.early_weight, self.rng)
+                logits = classifier.readout(prefixes.hidden).float()
+            labels = th.as_tensor(batch.labels[prefixes.rows], device=device)
+            losses = F.cross_entropy(
+                logits, labels, reduction="none", label_smoothing=self.label_smoothing
+            )
+            loss = losses @ th.as_tensor(prefixes.weights, device=device)
+            if not th.isfinite(loss):
+                for buffer, before in zip(classifier.buffers(), statistics, strict=True):
+                    buffer.copy_(before)
+                raise DivergedError(
+                    f"the classifier's loss became {loss.item()}: try a smaller learning rate "
+                    f"(it was {scale * self.learning_rate:.2g}), or bfloat16=false"
+                )
+            self.optimizer.zero_grad()
+            loss.backward()
+            th.nn.utils.clip_grad_norm_(classifier.parameters(), self.max_grad_norm)
+            self.optimizer.step()
+        finally:
+            classifier.eval()
+        right = (logits.detach().argmax(dim=1) == labels).cpu().numpy()
+        size = batch.gaze.shape[1] + 1
+        return Fit(
+            loss.item(),
+            np.bincount(prefixes.counts[right], minlength=size),
+            np.bincount(prefixes.counts, minlength=size),
+        )
+
+
+def pretrain(
+    fitter: Fitter,
+    config: GlimpseConfig,
+    strategy: GazeStrategy,
+    n_images: int,
+    *,
+    begun: int = 0,
+    batch_size: int = 256,
+    scales: tuple[float, float] = (1.0, 0.0),
+    seed: int | list[int] = 0,
+    progress: bool = True,
+) -> Iterator[int]:
+    """
+    Train on fresh episodes along a given gaze; yields after every update, so that the caller can
+    save or stop.
+
+    :param fitter: of the classifier
+    :param config: the environment whose train split, scene and sensor are seen
+    :param strategy: the gaze
+    :param n_images: episodes, each used once
+    :param begun: how many of them an earlier call has seen
+    :param batch_size: episodes of one update
+    :param scales: shares of the learning rate from which and to which it falls linearly, after a
+        rise over the first 3 %
+    :param seed: of images, scenes and gaze
+    :param progress: show a progress bar with the accuracy by glimpse
+    :return: iterator over the number of images seen
+    """
+    collector = Collector(config, strategy, seed)
+    n_updates = max(1, n_images // batch_size)
+    first = begun // batch_size
+    running = None
+    with tqdm(
+        total=n_updates * batch_size,
+        initial=first * batch_size,
+        desc="classifier",
+        disable=not progress,
+        unit=" images",
+        mininterval=0.5 if sys.stderr.isatty() else 10.0,
+        dynamic_ncols=True,
+    ) as bar:
+        for update in range(first, n_updates):
+            rise = min(1.0, (update + 1) / (0.03 * n_updates))
+            fall = scales[0] + (scales[1] - scales[0]) * update / n_updates
+            fit = fitter.update(collector.collect(batch_size), scale=min(rise * scales[0], fall))
+            seen = np.stack([fit.right, fit.read]).astype(float)
+            running = seen if running is None else 0.98 * running + seen
+            bar.update(batch_size)
+            bar.set_postfix_str(f"accuracy by glimpse {by_glimpse(*running)}", refresh=False)
+            yield (update + 1) * batch_size
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """
+    Raise a ValueError for arguments that :class:`Fitter` does not take.
+
+    :param arguments: by name
+    """
+    known = inspect.signature(Fitter).parameters
+    for name, value in arguments.items():
+        if name not in known or name == "classifier":
+            raise ValueError(f"the classifier's training has no {name!r}; {nearest(name, known)}")
+        if not isinstance(value, (int, float)):
+            raise ValueError(f"got {name}={value!r} for the classifier's training; wanted a number")
+
+
+def by_glimpse(right: NDArray, read: NDArray) -> str:
+    """:return: the accuracies by number of glimpses as text, "-" where none was read"""
+    pairs = zip(right[1:], read[1:], strict=True)
+    return " ".join(f"{100 * r / n:.1f}" if n else "-" for r, n in pairs)
+
+
+def _native_bfloat16(device: th.device) -> bool:
+    """Whether bfloat16 is faster than float32 there."""
+    if device.type == "cuda":
+        return th.cuda.is_bf16_supported(including_emulation=False)
+    supported: Any = getattr(th.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and bool(supported())

@@ -1,1 +1,0 @@
-"""Evaluation of trained agents: exact, against baselines, and visible."""

@@ -1,1 +1,0 @@
-"""Many trainings under one name: a run's training, seeds, sweeps and searches."""

@@ -1,0 +1,1 @@
+"""Features extractors: from an observation to a vector."""

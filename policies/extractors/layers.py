@@ -1,0 +1,222 @@
+"""Building blocks of the policies: where a glimpse was, what it shows, what bypasses memory."""
+
+import math
+from dataclasses import dataclass
+
+import torch as th
+from torch import nn
+from torch.nn import functional as F
+
+from policies.extractors.backbones import LIBRARIES, Backbone
+
+BELIEF_FLOOR = 1e-4
+"""Class probabilities below this count as this, so that a belief of 0 has a finite logarithm and
+the agent's own class logits can still overrule a classifier that is certain and wrong."""
+
+ENCODERS = ("cnn", "mlp")
+
+
+class FourierFeatures(nn.Module):
+    """
+    Sines and cosines of positions at powers of two, beside the positions themselves.
+
+    A linear layer on raw coordinates sees only slopes; on these it can tell places apart
+    (Mildenhall et al. 2020, "NeRF", equation 4; Tancik et al. 2020).
+
+    :param input_dim: Number of coordinates, each in [0, 1].
+    :param n_frequencies: Frequencies 2^0 pi to 2^(n_frequencies - 1) pi; with 4 the finest period
+        is a quarter of the image.
+    """
+
+    frequencies: th.Tensor
+
+    def __init__(self, input_dim: int, n_frequencies: int = 4) -> None:
+        super().__init__()
+        if n_frequencies < 0:
+            raise ValueError(f"n_frequencies is {n_frequencies}, wanted 0 (raw positions) or more")
+        self.output_dim = input_dim * (1 + 2 * n_frequencies)
+        # Not persistent: it follows from n_frequencies alone
+        self.register_buffer(
+            "frequencies", math.pi * 2.0 ** th.arange(n_frequencies), persistent=False
+        )
+
+    def forward(self, positions: th.Tensor) -> th.Tensor:
+        """
+        :param positions: float32 (B, D) in [0, 1]
+        :return: float32 (B, D * (1 + 2 * n_frequencies)): positions, then sines, then cosines
+        """
+        angles = (positions.unsqueeze(-1) * self.frequencies).flatten(1)  # (B, D * n_frequencies)
+        return th.cat([positions, angles.sin(), angles.cos()], dim=1)
+
+
+class GlimpseEncoder(nn.Module):
+    """
+    What a glimpse shows, as a vector.
+
+    ``"cnn"``: one 3x3 convolution at full size, then 3x3 convolutions of stride 2 until the shorter
+    side is at most 4, then a linear layer: 8x8 costs one halving, any other size works too.
+    ``"mlp"``: two linear layers on the pixels, as in Mnih et al. 2014 ("RAM", section 4); for 8x8
+    glimpses much faster than the CNN on a CPU. ``"torchvision:NAME"`` and ``"timm:NAME"``: a
+    network of these libraries, for larger glimpses, see
+    :class:`~policies.extractors.backbones.Backbone`.
+
+    :param channels: Channels of the glimpse.
+    :param height: Its height in sensor pixels.
+    :param width: Its width; a multiple of the height where scales are tiled side by side.
+    :param output_dim: Size of the code.
+    :param encoder: ``"cnn"``, ``"mlp"`` or such a name.
+    :raises ValueError: for another name, or glimpses that the network does not take
+    """
+
+    def __init__(
+        self, channels: int, height: int, width: int, output_dim: int = 128, encoder: str = "cnn"
+    ) -> None:
+        super().__init__()
+        self.output_dim = output_dim
+        if encoder == "mlp":
+            self.net = nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(channels * height * width, output_dim),
+                nn.ReLU(),
+                nn.Linear(output_dim, output_dim),
+                nn.ReLU(),
+            )
+        elif encoder == "cnn":
+            depth = 32
+            layers: list[nn.Module] = [nn.Conv2d(channels, depth, 3, padding=1), nn.ReLU()]
+            while min(height, width) > 4:
+                layers += [nn.Conv2d(depth, 64, 3, stride=2, padding=1), nn.ReLU()]
+                depth, height, width = 64, (height + 1) // 2, (width + 1) // 2
+            layers += [nn.Flatten(), nn.Linear(depth * height * width, output_dim), nn.ReLU()]
+            self.net = nn.Sequential(*layers)
+        elif encoder.partition(":")[0] in LIBRARIES:
+            self.net = Backbone(encoder, channels, height, width, output_dim)
+        else:
+            raise ValueError(
+                f"encoder is {encoder!r}, wanted one of {ENCODERS}, or a network by name such as "
+                "'torchvision:resnet18'"
+            )
+
+    def forward(self, glimpse: th.Tensor) -> th.Tensor:
+        """
+        :param glimpse: float32 (B, C, H, W) in [0, 1]
+        :return: float32 (B, output_dim)
+        """
+        return self.net(glimpse)
+
+
+@dataclass(frozen=True)
+class BypassLayout:
+    """
+    What passes by the memory, and where it lies in the last columns of the features.
+
+    The decision needs three things exactly as the environment gave them, not as an LSTM remembers
+    them: whether this was the last glimpse, what the classifier believes, how sure it is. The
+    policies of sb3-contrib extract features in several places, not all of which can be overridden,
+    so these columns travel at the end of the features and are split off behind the memory.
+    Columns: ``last`` (1), and with a belief ``log belief`` (K), ``max`` (1), ``entropy`` (1, nats).
+
+    :param n_belief: Number of classes K of the belief; 0 without a belief.
+    :param present: False for features that carry no such columns at all.
+    """
+
+    n_belief: int = 0
+    present: bool = True
+
+    @property
+    def dim(self) -> int:
+        """Number of columns."""
+        if not self.present:
+            return 0
+        return 1 + (self.n_belief + 2 if self.n_belief else 0)
+
+    @property
+    def confidence_dim(self) -> int:
+        """Number of columns that tell how sure the belief is: 2, or 0 without a belief."""
+        return 2 if self.present and self.n_belief else 0
+
+    @property
+    def summary_dim(self) -> int:
+        """Number of columns that do not depend on which class is which."""
+        return int(self.present) + self.confidence_dim
+
+    def make(self, remaining: th.Tensor, belief: th.Tensor | None = None) -> th.Tensor:
+        """
+        :param remaining: float32 (B, 1), unused share of the budget; 0 after the last glimpse
+        :param belief: float32 (B, K) class probabilities, where there is a belief
+        :return: float32 (B, dim)
+        """
+        columns = [(remaining <= 0).to(remaining.dtype)]
+        if belief is not None:
+            log_belief = belief.clamp(BELIEF_FLOOR, 1.0).log()
+            entropy = -(belief * log_belief).sum(dim=1, keepdim=True)
+            columns += [log_belief, belief.amax(dim=1, keepdim=True), entropy]
+        return th.cat(columns, dim=1)
+
+    def split(self, features: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        """
+        :param features: (B, F + dim)
+        :return: (B, F) without the columns, and (B, dim) the columns
+        """
+        at = features.shape[1] - self.dim
+        return features[:, :at], features[:, at:]
+
+    def last(self, bypass: th.Tensor) -> th.Tensor:
+        """
+        :param bypass: (B, dim)
+        :return: bool (B, 1), True after the last glimpse; all False where not present
+        """
+        if not self.present:
+            return th.zeros(bypass.shape[0], 1, dtype=th.bool, device=bypass.device)
+        return bypass[:, :1] > 0.5
+
+    def log_belief(self, bypass: th.Tensor) -> th.Tensor:
+        """
+        :param bypass: (B, dim)
+        :return: (B, K) log of the clipped belief, K = 0 without a belief
+        """
+        return bypass[:, 1 : 1 + self.n_belief] if self.confidence_dim else bypass[:, :0]
+
+    def confidence(self, bypass: th.Tensor) -> th.Tensor:
+        """
+        :param bypass: (B, dim)
+        :return: (B, confidence_dim): maximum and entropy of the belief
+        """
+        return bypass[:, bypass.shape[1] - self.confidence_dim :]
+
+    def summary(self, bypass: th.Tensor) -> th.Tensor:
+        """
+        :param bypass: (B, dim)
+        :return: (B, summary_dim): last flag, maximum and entropy of the belief
+        """
+        return th.cat([bypass[:, : int(self.present)], self.confidence(bypass)], dim=1)
+
+
+class BesideBypass(nn.Module):
+    """
+    Apply a module to the features and let the bypass columns pass.
+
+    :param module: Maps (B, F) to (B, G).
+    :param bypass: Layout of the columns that pass.
+    """
+
+    def __init__(self, module: nn.Module, bypass: BypassLayout) -> None:
+        super().__init__()
+        self.module = module
+        self.bypass = bypass
+
+    def forward(self, features: th.Tensor) -> th.Tensor:
+        """
+        :param features: (B, F + bypass.dim)
+        :return: (B, G + bypass.dim)
+        """
+        encoded, bypass = self.bypass.split(features)
+        return th.cat([self.module(encoded), bypass], dim=1)
+
+
+def log_sigmoid_pair(logit: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+    """
+    :param logit: any shape
+    :return: log(1 - p) and log(p) of p = sigmoid(logit), both exact in the tails
+    """
+    return F.logsigmoid(-logit), F.logsigmoid(logit)

@@ -1,0 +1,91 @@
+"""Features extractor with a Vision Transformer over glimpses."""
+
+from __future__ import annotations
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.type_aliases import TensorDict
+from torch import nn
+
+from policies.extractors.attention import PatchEmbedding, TransformerBlock
+from policies.extractors.glimpse import GlimpseFeatures, picture_shape
+from policies.extractors.layers import FourierFeatures
+
+
+class ViTExtractor(GlimpseFeatures):
+    """
+    The patches of a glimpse as tokens that know where they were (Dosovitskiy et al. 2021, "ViT").
+
+    Fourier features of the gaze are added to every patch token. One more token holds where the gaze
+    is, what is left of the budget and the observation's vectors. Where the observation has a
+    history, the tokens of all glimpses so far are attended to together: a memory for plain PPO.
+
+    :param observation_space: See :class:`~policies.extractors.glimpse.GlimpseFeatures`.
+    :param dim: Size D of a token.
+    :param patch: Side of a patch in sensor pixels.
+    :param n_blocks: Number of transformer blocks.
+    :param n_heads: Heads of their attention.
+    :param n_frequencies: Octaves of the Fourier features of the gaze.
+    :param tokens: Give all tokens of the glimpse, flattened, to a memory of tokens
+        (``GlimpseTokenPolicy``); otherwise the one that has gathered what the others hold.
+    :param normalize_images: See :class:`~policies.extractors.glimpse.GlimpseFeatures`.
+    :param stem: From a patch to its token, see
+        :class:`~policies.extractors.attention.PatchEmbedding`.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Dict,
+        dim: int = 64,
+        patch: int = 4,
+        n_blocks: int = 2,
+        n_heads: int = 4,
+        n_frequencies: int = 4,
+        tokens: bool = False,
+        normalize_images: bool = True,
+        stem: str = "linear",
+    ) -> None:
+        embed = PatchEmbedding(*picture_shape(observation_space), patch, dim, stem)
+        n_tokens = 1 + embed.n_tokens if tokens else 1
+        super().__init__(observation_space, n_tokens * dim, normalize_images)
+        if tokens and self.has_history:
+            raise ValueError(
+                "got tokens=True and a history in the observation: a memory of tokens gathers the "
+                "glimpses itself; choose one of both"
+            )
+        self.tokens, self.embed = tokens, embed
+        self.fourier = FourierFeatures(3, n_frequencies)
+        self.where = nn.Linear(self.fourier.output_dim, dim)
+        self.gather = nn.Linear(1 + self.n_vector, dim)
+        self.blocks = nn.ModuleList(TransformerBlock(dim, n_heads) for _ in range(n_blocks))
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, observations: TensorDict) -> th.Tensor:
+        """
+        :param observations: float32 tensors by key, each (B, *shape of its space)
+        :return: float32 (B, features_dim)
+        """
+        patches, seen = self._see(observations)
+        vectors = th.cat([observations["remaining"], *self.vectors(observations)], dim=1)
+        gathering = self.gather(vectors) + self.where(self.fourier(observations["gaze"]))
+        tokens = th.cat([gathering[:, None], patches], dim=1)  # (B, 1 + N, D)
+        for block in self.blocks:
+            tokens = block(tokens, seen)
+        tokens = self.norm(tokens)
+        encoded = tokens.flatten(1) if self.tokens else tokens[:, 0]
+        return self.beside(encoded, observations)
+
+    def _see(self, observations: TensorDict) -> tuple[th.Tensor, th.Tensor | None]:
+        """:return: the patch tokens (B, N, D), and which of all tokens there are, (B, 1 + N)"""
+        if not self.has_history:
+            where = self.where(self.fourier(observations["gaze"]))
+            return self.embed(self.glimpse(observations)) + where[:, None], None
+        pictures, gazes = self.history(observations), observations["gazes"]
+        batch, n_glimpses = gazes.shape[:2]
+        patches = self.embed(pictures.flatten(0, 1))  # (B * T, N, D)
+        patches = patches + self.where(self.fourier(gazes.flatten(0, 1)))[:, None]
+        taken = observations["taken"] > 0.5
+        seen = taken.repeat_interleave(self.embed.n_tokens, dim=1)  # (B, T * N)
+        gathering = seen.new_ones(batch, 1)
+        tokens = patches.view(batch, n_glimpses * self.embed.n_tokens, -1)
+        return tokens, th.cat([gathering, seen], dim=1)

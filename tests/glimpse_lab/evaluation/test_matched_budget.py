@@ -1,0 +1,107 @@
+"""A baseline at the agent's number of glimpses, worked out by hand; results of other commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glimpse_envs.metrics.episodes import Episodes
+from glimpse_lab.evaluation.external_results import equally_trained, is_equally_trained, robustness
+from glimpse_lab.evaluation.matched_budget import equal_looks
+
+
+def episodes(answers: list[list[int]], glimpses: list[int], label: int = 1) -> Episodes:
+    """Return episodes whose answers after each glimpse are given."""
+    n = len(answers)
+    return Episodes(
+        labels=np.full(n, label),
+        predictions=np.array(answers)[:, -1],
+        glimpses=np.array(glimpses),
+        samples=64 * np.array(glimpses),
+        coverage=np.ones(n, np.float32),
+        rewards=np.zeros(n, np.float32),
+        answers=np.array(answers),
+        pixels=1024,
+    )
+
+
+# three of four right, with (1 + 2 + 2 + 4) / 4 = 2.25 glimpses
+AGENT = episodes([[1] * 4, [-1, 1, 1, 1], [-1, 1, 1, 1], [-1, -1, -1, 0]], [1, 2, 2, 4])
+
+
+def test_a_gaze_that_takes_its_budget_is_read_off_between_whole_numbers() -> None:
+    fixed = episodes([[0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 1]], [4] * 4)
+    found = equal_looks(AGENT, fixed)
+    # after 2 glimpses 1 of 4 is right, after 3 it is 2: a quarter of the way between
+    assert found["glimpses"] == 2.25
+    assert found["accuracy"] == pytest.approx(0.25 + 0.25 * 0.25)
+    # image by image: 0, 0.75, 1, 0; its standard deviation and t(0.975, 3) = 3.182446
+    half = 3.182446 * np.std([0, 0.75, 1, 0], ddof=1) / 2
+    assert found["lead"] == pytest.approx(0.4375)
+    assert found["lead_ci95"] == pytest.approx([0.4375 - half, 0.4375 + half], abs=1e-6)
+
+
+def test_at_the_whole_budget_it_is_the_end() -> None:
+    agent = episodes([[-1, -1, 1]] * 3, [3] * 3)
+    fixed = episodes([[0, 0, 1], [0, 1, 0], [1, 1, 1]], [3] * 3)
+    found = equal_looks(agent, fixed)
+    assert (found["glimpses"], found["accuracy"]) == (3.0, pytest.approx(2 / 3))
+
+
+def test_who_stops_by_itself_counts_with_its_own_glimpses() -> None:
+    other = episodes([[-1, -1, -1, 1]] * 2 + [[0] * 4] * 2, [4, 4, 1, 1])
+    found = equal_looks(AGENT, other)
+    assert (found["glimpses"], found["accuracy"], found["lead"]) == (2.5, 0.5, 0.25)
+
+
+def test_a_baseline_of_some_images_is_compared_on_them() -> None:
+    other = episodes([[1] * 4, [0] * 4], [4, 4])
+    found = equal_looks(AGENT, other, np.array([0, 3]))
+    assert found["glimpses"] == 2.5 and found["lead"] == 0.0
+    assert equal_looks(AGENT, episodes([[1] * 4], [4]), np.array([0]))["lead_ci95"] is None
+
+
+def test_other_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="same images"):
+        equal_looks(AGENT, episodes([[0] * 4] * 4, [4] * 4, label=0))
+    with pytest.raises(ValueError, match="same images"):
+        equal_looks(AGENT, episodes([[1] * 4] * 2, [4] * 2))
+
+
+# ---- what other commands have left ----
+
+ABOUT: dict[str, Any] = {"split": "test", "budget": 4, "timesteps": 512}
+OTHERS = ({"timesteps": 1024}, {"split": "validation"}, {"budget": 2})
+
+
+def test_baselines_of_this_agent_are_taken_and_those_of_another_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert equally_trained(tmp_path, ABOUT) == {}
+    measured = {**ABOUT, "results": {"learned": {"accuracy": 0.8}, "grid": {"accuracy": 0.7}}}
+    file = tmp_path / "baselines.json"
+    file.write_text(json.dumps(measured))
+    ((name, metrics),) = equally_trained(tmp_path, ABOUT).items()
+    assert is_equally_trained(name) and name.startswith("grid") and metrics["accuracy"] == 0.7
+    for change in OTHERS:
+        assert equally_trained(tmp_path, {**ABOUT, **change}) == {}
+    assert "after 512 timesteps, this agent has 1,024" in capsys.readouterr().err
+    file.write_text(json.dumps({"results": measured["results"]}))  # of an older version
+    assert equally_trained(tmp_path, ABOUT) == {}
+    assert "after an unknown number of timesteps" in capsys.readouterr().err
+    file.write_text("{")
+    with pytest.raises(ValueError, match="is broken"):
+        equally_trained(tmp_path, ABOUT)
+
+
+def test_disturbed_images_are_those_of_this_agent(tmp_path: Path) -> None:
+    assert robustness(tmp_path, ABOUT) is None
+    measured = {**ABOUT, "results": []}
+    (tmp_path / "robustness.json").write_text(json.dumps(measured))
+    assert robustness(tmp_path, ABOUT) == measured
+    for change in OTHERS:
+        assert robustness(tmp_path, {**ABOUT, **change}) is None

@@ -1,0 +1,93 @@
+"""benchmarks/robustness.py as a user runs it: a subprocess on the embedded digits."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from glimpse_envs.data.loaders import load_dataset
+from glimpse_lab.runs import Run
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "benchmarks" / "robustness.py"
+SMALL = ("--images", "20", "--train-images", "512")
+
+
+def make_run(path: Path, recipes: str) -> Path:
+    """A run directory of an agent that has not learnt anything."""
+    recipe = yaml.safe_load((ROOT / "hyperparams" / recipes).read_text())
+    recipe = recipe["GlimpseDigits-MultiCat-v0"]
+    env_kwargs = {**recipe.pop("env_kwargs"), "budget": 3}
+    if "classifier" in env_kwargs:
+        env_kwargs["classifier"] = {"type": "canvas", "width": 4}
+    recipe["n_envs"] = 4
+    run = Run(
+        path,
+        {
+            "env": "GlimpseDigits-MultiCat-v0",
+            "env_kwargs": env_kwargs,
+            "algorithm": Path(recipes).stem,
+            "recipe": recipe,
+            "seed": 0,
+            "dataset": {"name": "digits", "digest": load_dataset("digits").digest},
+        },
+    )
+    run.create()
+    run.save_model(run.make_model(run.make_env(), "cpu"))
+    return path
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("art") is None, reason="attacks need the extra `attacks`"
+)
+def test_a_run_is_attacked_and_corrupted_beside_the_full_image(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "ppo.yml")
+    command = [sys.executable, str(SCRIPT), str(run), *SMALL, "--epsilon", "8", "--steps", "2"]
+    result = subprocess.run(
+        [*command, "--only", "attacks", "blur"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    for row in ("| clean |", "| fgsm 8/255 |", "| pgd 8/255 |", "| blur 0.5 pixels (sd) |"):
+        assert row in result.stdout
+    assert "pgd of 2 steps of 2.5 epsilon / steps, random start; deterministic" in result.stdout
+    kept = json.loads((run / "robustness.json").read_text())
+    assert kept["n_images"] == 20 and kept["split"] == "test"
+    assert kept["full_image_training"]["n_images"] == 512
+    rows = {(row["kind"], row["strength"]): row for row in kept["results"]}
+    assert len(rows) == 1 + 2 + 4
+    for name in ("agent", "full image"):
+        assert rows["clean", 0.0][name]["largest_change"] == 0
+        assert rows["pgd", 8][name]["largest_change"] == 8
+        low, high = rows["blur", 2.0][name]["accuracy_ci95"]
+        assert low <= rows["blur", 2.0][name]["accuracy"] <= high
+    settings = rows["pgd", 8]["settings"]
+    assert settings["steps"] == 2 and settings["step"] == 10.0 and settings["n_gazes"] == 1
+
+
+def test_an_agent_without_a_classifier_is_corrupted_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("robustness", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "robustness", script)  # its dataclass asks for it
+    spec.loader.exec_module(script)
+    run, out = make_run(tmp_path / "run", "reward_alone/ppo_lstm.yml"), tmp_path / "elsewhere.json"
+    arguments = ["robustness.py", str(run), *SMALL, "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--attacks", "pgd"])
+    with pytest.raises(ValueError, match="attacks are not defined without one"):
+        script.main()
+    monkeypatch.setattr(sys, "argv", [*arguments, "--only", "attacks", "noise"])
+    script.main()
+    printed = capsys.readouterr().out
+    assert "no attacks" in printed and "pgd" not in printed
+    kinds = [row["kind"] for row in json.loads(out.read_text())["results"]]
+    assert kinds == ["clean"] + 4 * ["noise"]

@@ -1,0 +1,216 @@
+"""Memories: reading step by step and reading prefixes at once are the same."""
+
+import numpy as np
+import pytest
+import torch as th
+from episodes import N_CLASSES, SMALL, classifier, random_episodes
+
+from policies.classifier.canvas import CanvasLayout
+from policies.classifier.memory import MEMORIES, Memory, make_memory
+from policies.classifier.model import View
+
+SHAPE = (8, 8, 1)
+
+
+def memory(kind: str, **settings: object) -> Memory:
+    return classifier(kind, **settings).memory
+
+
+def stepped(memory: Memory, episodes, budget: int = 4) -> np.ndarray:
+    """Hidden vectors after every glimpse, read one by one, float32 (n, budget, hidden_size)."""
+    state, hidden = memory.start(len(episodes.labels)), []
+    with th.no_grad():
+        for t in range(budget):
+            state, features = memory.step(state, episodes.glimpses[:, t], episodes.gaze[:, t])
+            hidden.append(features.numpy())
+    return np.stack(hidden, 1)
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm", "feedforward"])
+@pytest.mark.parametrize("encoder", ["mlp", "cnn"])
+def test_steps_and_prefixes_give_the_same_for_every_count(kind, encoder):
+    reader, episodes = memory(kind, encoder=encoder), random_episodes(9)
+    with th.no_grad():
+        prefixes = reader.prefixes(episodes, 0.3, np.random.default_rng(0))
+    pairs = set(zip(prefixes.rows.tolist(), prefixes.counts.tolist(), strict=True))
+    counts = episodes.counts.tolist()
+    assert pairs == {(row, t + 1) for row, count in enumerate(counts) for t in range(count)}
+    assert len(prefixes.rows) == len(pairs)
+    hidden = stepped(reader, episodes)[prefixes.rows, prefixes.counts - 1]
+    assert prefixes.hidden.shape == (len(pairs), reader.hidden_size)
+    np.testing.assert_allclose(prefixes.hidden, hidden, rtol=1e-4, atol=1e-6)
+
+
+def test_a_canvas_gives_the_same_for_the_prefixes_that_it_draws():
+    reader, episodes = memory("canvas"), random_episodes(40)
+    hidden, rng, seen = stepped(reader, episodes), np.random.default_rng(0), set()
+    for _ in range(3):
+        with th.no_grad():
+            prefixes = reader.prefixes(episodes, 1.0, rng)
+        np.testing.assert_array_equal(prefixes.rows, np.arange(40))
+        wanted = hidden[prefixes.rows, prefixes.counts - 1]
+        np.testing.assert_allclose(prefixes.hidden, wanted, rtol=1e-4, atol=1e-5)
+        seen |= set(prefixes.counts.tolist())
+    assert seen == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("kind", MEMORIES)
+def test_a_step_leaves_the_state_before_it_alone(kind):
+    reader, episodes = memory(kind), random_episodes(3)
+    state = reader.start(3)
+    with th.no_grad():
+        state, _ = reader.step(state, episodes.glimpses[:, 0], episodes.gaze[:, 0])
+        before = state.copy()
+        reader.step(state, episodes.glimpses[:, 1], episodes.gaze[:, 1])
+    np.testing.assert_array_equal(state, before)
+    assert isinstance(state, np.ndarray) and state.dtype == reader.start(3).dtype
+
+
+def test_a_memory_remembers_and_feedforward_does_not():
+    episodes = random_episodes(5)
+    other = episodes._replace(glimpses=episodes.glimpses.copy())
+    other.glimpses[:, 0] = 255 - other.glimpses[:, 0]
+    for kind in MEMORIES:
+        last = [stepped(memory(kind), these)[:, -1] for these in (episodes, other)]
+        assert np.allclose(*last) == (kind == "feedforward"), kind
+
+
+@pytest.mark.parametrize("kind", MEMORIES)
+def test_what_was_seen_and_where_both_count(kind):
+    episodes, reader = random_episodes(5), memory(kind)
+    elsewhere = episodes._replace(gaze=episodes.gaze[::-1].copy())
+    hidden = [stepped(reader, these, 1) for these in (episodes, elsewhere)]
+    assert not np.allclose(hidden[0][[0, 1, 3, 4]], hidden[1][[0, 1, 3, 4]])
+
+
+def test_a_canvas_tells_what_was_not_looked_at():
+    reader = memory("canvas")
+    black = random_episodes(2)._replace(glimpses=np.zeros((2, 4, 8, 8, 1), np.uint8))
+    gaze = np.tile(np.float32([0.5, 0.5, 1.0]), (2, 4, 1))
+    gaze[1] = (0.25, 0.25, 1.0)
+    first, second = stepped(reader, black._replace(gaze=gaze), 1)
+    assert not np.allclose(first, second)
+
+
+# ---- weights ----
+
+
+@pytest.mark.parametrize("early_weight", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("kind", ["gru", "feedforward"])
+def test_weights_are_1_for_the_last_glimpse_over_their_sum_in_the_episode(kind, early_weight):
+    episodes = random_episodes(9)
+    prefixes = memory(kind).prefixes(episodes, early_weight, np.random.default_rng(0))
+    for row, t, weight in zip(prefixes.rows, prefixes.counts, prefixes.weights, strict=True):
+        count = episodes.counts[row]
+        share = 1.0 if t == count else early_weight
+        wanted = share / (1.0 + early_weight * (count - 1)) / 9
+        assert weight == pytest.approx(wanted, rel=1e-5)
+    assert prefixes.weights.dtype == np.float32
+    assert prefixes.weights.sum() == pytest.approx(1.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("early_weight", [0.0, 0.3, 1.0])
+def test_a_canvas_draws_prefixes_with_the_probability_of_their_weight(early_weight):
+    n, budget = 6000, 4
+    episodes = random_episodes(4, budget)  # counts 1 to 4
+    reader = memory("canvas", width=2)
+    many = type(episodes)(*(array.repeat(n // 4, 0) for array in episodes))
+    with th.no_grad():
+        prefixes = reader.prefixes(many, early_weight, np.random.default_rng(1))
+    np.testing.assert_allclose(prefixes.weights, 1.0 / n)
+    assert prefixes.weights.sum() == pytest.approx(1.0, rel=1e-4)
+    for count in range(1, budget + 1):
+        drawn = prefixes.counts[many.counts == count]
+        shares = np.bincount(drawn, minlength=budget + 1)[1:] / len(drawn)
+        total = 1.0 + early_weight * (count - 1)
+        wanted = [early_weight / total] * (count - 1) + [1 / total] + [0.0] * (budget - count)
+        deviation = np.sqrt(np.multiply(wanted, np.subtract(1, wanted)) / len(drawn))
+        assert (abs(shares - wanted) <= 4 * deviation + 1e-12).all(), (count, shares)
+
+
+# ---- making one ----
+
+
+@pytest.mark.parametrize("kind", MEMORIES)
+def test_the_hidden_size_is_that_of_the_vectors(kind):
+    hidden = stepped(memory(kind), random_episodes(2), 1)
+    assert hidden.shape == (2, 1, memory(kind).hidden_size)
+
+
+@pytest.mark.parametrize("side", [16, 24, 60, 100])
+def test_a_canvas_of_any_size_is_read_on_a_grid_of_at_most_4_by_4(side):
+    layout = CanvasLayout(side, side, 1, 8, 1, 8, 1.0, side / 8)
+    reader = make_memory("canvas", SHAPE, layout, width=2, place_channels=1).eval()
+    assert reader.hidden_size <= 8 + (1 + len(layout.cells)) * 16
+    assert reader.look(layout.empty(2)).shape == (2, reader.hidden_size)
+
+
+def test_a_retina_is_read_by_every_memory():
+    view = View(N_CLASSES, (8, 24, 3), (32, 32), 8, 1.0, 1.0)
+    rng = np.random.default_rng(0)
+    for kind in MEMORIES:
+        settings = SMALL[kind] | ({} if kind == "canvas" else {"encoder": "cnn"})
+        reader = make_memory(kind, view.glimpse_shape, view.layout(), **settings).eval()
+        glimpse = rng.integers(0, 256, (3, 8, 24, 3), dtype=np.uint8)
+        _, hidden = reader.step(reader.start(3), glimpse, rng.random((3, 3), np.float32))
+        assert hidden.shape == (3, reader.hidden_size)
+
+
+def test_glimpses_that_are_no_squares_side_by_side_have_no_canvas():
+    view = View(N_CLASSES, (8, 12, 1), (32, 32), 8, 1.0, 4.0)
+    assert view.layout() is None
+    with pytest.raises(ValueError, match=r"\(8, 12, 1\) cannot be painted.*gru, lstm or feed"):
+        make_memory("canvas", view.glimpse_shape, view.layout())
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        ("transformer", {}, "'transformer'; wanted one of canvas, gru, lstm, feedforward"),
+        ("canvas", {"widht": 3}, "classifier canvas: .*'widht'"),
+        ("gru", {"width": 3}, "classifier gru: .*'width'"),
+        ("feedforward", {"encoder": "vit"}, "encoder is 'vit'"),
+    ],
+)
+def test_an_unknown_memory_or_setting_is_refused(kind, settings, message):
+    layout = CanvasLayout(16, 16, 1, 8, 1, 8, 1.0, 2.0)
+    with pytest.raises(ValueError, match=message):
+        make_memory(kind, SHAPE, layout, **settings)
+
+
+# ---- the canvas's shortcut ----
+
+
+def test_folded_normalisations_change_nothing_that_is_read():
+    reader, canvases = memory("canvas", width=4), classifier("canvas").memory.start(6)
+    canvases[:] = np.random.default_rng(0).integers(0, 256, canvases.shape)
+    for _, norm in reader.trunk:
+        norm.running_mean.uniform_(-1, 1)
+        norm.running_var.uniform_(0.5, 2)
+    with th.no_grad():
+        folded = reader.look(canvases)
+        reader.training = True  # the convolutions alone: the normalisations stay fixed
+        plain = reader.look(canvases)
+    np.testing.assert_allclose(folded, plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [None, th.bfloat16, th.float16])
+@th.inference_mode()
+def test_a_canvas_looks_as_it_reads_unfolded_planes(dtype):
+    reader, episodes = memory("canvas"), random_episodes(6)
+    canvases = reader.start(6)
+    reader.layout.paint(canvases, episodes.glimpses, episodes.gaze, episodes.counts)
+    with th.autocast("cpu", dtype=dtype or th.bfloat16, enabled=dtype is not None):
+        wanted = reader.read(reader.layout.unfold(th.as_tensor(canvases)))
+        assert th.equal(reader.look(canvases), wanted)
+        with th.device("meta"):  # a default for new tensors
+            assert th.equal(reader.look(canvases), wanted)
+
+
+def test_a_canvas_that_has_read_reads_on_after_it_was_moved():
+    reader = memory("canvas")  # a classifier reads one glimpse when its environment is made
+    with th.inference_mode():
+        reader.look(reader.start(2))
+    reader.to("meta")  # computes with weights from anywhere, a GPU does not
+    devices = {w.device.type for layer in reader._without_norms() for w in layer.parameters()}
+    assert devices == {"meta"}
