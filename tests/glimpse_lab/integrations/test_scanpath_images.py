@@ -17,6 +17,7 @@ from stable_baselines3.common.logger import configure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from glimpse_envs.sb3 import GlimpseVecEnv
+from glimpse_lab import ScanpathImages
 from glimpse_lab.evaluation.rollout import record
 from glimpse_lab.recipes import make_callbacks
 from policies import (
@@ -24,7 +25,6 @@ from policies import (
     GlimpseLstmPolicy,
     GlimpsePolicy,
     PackedSequences,
-    ScanpathImages,
 )
 
 ENV = "GlimpseDigits-MultiCat-v0"
