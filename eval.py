@@ -1,10 +1,10 @@
 """Evaluate trained runs exactly: each image of a split once, with deterministic actions.
 
-  python eval.py runs/GlimpseDigits-MultiCat-v0/seed0-1      report.html, figures and metrics.json
-  python eval.py RUN_DIR --quick                             the agent and random gaze alone
-  python eval.py RUN_DIR --split validation --video 16
-  python eval.py RUN_DIR --export fixations.parquet          a row for every fixation
-  python eval.py RUN_DIR RUN_DIR ... --compare               a table, paired on the same images
+python eval.py runs/GlimpseDigits-MultiCat-v0/seed0-1      report.html, figures and metrics.json
+python eval.py RUN_DIR --quick                             the agent and random gaze alone
+python eval.py RUN_DIR --split validation --video 16
+python eval.py RUN_DIR --export fixations.parquet          a row for every fixation
+python eval.py RUN_DIR RUN_DIR ... --compare               a table, paired on the same images
 """
 
 from __future__ import annotations

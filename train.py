@@ -1,12 +1,12 @@
 """Train an agent that classifies images through glimpses.
 
-  python train.py                                     the default: handwritten digits, some minutes
-  python train.py --env GlimpseCIFAR-MultiCat-v0
-  python train.py --env GlimpseMNIST-GreedyMap-v0 --set learning_rate=3e-4 env_kwargs.budget=6
-  python train.py --resume                            go on with the run stopped last
-  python train.py --seeds 0-4                         five seeds, and an interval over them
-  python train.py --sweep-cost 0 0.01 0.05            accuracy against the price of a glimpse
-  python train.py --tune 30                           search for better hyperparameters
+python train.py                                     the default: handwritten digits, some minutes
+python train.py --env GlimpseCIFAR-MultiCat-v0
+python train.py --env GlimpseMNIST-GreedyMap-v0 --set learning_rate=3e-4 env_kwargs.budget=6
+python train.py --resume                            go on with the run stopped last
+python train.py --seeds 0-4                         five seeds, and an interval over them
+python train.py --sweep-cost 0 0.01 0.05            accuracy against the price of a glimpse
+python train.py --tune 30                           search for better hyperparameters
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
 def resolve(
     args: argparse.Namespace, *, seed: int | None = None, change: Change | None = None
 ) -> dict[str, Any]:
-    """Return what `config.yml` will hold."""
+    """Return what ``config.yml`` will hold."""
     folder = RECIPES / "reward_alone" if args.classifier == "none" else RECIPES
     return run_config(
         args.env or DEFAULT_ENV,

@@ -8,13 +8,14 @@ It prints four tables; every ratio is the median of interleaved repeats, so that
 busy machine too, where the absolute numbers do not.
 
 1. Memory: growth of the process by the lanes alone, the data set being loaded already.
-2. Lanes: steps per second of `GlimpseVecEnv`, of SB3's `DummyVecEnv` over `GlimpseEnv`, and of
-   Gymnasium's `make_vec`, `SyncVectorEnv` and `AsyncVectorEnv`; beside each, how many times faster
-   `GlimpseVecEnv` is, and how many times as long as a bare gather a step takes: `np.take` of as
-   many bytes as the step's glimpses, from random places of the images. The task is that of
-   `GlimpseCIFAR-MultiCat-v0` on 50,000 random images of 32 x 32 x 3. Actions are drawn before:
-   uniform moves and zooms, always going on, so that the budget ends every episode after 8 steps.
-   Resets, infos and terminal observations are part of the time.
+2. Lanes: steps per second of ``GlimpseVecEnv``, of SB3's ``DummyVecEnv`` over ``GlimpseEnv``, and
+of
+   Gymnasium's ``make_vec``, ``SyncVectorEnv`` and ``AsyncVectorEnv``; beside each, how many times
+   faster ``GlimpseVecEnv`` is, and how many times as long as a bare gather a step takes:
+   ``np.take`` of as many bytes as the step's glimpses, from random places of the images. The task
+   is that of ``GlimpseCIFAR-MultiCat-v0`` on 50,000 random images of 32 x 32 x 3. Actions are drawn
+   before: uniform moves and zooms, always going on, so that the budget ends every episode after 8
+   steps. Resets, infos and terminal observations are part of the time.
 3. ap_gym's CIFAR-10 environment on the same images at 256 lanes, if it is installed.
 4. Image sides: time of a step without resets, on data sets of equal size in memory.
 """
@@ -68,7 +69,7 @@ def action_batches(lanes: int) -> list[NDArray[np.int64]]:
 
 
 def endless(step: Callable[[Any], Any], actions: list[Any]) -> Callable[[int], None]:
-    """Return what makes n calls of `step` with the actions in turn."""
+    """Return what makes n calls of ``step`` with the actions in turn."""
     stream = cycle(actions)
 
     def run(n: int) -> None:
@@ -91,7 +92,7 @@ def single_subject(env: gym.Env) -> Subject:
 
 
 def gather_subject(dataset: ImageDataset, lanes: int, size: int) -> Subject:
-    """Return `np.take` of `size` bytes for each lane from random places of the train images."""
+    """Return ``np.take`` of ``size`` bytes for each lane from random places of the train images."""
     flat = dataset.train.images.reshape(-1)
     rows = flat[: flat.size // size * size].reshape(-1, size)
     places = list(np.random.default_rng(2).integers(0, len(rows), (N_BATCHES, lanes)))
@@ -184,7 +185,7 @@ def peer_envs(dataset: ImageDataset) -> dict[str, Any]:
 
 
 def measure_peer(dataset: ImageDataset, seconds: float) -> Rows | str:
-    """Measure ap_gym beside `GlimpseVecEnv`; where it cannot be had, return why."""
+    """Measure ap_gym beside ``GlimpseVecEnv``; where it cannot be had, return why."""
     try:
         peers = peer_envs(dataset)
     except ImportError as error:

@@ -6,9 +6,9 @@ Takes a run of train.py whose classifier was co-trained. Every baseline begins w
 as the run's warm-up left it (kept in the data directory), and trains it for as many updates of the
 same size as the run did beside its agent, with the same falling learning rate (after a short rise),
 on episodes along the baseline's gaze. "best-fixed" is found on the validation split by
-`glimpse_lab.evaluation.baselines`. All are then shown each test image once; a baseline always takes
-all glimpses of the budget, and its accuracy after fewer is what the same classifier says on the way
-(an agent that answers when it chooses has no such figure). "best-fixed" is searched with a
+``glimpse_lab.evaluation.baselines``. All are then shown each test image once; a baseline always
+takes all glimpses of the budget, and its accuracy after fewer is what the same classifier says on
+the way (an agent that answers when it chooses has no such figure). "best-fixed" is searched with a
 classifier that was trained as long on random gaze, which has seen windows everywhere.
 """
 

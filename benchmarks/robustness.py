@@ -9,8 +9,8 @@ both: as they are, after each corruption (both see the same pictures), and after
 attack, made for each of the two with the gradients of its own classifier. An attack follows the
 gaze that the agent takes on the picture so far, but not how that gaze depends on the picture, so an
 agent's accuracy under attack is an upper bound: one that knew more could do it more harm. See
-`glimpse_lab.robustness.attacks`. Attacks need `pip install -e ".[attacks]"`, and an agent with a
-classifier.
+``glimpse_lab.robustness.attacks``. Attacks need ``pip install -e ".[attacks]"``, and an agent with
+a classifier.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 Source: Yax, Doerig and Kietzmann, "Toward machines that see like us", Table 1: MNIST, a 9 x 9 crop,
 six looks, the first at the middle; a classifier (feed-forward or recurrent) that learns beside a
 PPO saccader which reads its hidden layer; accuracy on train and test images after 100,000 images.
-Here an image is an episode, and the classifier sees each of them `--passes` times. Its table gives
-the extra rows to the reward at each step, its text to the reward at the end: both are run.
+Here an image is an episode, and the classifier sees each of them ``--passes`` times. Its table
+gives the extra rows to the reward at each step, its text to the reward at the end: both are run.
 
 Two baselines look at the middle and at random places, with classifiers of their own trained on as
 many episodes along just that gaze. Finished rows are kept in the file, so that a run that was

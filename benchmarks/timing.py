@@ -38,7 +38,7 @@ class Subject:
         return time.perf_counter() - start
 
     def calls_in(self, seconds: float) -> int:
-        """Return how many calls take about `seconds`; this also warms the subject up."""
+        """Return how many calls take about ``seconds``; this also warms the subject up."""
         most = self.most or sys.maxsize
         calls, taken = 1, self.seconds(1)
         while taken < 0.25 * seconds and calls < most:
@@ -69,7 +69,8 @@ def interleaved(
 
 def ratio(times: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
     """Return how many times longer a call takes than one of the reference: the median over the
-    repeats of the ratio within one repeat."""
+    repeats of the ratio within one repeat.
+    """
     return float(np.median(times / reference))
 
 

@@ -3,8 +3,8 @@
     python benchmarks/training_speed.py [--repeats 5] [--encoder mlp]
 
 Both train the same networks on the digits task: once with the buffer and the loop over time of
-sb3-contrib, once with `PackedSequences` and `GlimpseLstmPolicy`. The repeats are interleaved; the
-ratio is the median of theirs, so that it holds on a busy machine too.
+sb3-contrib, once with ``PackedSequences`` and ``GlimpseLstmPolicy``. The repeats are interleaved;
+the ratio is the median of theirs, so that it holds on a busy machine too.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@
 The agent learns from reward alone, so the digit is shown plainly, without the clutter of the
 registered task, and the first glimpse is a close look at a random place, so that there is something
 to look for. Two things are particular to glimpse environments: observations are a Dict, and
-a vector resets a lane in the step that ends its episode (`AutoresetMode.SAME_STEP`), so that what
-`step` returns is already the next episode's first observation. Episodes are never truncated: the
-value of what follows an end is 0, and `final_obs` is not needed.
+a vector resets a lane in the step that ends its episode (``AutoresetMode.SAME_STEP``), so that what
+``step`` returns is already the next episode's first observation. Episodes are never truncated: the
+value of what follows an end is 0, and ``final_obs`` is not needed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def flatten(observation: dict[str, np.ndarray]) -> th.Tensor:
 def advantages(
     rewards: th.Tensor, values: th.Tensor, ended: th.Tensor, last_value: th.Tensor
 ) -> th.Tensor:
-    """Generalised advantage estimation; `ended` tells which steps ended an episode: (T, B) all."""
+    """Generalised advantage estimation; ``ended`` tells which steps ended an episode: (T, B)
+    all.
+    """
     result = th.zeros_like(rewards)
     following, running = last_value, th.zeros_like(last_value)
     for t in reversed(range(len(rewards))):
@@ -151,7 +153,7 @@ def main() -> None:
             rows, reward, terminated, truncated, infos = envs.step(actions[t].numpy())
             assert not truncated.any()
             rewards[t], ended[t] = th.as_tensor(reward), th.as_tensor(terminated)
-            if terminated.any():  # this episode's end; `rows` begin the next one already
+            if terminated.any():  # this episode's end; ``rows`` begin the next one already
                 right.append(infos["final_info"]["is_success"][terminated])
                 glimpses.append(infos["final_info"]["glimpses"][terminated])
             observation = flatten(rows)

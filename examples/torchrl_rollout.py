@@ -3,9 +3,9 @@
   pip install -e ".[torchrl]"
   python examples/torchrl_rollout.py --total-timesteps 200000
 
-Make the environment with Gymnasium and wrap it: `GymEnv(id)` adds an argument `frameskip`, which
-these environments refuse. In a vector TorchRL 0.14 leaves zeros in the place of an episode's last
-observation if observations are a Dict (with Gymnasium's own vectors, too); episodes are never
+Make the environment with Gymnasium and wrap it: ``GymEnv(id)`` adds an argument ``frameskip``,
+which these environments refuse. In a vector TorchRL 0.14 leaves zeros in the place of an episode's
+last observation if observations are a Dict (with Gymnasium's own vectors, too); episodes are never
 truncated, so nothing is estimated from it.
 """
 

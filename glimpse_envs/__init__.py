@@ -1,6 +1,6 @@
 """Active vision as Gymnasium environments: images seen only through glimpses.
 
-Importing this package registers `Glimpse<Data>-<Scheme>-v0` with Gymnasium.
+Importing this package registers ``Glimpse<Data>-<Scheme>-v0`` with Gymnasium.
 """
 
 from glimpse_envs.actions import (

@@ -27,7 +27,7 @@ class Move(NamedTuple):
     """What a batch of actions means.
 
     :param gaze: the next gaze where the agent goes on, clamped, float32 (B, 3)
-    :param answers: the class it answers, int64 (B,), or `GO_ON`
+    :param answers: the class it answers, int64 (B,), or ``GO_ON``
     """
 
     gaze: NDArray[np.float32]
@@ -47,7 +47,8 @@ class ActionScheme(Component):
     @property
     def least_budget(self) -> int:
         """The fewest glimpses of an episode that leave an agent something to do: where a
-        classifier answers, it would answer at the reset with one."""
+        classifier answers, it would answer at the reset with one.
+        """
         return 1 if self.answers else 2
 
     def action_space(self, n_classes: int) -> spaces.Space:
@@ -98,15 +99,17 @@ class ActionScheme(Component):
         gaze: NDArray[np.float32],
         geometry: Geometry,
     ) -> None:
-        """Enter the glimpses that `lanes` (n,) took at `gaze` (B, 3) into the memory, in place."""
+        """Enter the glimpses that ``lanes`` (n,) took at ``gaze`` (B, 3) into the memory, in
+        place.
+        """
 
 
 @dataclass(frozen=True)
 class GreedyMap(ActionScheme):
     """One small step or an answer: left, right, up, down, zoom in, zoom out, answer class k.
 
-    `Discrete(6 + K)`. The observation adds `map`, a flat grid: how finely each part has been seen,
-    1 for all of it at full resolution (a window of the sensor's own size), 0 for not at all.
+    ``Discrete(6 + K)``. The observation adds ``map``, a flat grid: how finely each part has been
+    seen, 1 for all of it at full resolution (a window of the sensor's own size), 0 for not at all.
 
     :param stride: length of a move, sides of the window
     :param grid: cells of the map along each side of the image
@@ -164,7 +167,7 @@ class GreedyMap(ActionScheme):
 
 @dataclass(frozen=True)
 class MultiCategorical(ActionScheme):
-    """Move, zoom and decision at once: `MultiDiscrete([9, 3, K + 1])`.
+    """Move, zoom and decision at once: ``MultiDiscrete([9, 3, K + 1])``.
 
     Move: 0 stays, 1-8 left, right, up, down, up left, up right, down left, down right. Zoom: 0
     out, 1 keep, 2 in; a step about halves or doubles the window and comes before the move.
@@ -209,8 +212,8 @@ class MultiCategorical(ActionScheme):
 class Hybrid(ActionScheme):
     """Decide, answer or look anywhere: a Dict of discrete and continuous parts.
 
-    `decision` Discrete(2): 0 goes on, 1 answers; `class` Discrete(K); `move` Box(0, 1, (2,)): the
-    next fixation; `zoom` Box(0, 1, (1,)): the next zoom.
+    ``decision`` Discrete(2): 0 goes on, 1 answers; ``class`` Discrete(K); ``move`` Box(0, 1, (2,)):
+    the next fixation; ``zoom`` Box(0, 1, (1,)): the next zoom.
     """
 
     def action_space(self, n_classes: int) -> spaces.Dict:
@@ -245,7 +248,8 @@ class Hybrid(ActionScheme):
 
 @dataclass(frozen=True)
 class Saccade(ActionScheme):
-    """The next fixation, `Box(-1, 1, (2,))`, 0 being the middle of the image; a classifier answers.
+    """The next fixation, ``Box(-1, 1, (2,))``, 0 being the middle of the image; a classifier
+    answers.
 
     Centred on 0 because SB3 clips actions and never unscales them: on [0, 1] an untrained policy
     would start in the top left corner.
@@ -284,7 +288,7 @@ class Saccade(ActionScheme):
 
 @dataclass(frozen=True)
 class Anywhere(ActionScheme):
-    """The next gaze itself, `Box(0, 1, (3,))`: x, y, zoom; a classifier answers.
+    """The next gaze itself, ``Box(0, 1, (3,))``: x, y, zoom; a classifier answers.
 
     With it a gaze that no agent chose, such as a grid or the best fixed sequence, meets the images,
     the sensor and the classifier of another environment.

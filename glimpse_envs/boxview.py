@@ -37,7 +37,7 @@ class BoxView(spaces.Box):
     Boxes are rounded.
 
     It is a space of its own, not a wrapper, so that a policy finds the parts in its
-    `action_space`; a policy that does not look sees a Box.
+    ``action_space``; a policy that does not look sees a Box.
 
     :param space: a Dict of such parts, or of Dicts of them
     :ivar parts: the leaves
@@ -91,7 +91,7 @@ class BoxView(spaces.Box):
         return decoded
 
     def encode(self, actions: dict[str, Any]) -> NDArray[np.float64]:
-        """Return Box actions (..., size) that `decode` to the given Dict actions.
+        """Return Box actions (..., size) that ``decode`` to the given Dict actions.
 
         In float64, so that parts of float32 come back exactly; as float32, what the space holds,
         they come back up to 2^-24 of their range.
@@ -118,7 +118,7 @@ class BoxView(spaces.Box):
 
 
 class BoxActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
-    """Show the Dict action space of any environment as a `BoxView`.
+    """Show the Dict action space of any environment as a ``BoxView``.
 
     :param env: an environment with a Dict action space
     :raises ValueError: for another action space

@@ -2,7 +2,7 @@
 
 A classifier is any object with these attributes; the simulation keeps each lane's state and calls
 the classifier once a step for all lanes that took a glimpse. One object serves many environments:
-give it a `__deepcopy__` that returns itself, since Gymnasium copies the arguments of `make`.
+give it a ``__deepcopy__`` that returns itself, since Gymnasium copies the arguments of ``make``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class GlimpseClassifier(Protocol):
     :ivar n_classes: number of classes, as in the data set
     :ivar hidden_size: number of features that a policy may observe (0 for none)
 
-    A method `check_config(config)`, if there is one, is called when an environment is made of the
+    A method ``check_config(config)``, if there is one, is called when an environment is made of the
     classifier and raises a ValueError if they do not fit.
     """
 
@@ -52,7 +52,7 @@ class GlimpseClassifier(Protocol):
     ) -> Reading:
         """Return the reading after one more glimpse.
 
-        :param state: (n, *state_shape), as `start` or the last reading gave it
+        :param state: (n, *state_shape), as ``start`` or the last reading gave it
         :param glimpse: uint8 (n, *glimpse_shape)
         :param gaze: where it was taken, float32 (n, 3)
         """
@@ -63,7 +63,7 @@ _MAKERS: dict[str, Callable[..., GlimpseClassifier]] = {}
 
 
 def register_classifier(name: str, maker: Callable[..., GlimpseClassifier]) -> None:
-    """Let environments take `classifier=name` and `classifier={"type": name, ...}`.
+    """Let environments take ``classifier=name`` and ``classifier={"type": name, ...}``.
 
     :param name: of this kind of classifier
     :param maker: called with the configuration (still without a classifier) and the arguments
@@ -72,7 +72,7 @@ def register_classifier(name: str, maker: Callable[..., GlimpseClassifier]) -> N
 
 
 def resolve_classifier(value: Any, config: Any) -> Any:
-    """Return the classifier that `value` stands for: made anew for a name or a dict.
+    """Return the classifier that ``value`` stands for: made anew for a name or a dict.
 
     :param value: an object, the name of a registered kind, or a dict {"type": name, **arguments}
     :param config: what the environment is made of

@@ -1,4 +1,4 @@
-"""Compiled kernels: numba's `njit`, cached on disk where that is possible."""
+"""Compiled kernels: numba's ``njit``, cached on disk where that is possible."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Compile a function at its first call, and keep the result for the next process.
 
     Where no folder for the cache can be written (a read-only installation without a home), each
-    process compiles anew; `NUMBA_CACHE_DIR` names another folder.
+    process compiles anew; ``NUMBA_CACHE_DIR`` names another folder.
 
-    :param options: of `numba.njit`
+    :param options: of ``numba.njit``
     """
     if function is None:
         return lambda decorated: kernel(decorated, **options)

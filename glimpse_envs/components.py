@@ -1,8 +1,8 @@
 """Exchangeable parts (scene, sensor, scheme, reward, augmentation, strategy) and their names.
 
 Every part is a frozen dataclass below one of the base classes, so that a user's own part is one
-small class. Parts can be given to `gymnasium.make` as an object, by class name (``"Crop"``) or by
-name with arguments (``{"type": "Crop", "size": 8}``); the last two survive `EnvSpec.to_json`.
+small class. Parts can be given to ``gymnasium.make`` as an object, by class name (``"Crop"``) or by
+name with arguments (``{"type": "Crop", "size": 8}``); the last two survive ``EnvSpec.to_json``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ T = TypeVar("T", bound="Component")
 
 
 class _ObjectGuard:
-    """Makes `dataclasses.asdict` of a component fail instead of forgetting its class.
+    """Makes ``dataclasses.asdict`` of a component fail instead of forgetting its class.
 
-    `EnvSpec.to_json` flattens nested dataclasses to plain dicts, which would write a spec that
-    does not load. `asdict` deep-copies leaf values, so a leaf that cannot be copied stops it.
+    ``EnvSpec.to_json`` flattens nested dataclasses to plain dicts, which would write a spec that
+    does not load. ``asdict`` deep-copies leaf values, so a leaf that cannot be copied stops it.
     """
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -53,7 +53,7 @@ def _rebuild(cls: type[T], values: dict[str, Any]) -> T:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint for an unknown `name`: the nearest known one, and all that are known."""
+    """Return a hint for an unknown ``name``: the nearest known one, and all that are known."""
     known = sorted(known)
     lower = {k.lower(): k for k in known}  # "crop" is near "Crop" for a person, not for difflib
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
@@ -63,7 +63,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _subclasses(base: type[T]) -> dict[str, type[T]]:
-    """Return all public classes below `base` by name, a user's own included."""
+    """Return all public classes below ``base`` by name, a user's own included."""
     found: dict[str, type[T]] = {}
     for cls in base.__subclasses__():
         if not cls.__name__.startswith("_"):
@@ -73,11 +73,11 @@ def _subclasses(base: type[T]) -> dict[str, type[T]]:
 
 
 def resolve(value: Any, base: type[T]) -> T:
-    """Return the component that `value` stands for.
+    """Return the component that ``value`` stands for.
 
-    :param value: an instance of `base`, the name of a class below it, or a dict
+    :param value: an instance of ``base``, the name of a class below it, or a dict
         ``{"type": name, **arguments}``
-    :param base: the kind wanted, such as `Scene`, `Sensor`, `ActionScheme` or `Reward`
+    :param base: the kind wanted, such as ``Scene``, ``Sensor``, ``ActionScheme`` or ``Reward``
     :raises ValueError: for an unknown name, wrong arguments or another type
     """
     kind = base.__name__
@@ -106,7 +106,9 @@ def resolve(value: Any, base: type[T]) -> T:
 
 
 def check_integer(owner: Component, name: str, *, low: int) -> None:
-    """Raise a ValueError unless the field `name` of `owner` is an integer of at least `low`."""
+    """Raise a ValueError unless the field ``name`` of ``owner`` is an integer of at least
+    ``low``.
+    """
     value = getattr(owner, name)
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise ValueError(
@@ -115,7 +117,7 @@ def check_integer(owner: Component, name: str, *, low: int) -> None:
 
 
 def check_number(owner: Component, name: str, *, low: float, high: float = math.inf) -> None:
-    """Raise a ValueError unless the field `name` of `owner` is a number in [low, high]."""
+    """Raise a ValueError unless the field ``name`` of ``owner`` is a number in [low, high]."""
     value = getattr(owner, name)
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not (low <= value <= high) or math.isinf(value):

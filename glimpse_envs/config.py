@@ -27,7 +27,7 @@ STARTS = ("overview", "centre", "random")
 class GlimpseConfig:
     """The parts of a glimpse environment. Each may be an object, a name, or a dict with a type.
 
-    :param dataset: an `ImageDataset`, a name such as "cifar10" or "folder:PATH", or a dict
+    :param dataset: an ``ImageDataset``, a name such as "cifar10" or "folder:PATH", or a dict
     :param scene: what is shown of an image
     :param sensor: what a glimpse is
     :param scheme: what the agent can do
@@ -35,11 +35,11 @@ class GlimpseConfig:
     :param budget: the most glimpses of an episode, the first included
     :param start: first gaze: "overview" (the largest window), "centre" or "random" (at zoom 1);
         None for the scheme's own
-    :param classifier: watches the glimpses; adds `belief` to the observation. An object, or the
+    :param classifier: watches the glimpses; adds ``belief`` to the observation. An object, or the
         name of a registered kind or a dict with its type, of which one is made
-    :param observe_state: add the classifier's hidden features as `state` to the observation
-    :param observe_history: add the glimpses and gazes so far to the observation, as `glimpses`,
-        `gazes` and the mask `taken`: for agents without a memory
+    :param observe_state: add the classifier's hidden features as ``state`` to the observation
+    :param observe_history: add the glimpses and gazes so far to the observation, as ``glimpses``,
+        ``gazes`` and the mask ``taken``: for agents without a memory
     :param split: "train", "validation" or "test"
     :param scene_seed: fixes canvas and random start of every validation and test image; those of
         the train split are drawn anew for every episode from the lane's seed
@@ -207,7 +207,7 @@ class GlimpseConfig:
 
 
 def make_config(**parts: Any) -> GlimpseConfig:
-    """Return the configuration made of `parts`, with a hint for an unknown argument."""
+    """Return the configuration made of ``parts``, with a hint for an unknown argument."""
     known = GlimpseConfig.__dataclass_fields__
     for name in parts:
         if name not in known:

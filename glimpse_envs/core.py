@@ -1,6 +1,6 @@
 """The simulation, written once, for a batch of lanes: arrays in, arrays out.
 
-`GlimpseEnv`, `GlimpseVectorEnv` and `GlimpseVecEnv` are faces of this class.
+``GlimpseEnv``, ``GlimpseVectorEnv`` and ``GlimpseVecEnv`` are faces of this class.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Sequences(NamedTuple):
 class GlimpseCore:
     """Lanes of one environment, stepped together. Lanes that ended are reset by the caller.
 
-    State, one row a lane: `index` (image of the split) and `labels`, int64; `gaze`, float32 (B, 3);
-    `glimpses` taken and the last `predictions` (-1 for none), int64; `history`, the gazes of the
-    episode, float32 (B, budget, 3); with a classifier `belief`, float32 (B, K).
+    State, one row a lane: ``index`` (image of the split) and ``labels``, int64; ``gaze``, float32
+    (B, 3); ``glimpses`` taken and the last ``predictions`` (-1 for none), int64; ``history``, the
+    gazes of the episode, float32 (B, budget, 3); with a classifier ``belief``, float32 (B, K).
 
     :param config: what the lanes are made of
     :param n_lanes: number of lanes
@@ -82,7 +82,7 @@ class GlimpseCore:
         self._remaining = (unused / config.budget).astype(np.float32)  # by glimpses taken
         self._taken = np.tri(config.budget + 1, config.budget, -1, np.float32)  # likewise
         self._recorder: Callable[[Sequences], Any] | None = None
-        self._seen: NDArray[np.uint8] | None = None  # the glimpses that `history` has the gazes of
+        self._seen: NDArray[np.uint8] | None = None  # what ``history`` has the gazes of
         self._allocate_seen()
         self._allocate_images()
         self._allocate_classifier()
@@ -104,14 +104,14 @@ class GlimpseCore:
         self.episodes[lane] = -1
 
     def seed_all(self, seed: int | None) -> None:
-        """Seed lane i as a single environment would be by `reset(seed=seed + i)`."""
+        """Seed lane i as a single environment would be by ``reset(seed=seed + i)``."""
         for lane in range(self.n_lanes):
             self.seed(lane, seeding.np_random(None if seed is None else seed + lane)[0])
 
     def reset(
         self, lanes: NDArray[np.int64], index: NDArray[np.int64] | None = None
     ) -> Observation:
-        """Begin the next episode of `lanes` (n,), with their first glimpse taken.
+        """Begin the next episode of ``lanes`` (n,), with their first glimpse taken.
 
         :param index: images to show, int64 (n,); None for random ones
         :return: the first observation of these lanes, (n, ...) each
@@ -182,12 +182,13 @@ class GlimpseCore:
 
     def _newly_seen(self, looked: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return what the glimpses of this step have added to the share of the image seen, (B,):
-        of a retina by its first scale, so without the sensor's span."""
+        of a retina by its first scale, so without the sensor's span.
+        """
         before = self.geometry.coverage(self.history, self.glimpses - looked)
         return self.geometry.coverage(self.history, self.glimpses) - before
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Return which actions are legal in every lane, bool (B, n); see `ActionScheme.masks`.
+        """Return which actions are legal in every lane, bool (B, n); see ``ActionScheme.masks``.
 
         :raises ValueError: for schemes whose actions are neither Discrete nor MultiDiscrete
         """
@@ -202,7 +203,7 @@ class GlimpseCore:
         return config.scheme.masks(self.gaze, last, self.geometry, config.dataset.n_classes)
 
     def record(self, recorder: Callable[[Sequences], Any] | None) -> None:
-        """Give the glimpses of every episode from now on to `recorder`, when its lane is reset.
+        """Give the glimpses of every episode from now on to ``recorder``, when its lane is reset.
 
         The arrays are copies. None ends the recording.
         """
@@ -243,7 +244,7 @@ class GlimpseCore:
         return self.config.classifier.update(self._state.copy(), glimpse, gaze).belief
 
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
-        """Return what the infos say at the end of the episodes of `lanes`, a list of n each."""
+        """Return what the infos say at the end of the episodes of ``lanes``, a list of n each."""
         config = self.config
         glimpses = self.glimpses[lanes]
         coverage = self.geometry.coverage(self.history[lanes], glimpses, config.sensor.span)
@@ -316,11 +317,11 @@ class GlimpseCore:
         return self.config.sensor.read(self._prepared, rows, self._rows(self.gaze, lanes))
 
     def _rows(self, state: NDArray, lanes: NDArray[np.int64]) -> NDArray:
-        """Return the rows of `lanes`; of all lanes the state itself, without a copy."""
+        """Return the rows of ``lanes``; of all lanes the state itself, without a copy."""
         return state if lanes is self.lanes else state[lanes]
 
     def _enter(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> None:
-        """Count the glimpses (n, ...) that `lanes` (n,) took at their gaze, and let all know."""
+        """Count the glimpses (n, ...) that ``lanes`` (n,) took at their gaze, and let all know."""
         _count(lanes, self.gaze, self.glimpses, self.history)
         self.config.scheme.remember(self.memory, lanes, self.gaze, self.geometry)
         if self._seen is not None:
@@ -337,7 +338,7 @@ class GlimpseCore:
             self.predictions[lanes] = reading.belief.argmax(axis=1)
 
     def _hand_over(self, lanes: NDArray[np.int64]) -> None:
-        """Give the recorder the episodes of `lanes` that it has seen from their first glimpse."""
+        """Give the recorder the episodes of ``lanes`` that it has seen from their first glimpse."""
         whole = lanes[self._recorded[lanes]]
         if len(whole):
             self._recorder(
@@ -372,7 +373,7 @@ class GlimpseCore:
 
 @kernel
 def _count(lanes, gaze, glimpses, history):
-    """Enter the gaze of `lanes` into their history."""
+    """Enter the gaze of ``lanes`` into their history."""
     for lane in lanes:
         history[lane, glimpses[lane]] = gaze[lane]
         glimpses[lane] += 1

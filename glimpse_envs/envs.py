@@ -31,57 +31,60 @@ class GlimpseEnv(gym.Env):
 
     | scheme | space | meaning |
     |---|---|---|
-    | `GreedyMap` | `Discrete(6 + K)` | left, right, up, down, zoom in, zoom out, answer class k |
-    | `MultiCategorical` | `MultiDiscrete([9, 3, K + 1])` | move, zoom, go on or answer |
-    | `Hybrid` | `Dict(decision, class, move, zoom)` | go on or answer, class, fixation, zoom |
-    | `Saccade` | `Box(-1, 1, (2,))` | next fixation; a classifier answers |
-    | `Anywhere` | `Box(0, 1, (3,))` | next gaze: x, y, zoom; a classifier answers |
+    | ``GreedyMap`` | ``Discrete(6 + K)`` | left, right, up, down, zoom in, zoom out, answer class k
+    |
+    | ``MultiCategorical`` | ``MultiDiscrete([9, 3, K + 1])`` | move, zoom, go on or answer |
+    | ``Hybrid`` | ``Dict(decision, class, move, zoom)`` | go on or answer, class, fixation, zoom |
+    | ``Saccade`` | ``Box(-1, 1, (2,))`` | next fixation; a classifier answers |
+    | ``Anywhere`` | ``Box(0, 1, (3,))`` | next gaze: x, y, zoom; a classifier answers |
 
-    `action_masks()` tells which Discrete or MultiDiscrete actions are legal: moves and zooms that
+    ``action_masks()`` tells which Discrete or MultiDiscrete actions are legal: moves and zooms that
     change something, and after the last glimpse of the budget answers only.
 
     ## Observation Space
-    A `Dict`; the label is never part of it.
+    A ``Dict``; the label is never part of it.
 
     | key | space | meaning |
     |---|---|---|
-    | `glimpse` | `Box(0, 255, (S, S, C), uint8)` | what the sensor sees (a retina: (S, k S, C)) |
-    | `gaze` | `Box(0, 1, (3,))` | where: x, y of the fixation, zoom (0 all, 1 finest) |
-    | `remaining` | `Box(0, 1, (1,))` | unused share of the budget of glimpses |
-    | `map` | `Box(0, 1, (64,))` | GreedyMap: how finely each part has been seen |
-    | `belief` | `Box(0, 1, (K,))` | with a classifier: its class probabilities |
-    | `state` | `Box(-inf, inf, (D,))` | with `observe_state`: its hidden features |
-    | `glimpses` | `Box(0, 255, (T, S, S, C), uint8)` | with `observe_history`: those taken so far |
-    | `gazes` | `Box(0, 1, (T, 3))` | with `observe_history`: where each was taken |
-    | `taken` | `Box(0, 1, (T,))` | with `observe_history`: 1 for each taken, 0 beyond |
+    | ``glimpse`` | ``Box(0, 255, (S, S, C), uint8)`` | what the sensor sees (a retina: (S, k S, C))
+    |
+    | ``gaze`` | ``Box(0, 1, (3,))`` | where: x, y of the fixation, zoom (0 all, 1 finest) |
+    | ``remaining`` | ``Box(0, 1, (1,))`` | unused share of the budget of glimpses |
+    | ``map`` | ``Box(0, 1, (64,))`` | GreedyMap: how finely each part has been seen |
+    | ``belief`` | ``Box(0, 1, (K,))`` | with a classifier: its class probabilities |
+    | ``state`` | ``Box(-inf, inf, (D,))`` | with ``observe_state``: its hidden features |
+    | ``glimpses`` | ``Box(0, 255, (T, S, S, C), uint8)`` | with ``observe_history``: those taken so
+    far |
+    | ``gazes`` | ``Box(0, 1, (T, 3))`` | with ``observe_history``: where each was taken |
+    | ``taken`` | ``Box(0, 1, (T,))`` | with ``observe_history``: 1 for each taken, 0 beyond |
 
-    T is the budget. The last entry of `glimpses` and `gazes` that is taken is the present one;
+    T is the budget. The last entry of ``glimpses`` and ``gazes`` that is taken is the present one;
     those beyond are zeros.
 
     ## Rewards
-    A reward object, by default `Terminal`: 1 for the right answer at the end, else 0.
+    A reward object, by default ``Terminal``: 1 for the right answer at the end, else 0.
 
     ## Starting State
-    A random image of the split and its first glimpse, which counts: `overview` sees the largest
-    window, `centre` and `random` look closely. `reset(options={"index": i})` shows image i.
+    A random image of the split and its first glimpse, which counts: ``overview`` sees the largest
+    window, ``centre`` and ``random`` look closely. ``reset(options={"index": i})`` shows image i.
 
     ## Episode End
-    The episode is `terminated` (never `truncated`) when the agent answers. After the last glimpse
-    of the budget one more step is left to answer; going on ends the episode as wrong. An answering
-    step takes no glimpse and repeats the last observation. Where a classifier answers, the step
-    that takes the last glimpse ends the episode.
+    The episode is ``terminated`` (never ``truncated``) when the agent answers. After the last
+    glimpse of the budget one more step is left to answer; going on ends the episode as wrong. An
+    answering step takes no glimpse and repeats the last observation. Where a classifier answers,
+    the step that takes the last glimpse ends the episode.
 
     ## Info
-    `label` and `prediction` (-1 before any) at every step; at the end also `samples` (sensor pixels
-    read), `glimpses`, `coverage` (share of the image's area seen) and `is_success`.
+    ``label`` and ``prediction`` (-1 before any) at every step; at the end also ``samples`` (sensor
+    pixels read), ``glimpses``, ``coverage`` (share of the image's area seen) and ``is_success``.
 
     ## Arguments
-    Those of `GlimpseConfig`: `dataset`, `scene`, `sensor`, `scheme`, `reward`, `budget`, `start`,
-    `classifier`, `observe_state`, `observe_history`, `split`, `scene_seed`, `augment`; and
-    `render_mode="rgb_array"`.
+    Those of ``GlimpseConfig``: ``dataset``, ``scene``, ``sensor``, ``scheme``, ``reward``,
+    ``budget``, ``start``, ``classifier``, ``observe_state``, ``observe_history``, ``split``,
+    ``scene_seed``, ``augment``; and ``render_mode="rgb_array"``.
 
     ## Registered Configurations
-    `Glimpse<Data>-<Scheme>-v0`; see `glimpse_envs.registration`.
+    ``Glimpse<Data>-<Scheme>-v0``; see ``glimpse_envs.registration``.
 
     ## Version History
     * v0: initial version
@@ -90,7 +93,7 @@ class GlimpseEnv(gym.Env):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 2}
 
     def __init__(self, *, render_mode: str | None = None, **parts: Any) -> None:
-        """Make the environment from the arguments of `GlimpseConfig`.
+        """Make the environment from the arguments of ``GlimpseConfig``.
 
         :raises ValueError: for parts that are unknown or do not fit together
         """
@@ -104,7 +107,7 @@ class GlimpseEnv(gym.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, NDArray], dict[str, Any]]:
-        """Begin an episode. Option `index` is the image of the split to show."""
+        """Begin an episode. Option ``index`` is the image of the split to show."""
         super().reset(seed=seed)
         if seed is not None or self.core.episodes[0] < 0:
             self.core.seed(0, self.np_random)
@@ -159,14 +162,14 @@ class GlimpseEnv(gym.Env):
 
 
 class GlimpseVectorEnv(gym.vector.VectorEnv):
-    """Many glimpse environments stepped together: what `gymnasium.make_vec` makes.
+    """Many glimpse environments stepped together: what ``gymnasium.make_vec`` makes.
 
-    Lane i behaves, bit for bit, as a `GlimpseEnv` seeded with `seed + i`. A lane that ended is
-    reset in the same step (`AutoresetMode.SAME_STEP`): the last observation and info of its
-    episode are `infos["final_obs"]` and `infos["final_info"]`.
+    Lane i behaves, bit for bit, as a ``GlimpseEnv`` seeded with ``seed + i``. A lane that ended is
+    reset in the same step (``AutoresetMode.SAME_STEP``): the last observation and info of its
+    episode are ``infos["final_obs"]`` and ``infos["final_info"]``.
 
     :param num_envs: number of lanes
-    :param parts: the arguments of `GlimpseConfig`
+    :param parts: the arguments of ``GlimpseConfig``
     """
 
     metadata: ClassVar[dict[str, Any]] = {
@@ -188,7 +191,7 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, NDArray], dict[str, Any]]:
-        """Begin an episode in every lane. Option `index`: the image of each lane, (num_envs,)."""
+        """Begin an episode in every lane. Option ``index``: the image of each lane, (num_envs,)."""
         core = self.core
         super().reset(seed=seed if isinstance(seed, (int, np.integer)) else None)
         if isinstance(seed, (int, np.integer)) or (seed is None and core.episodes[0] < 0):
@@ -213,7 +216,7 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
         return observation, reward.astype(np.float64), ended, truncated, infos
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Return which actions are legal in each lane, bool (num_envs, n); see `GlimpseEnv`."""
+        """Return which actions are legal in each lane, bool (num_envs, n); see ``GlimpseEnv``."""
         if self.core.episodes[0] < 0:
             raise gym.error.ResetNeeded("no episode was begun: call reset()")
         return self.core.action_masks()
@@ -225,7 +228,7 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
         return tuple(draw_lane(self.core, lane) for lane in range(self.num_envs))
 
     def _finish(self, observation: dict[str, NDArray], ended: NDArray[np.bool_]) -> dict[str, Any]:
-        """Reset the lanes that ended, in `observation` too; return their final infos."""
+        """Reset the lanes that ended, in ``observation`` too; return their final infos."""
         core, lanes = self.core, ended.nonzero()[0]
         final_obs = np.full(self.num_envs, None, dtype=object)
         for lane in lanes:
@@ -245,7 +248,7 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
         }
 
     def _infos(self, mask: NDArray[np.bool_] | None = None) -> dict[str, Any]:
-        """Return label and prediction of the lanes in `mask` (None: all) in Gymnasium's form."""
+        """Return label and prediction of the lanes in ``mask`` (None: all) in Gymnasium's form."""
         mask = np.ones(self.num_envs, np.bool_) if mask is None else mask
         return {
             "label": np.where(mask, self.core.labels, 0),
@@ -264,7 +267,7 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
 
 
 def check_render_mode(render_mode: str | None) -> str | None:
-    """Return `render_mode` if it can be had."""
+    """Return ``render_mode`` if it can be had."""
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f'got render_mode={render_mode!r}; wanted None or "rgb_array"')
     return render_mode
@@ -273,7 +276,7 @@ def check_render_mode(render_mode: str | None) -> str | None:
 def chosen_images(
     options: dict[str, Any] | None, n: int, n_images: int
 ) -> NDArray[np.int64] | None:
-    """Return the images that the reset option `index` asks for, int64 (n,), or None."""
+    """Return the images that the reset option ``index`` asks for, int64 (n,), or None."""
     for name in options or {}:
         if name != "index":
             raise ValueError(f"got reset option {name!r}; the only one is 'index'")

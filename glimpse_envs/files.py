@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name beside `path`, renamed to it at the end, or removed after an error.
+    """Give a temporary name beside ``path``, renamed to it at the end, or removed after an error.
 
     Missing folders are made; the suffix is kept, since many writers go by it.
     """

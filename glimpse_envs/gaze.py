@@ -48,7 +48,8 @@ class Geometry:
     def zoom_step(self) -> float:
         """The difference of zoom of one step in or out: the fewest equal steps from 0 to 1 that
         at most halve or double the window's side (just that, where largest / finest is a power
-        of two). Equal steps so that zooming in and out again comes back."""
+        of two). Equal steps so that zooming in and out again comes back.
+        """
         octaves = math.log2(self.largest / self.finest)
         return 1.0 / max(1, math.ceil(octaves - 1e-9))
 
@@ -96,7 +97,7 @@ def _stay(n: int) -> NDArray[np.float32]:
 
 @kernel(inline="always")
 def window_side(zoom: float, height: float, width: float, finest: float) -> float:
-    """Return the side of the window at `zoom`, pixels."""
+    """Return the side of the window at ``zoom``, pixels."""
     if zoom >= 1.0:
         return finest
     largest = min(height, width)
@@ -142,7 +143,8 @@ def _windows(gaze, height, width, finest):
 @kernel
 def _coverage(history, counts, span, height, width, finest):
     """Area of a union of rectangles: sweep over the strips between neighbouring left and right
-    edges; in a strip the rectangles, ordered by top, merge into disjoint intervals."""
+    edges; in a strip the rectangles, ordered by top, merge into disjoint intervals.
+    """
     out = np.empty(history.shape[0], np.float32)
     edges = np.empty(2 * history.shape[1])
     order = np.empty((history.shape[1], 4))  # top, bottom, left, right of each rectangle

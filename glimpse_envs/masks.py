@@ -23,7 +23,7 @@ def discrete_masks(
     A step is legal if it changes the gaze and a glimpse is left; answers always are.
 
     :param gaze: float32 (B, 3)
-    :param steps: relative ones, as `Geometry.shift` takes them, float32 (n, 3)
+    :param steps: relative ones, as ``Geometry.shift`` takes them, float32 (n, 3)
     :param last: bool (B,), the lanes that have taken the last glimpse of their budget
     """
     changes = _differ(_after(gaze, steps, geometry), gaze[:, None]).any(2)  # (B, n)
@@ -49,7 +49,7 @@ def multi_discrete_masks(
 
     :param gaze: float32 (B, 3)
     :param steps: of every move (the first stays) with every zoom (out, keep, in), as
-        `Geometry.shift` takes them, float32 (9, 3, 3)
+        ``Geometry.shift`` takes them, float32 (9, 3, 3)
     :param last: bool (B,), the lanes that have taken the last glimpse of their budget
     """
     n_moves, n_zooms, _ = steps.shape

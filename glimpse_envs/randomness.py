@@ -20,7 +20,7 @@ _S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
 @kernel(inline="always")
 def mix(x: np.uint64) -> np.uint64:
-    """Return a well-mixed 64-bit hash of the 64-bit integer `x`."""
+    """Return a well-mixed 64-bit hash of the 64-bit integer ``x``."""
     x = x + _GOLDEN
     x = (x ^ (x >> _S30)) * _MIX_1
     x = (x ^ (x >> _S27)) * _MIX_2
@@ -29,13 +29,15 @@ def mix(x: np.uint64) -> np.uint64:
 
 @kernel(inline="always")
 def draw(key: np.uint64, number: int) -> np.uint64:
-    """Return draw `number` of the stream `key`, uniform over all 64-bit integers."""
+    """Return draw ``number`` of the stream ``key``, uniform over all 64-bit integers."""
     return mix(key ^ mix(np.uint64(number)))
 
 
 @kernel(inline="always")
 def draw_below(key: np.uint64, number: int, n: int) -> int:
-    """Return draw `number` of the stream `key`, uniform over 0 ... n - 1 (bias below n / 2^64)."""
+    """Return draw ``number`` of the stream ``key``, uniform over 0 ... n - 1 (bias below n /
+    2^64).
+    """
     return int(draw(key, number) % np.uint64(n))
 
 
@@ -52,7 +54,7 @@ def episode_keys(
 
 @kernel
 def integers(keys: NDArray[np.uint64], number: int, n: int) -> NDArray[np.int64]:
-    """Return draw `number` of every stream, int64 in 0 ... n - 1."""
+    """Return draw ``number`` of every stream, int64 in 0 ... n - 1."""
     out = np.empty(keys.shape[0], np.int64)
     for i in range(keys.shape[0]):
         out[i] = draw_below(keys[i], number, n)
@@ -61,7 +63,7 @@ def integers(keys: NDArray[np.uint64], number: int, n: int) -> NDArray[np.int64]
 
 @kernel
 def uniforms(keys: NDArray[np.uint64], number: int) -> NDArray[np.float32]:
-    """Return draw `number` of every stream, float32 in [0, 1)."""
+    """Return draw ``number`` of every stream, float32 in [0, 1)."""
     out = np.empty(keys.shape[0], np.float32)
     for i in range(keys.shape[0]):
         # 24 bits fill a float32 exactly, so that the largest draw does not round up to 1

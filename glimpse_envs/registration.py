@@ -1,4 +1,4 @@
-"""The registered environments, `Glimpse<Data>-<Scheme>-v0`, from one table."""
+"""The registered environments, ``Glimpse<Data>-<Scheme>-v0``, from one table."""
 
 from __future__ import annotations
 
@@ -91,8 +91,9 @@ REGISTERED: dict[str, dict[str, Any]] = {
 
 
 def register_all() -> None:
-    """Register every environment. The budget ends episodes, so no `max_episode_steps` is given:
-    a TimeLimit on top would flag them truncated too."""
+    """Register every environment. The budget ends episodes, so no ``max_episode_steps`` is given:
+    a TimeLimit on top would flag them truncated too.
+    """
     for env_id, parts in REGISTERED.items():
         gym.register(
             env_id,

@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
 
 class Reward(Component):
-    """What a step earns: called with an `Outcome`, returns float32 (B,)."""
+    """What a step earns: called with an ``Outcome``, returns float32 (B,)."""
 
     needs_classifier: ClassVar[bool] = False
     needs_newly_seen: ClassVar[bool] = False
@@ -114,8 +114,8 @@ class InformationGain(Reward):
 class UncertaintyReduction(Reward):
     """Fall of the belief's entropy: how much surer the glimpse has made the classifier, in nats.
 
-    What `InformationGain` is on average if the belief is calibrated, without the luck of the label.
-    It does not ask whether the classifier is right: train the classifier beside the agent.
+    What ``InformationGain`` is on average if the belief is calibrated, without the luck of the
+    label. It does not ask whether the classifier is right: train the classifier beside the agent.
     """
 
     needs_classifier: ClassVar[bool] = True

@@ -20,16 +20,16 @@ from glimpse_envs.envs import GlimpseEnv, check_render_mode, chosen_images, draw
 
 
 class GlimpseVecEnv(VecEnv):
-    """Many glimpse environments stepped together as an SB3 `VecEnv`.
+    """Many glimpse environments stepped together as an SB3 ``VecEnv``.
 
-    Lane i behaves, bit for bit, as a `GlimpseEnv` seeded with `seed + i`; a Dict action space is
-    shown through a `BoxView`.
+    Lane i behaves, bit for bit, as a ``GlimpseEnv`` seeded with ``seed + i``; a Dict action space
+    is shown through a ``BoxView``.
 
     :param env_id: a registered glimpse environment, such as "GlimpseCIFAR-MultiCat-v0"
     :param n_envs: number of lanes
     :param seed: of lane 0; lane i has seed + i. None for entropy from the system
     :param render_mode: None or "rgb_array"
-    :param make_kwargs: arguments of `gymnasium.make` that replace the registered ones
+    :param make_kwargs: arguments of ``gymnasium.make`` that replace the registered ones
     :raises ValueError: for an id that is not registered or not a glimpse environment
     """
 
@@ -58,9 +58,9 @@ class GlimpseVecEnv(VecEnv):
         self._seeds = [None if seed is None else seed + lane for lane in range(n_envs)]
 
     def reset(self) -> dict[str, NDArray]:
-        """Begin an episode in every lane, with the seeds of `seed()` or construction at first.
+        """Begin an episode in every lane, with the seeds of ``seed()`` or construction at first.
 
-        `set_options` can give every lane an `index`, the image to show.
+        ``set_options`` can give every lane an ``index``, the image to show.
         """
         core = self.core
         if self._seed_next:
@@ -93,7 +93,7 @@ class GlimpseVecEnv(VecEnv):
     def _finish(
         self, observation: dict[str, NDArray], ended: NDArray[np.bool_], infos: list[dict[str, Any]]
     ) -> None:
-        """Reset the lanes that ended, in `observation` too, and complete their infos."""
+        """Reset the lanes that ended, in ``observation`` too, and complete their infos."""
         core, lanes = self.core, ended.nonzero()[0]
         summary = core.summary(lanes)
         parts = tuple(observation)
@@ -123,9 +123,9 @@ class GlimpseVecEnv(VecEnv):
         return [{"label": label, "prediction": prediction} for label, prediction in pairs]
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Return which actions are legal in each lane, bool (num_envs, n); see `GlimpseEnv`.
+        """Return which actions are legal in each lane, bool (num_envs, n); see ``GlimpseEnv``.
 
-        `env_method("action_masks")` returns a row for each lane, as MaskablePPO asks for them.
+        ``env_method("action_masks")`` returns a row for each lane, as MaskablePPO asks for them.
         """
         if self.core.episodes[0] < 0:
             raise gym.error.ResetNeeded("no episode was begun: call reset()")

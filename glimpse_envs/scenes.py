@@ -135,7 +135,8 @@ class TranslatedCanvas(Scene):
 @kernel
 def _compose(canvas, images, index, keys, pieces, piece, paste):
     """Draw 0 and 1 of a stream place the image, five more each piece: the same image lies at the
-    same place whatever the number of pieces."""
+    same place whatever the number of pieces.
+    """
     n_images, height, width, _ = images.shape
     side = canvas.shape[1]
     for i in range(index.shape[0]):

@@ -23,9 +23,9 @@ _MAX_PIXELS = 2**32 // 255 - 1  # the table's last entry must fit in 32 bits
 class Sensor(Component):
     """What turns an image and a gaze into a glimpse.
 
-    A sensor of one's own is a frozen dataclass that sets `size`, the side in pixels of its window
-    at zoom 1, and defines `__call__`; `glimpse_shape` too, unless it is (size, size, C). `prepare`
-    and `read` are for sensors that read a table instead of the image.
+    A sensor of one's own is a frozen dataclass that sets ``size``, the side in pixels of its window
+    at zoom 1, and defines ``__call__``; ``glimpse_shape`` too, unless it is (size, size, C).
+    ``prepare`` and ``read`` are for sensors that read a table instead of the image.
     """
 
     size: int
@@ -37,7 +37,7 @@ class Sensor(Component):
 
     @property
     def prepared_as(self) -> str:
-        """Return the name under which sensors share what `prepare` makes of a data set."""
+        """Return the name under which sensors share what ``prepare`` makes of a data set."""
         return repr(self)
 
     def glimpse_shape(self, channels: int) -> tuple[int, int, int]:
@@ -65,13 +65,15 @@ class Sensor(Component):
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
     def prepare(self, images: NDArray[np.uint8]) -> NDArray:
-        """Return what `read` reads, made once for images uint8 (N, H, W, C)."""
+        """Return what ``read`` reads, made once for images uint8 (N, H, W, C)."""
         return images
 
     def read(
         self, prepared: NDArray, rows: NDArray[np.int64], gaze: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """Return the glimpses of the prepared images `rows`, at clamped `gaze`; one row each."""
+        """Return the glimpses of the prepared images ``rows``, at clamped ``gaze``; one row
+        each.
+        """
         return self(prepared[rows], gaze)
 
 
@@ -116,7 +118,7 @@ class _AreaSensor(Sensor):
 
 @dataclass(frozen=True)
 class Crop(_AreaSensor):
-    """A square window, area-averaged to `size` x `size`; at zoom 1 the image's own pixels.
+    """A square window, area-averaged to ``size`` x ``size``; at zoom 1 the image's own pixels.
 
     The window always lies inside the image. At zoom 1 it is read at the nearest whole pixel.
 
@@ -128,7 +130,8 @@ class Crop(_AreaSensor):
 
 @dataclass(frozen=True)
 class Retina(_AreaSensor):
-    """Concentric windows, each twice as wide, all averaged to `size` x `size`, padded with zeros.
+    """Concentric windows, each twice as wide, all averaged to ``size`` x ``size``, padded with
+    zeros.
 
     The scales lie side by side, finest first, in one image (size, scales * size, C). Source: the
     glimpse sensor of Mnih et al., "Recurrent models of visual attention", NIPS 2014.
@@ -179,7 +182,8 @@ def _summed_area_of_one(image, table):
 @kernel
 def _read(table, rows, gaze, size, scales):
     """Read all lanes. Positions in the flat arrays are unsigned: numba then leaves out the check
-    for negative indices, and the inner loops become vector instructions."""
+    for negative indices, and the inner loops become vector instructions.
+    """
     _, height, width, channels = table.shape
     flat = table.reshape(-1)
     out = np.empty(rows.shape[0] * scales * size * size * channels, np.uint8)
@@ -279,7 +283,8 @@ def _read_between(
     flat, image, shape, corner, cell, size, out, target, stride, positions, fractions, rows
 ):
     """Average cells with fractional borders: the integral of an image of square pixels is the
-    bilinear interpolation of its summed-area table, so this, too, is exact."""
+    bilinear interpolation of its summed-area table, so this, too, is exact.
+    """
     height, width, channels = shape
     scale = 1.0 / (cell * cell)
     pixel, line = np.uint64(channels), np.uint64(width * channels)

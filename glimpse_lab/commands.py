@@ -11,8 +11,7 @@ from typing import NoReturn
 
 
 def command(script: str, *words: object, packages: Sequence[str] = ()) -> str:
-    """
-    Return how to call a script from the current folder.
+    """Return how to call a script from the current folder.
 
     :param script: in the folder of the one that runs
     :param words: arguments

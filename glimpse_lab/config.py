@@ -1,4 +1,4 @@
-"""From a recipe and what is changed in it to the `config.yml` of a run."""
+"""From a recipe and what is changed in it to the ``config.yml`` of a run."""
 
 from __future__ import annotations
 
@@ -32,14 +32,13 @@ def run_config(
     change: Change | None = None,
     packages: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """
-    Resolve recipe, overrides and environment into what `config.yml` holds.
+    """Resolve recipe, overrides and environment into what ``config.yml`` holds.
 
     :param env_id: of the environment
     :param recipes: a recipe file, or a folder of them
     :param seed: of everything
     :param dataset: None for the environment's own
-    :param classifier: as `choose_classifier` takes it
+    :param classifier: as ``choose_classifier`` takes it
     :param overrides: "KEY=VALUE" each
     :param timesteps: None for the recipe's
     :param n_envs: None for the recipe's
@@ -79,8 +78,7 @@ def run_config(
 
 
 def run_folder(runs: Path, env_id: str, name: str) -> Path:
-    """
-    Return the folder of a run, or of many.
+    """Return the folder of a run, or of many.
 
     :raises ValueError: for a name with folders in it
     """

@@ -11,8 +11,7 @@ from glimpse_envs.files import replacing
 
 
 class GrowingCSV(CSVOutputFormat):
-    """
-    SB3's CSV output, going on at the end of a file.
+    """SB3's CSV output, going on at the end of a file.
 
     :param file: made if it is missing
     :param upto: the rows of an earlier part up to so many timesteps are kept

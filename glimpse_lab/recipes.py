@@ -1,7 +1,7 @@
 """Recipes: hyperparameters in rl_zoo3's format, and the model they describe.
 
-A recipe file is named after its algorithm (`ppo_lstm.yml`, `ppo.yml`) and maps environment ids to
-hyperparameters; `default` serves the ids that have no entry of their own.
+A recipe file is named after its algorithm (``ppo_lstm.yml``, ``ppo.yml``) and maps environment ids
+to hyperparameters; ``default`` serves the ids that have no entry of their own.
 """
 
 from __future__ import annotations
@@ -40,11 +40,10 @@ class RecipeError(ValueError):
 
 
 def load_recipe(path: Path, env_id: str) -> Recipe:
-    """
-    Return the hyperparameters of an environment.
+    """Return the hyperparameters of an environment.
 
     :param path: a YAML file named after an algorithm
-    :param env_id: falls back on the entry `default`
+    :param env_id: falls back on the entry ``default``
     :raises RecipeError: for a file that is missing, broken or has neither entry
     """
     if not path.exists():
@@ -65,8 +64,7 @@ def load_recipe(path: Path, env_id: str) -> Recipe:
 
 
 def check_training(recipe: Recipe) -> None:
-    """
-    Check what training needs beside the algorithm: `n_envs` and `n_timesteps`.
+    """Check what training needs beside the algorithm: ``n_envs`` and ``n_timesteps``.
 
     :raises RecipeError: unless both are there and at least 1
     """
@@ -78,10 +76,9 @@ def check_training(recipe: Recipe) -> None:
 
 
 def override(recipe: Recipe, settings: list[str]) -> None:
-    """
-    Set hyperparameters in place.
+    """Set hyperparameters in place.
 
-    :param settings: "KEY=VALUE" each; a dotted key reaches inside (`env_kwargs.budget=4`), the
+    :param settings: "KEY=VALUE" each; a dotted key reaches inside (``env_kwargs.budget=4``), the
         value is read as YAML
     :raises RecipeError: for a setting of another form
     """
@@ -93,8 +90,7 @@ def override(recipe: Recipe, settings: list[str]) -> None:
 
 
 def set_value(recipe: Recipe, key: str, value: Any) -> None:
-    """
-    Set one hyperparameter in place.
+    """Set one hyperparameter in place.
 
     :param key: dots reach inside
     :raises RecipeError: if it would reach inside of what has no keys
@@ -112,9 +108,8 @@ def set_value(recipe: Recipe, key: str, value: Any) -> None:
 
 
 def training_of_classifier(recipe: Recipe) -> dict[str, Any] | None:
-    """
-    Return the arguments of the recipe's co-training, to be read or changed in place; None if it has
-    none.
+    """Return the arguments of the recipe's co-training, to be read or changed in place; None if it
+    has none.
     """
     entries = recipe.get("callback") or []
     entries = list(entries if isinstance(entries, list) else [entries])
@@ -131,12 +126,11 @@ def training_of_classifier(recipe: Recipe) -> dict[str, Any] | None:
 def make_model(
     algorithm: str, recipe: Recipe, env: VecEnv, *, seed: int | None, device: str
 ) -> BaseAlgorithm:
-    """
-    Return the untrained model that a recipe describes.
+    """Return the untrained model that a recipe describes.
 
     :param algorithm: "ppo_lstm" or "ppo"
-    :param recipe: hyperparameters; those of training (`n_envs`, `n_timesteps`, `env_kwargs`,
-        `callback`) are passed over
+    :param recipe: hyperparameters; those of training (``n_envs``, ``n_timesteps``, ``env_kwargs``,
+        ``callback``) are passed over
     :raises RecipeError: for hyperparameters that the algorithm or the policy does not know
     """
     passed_over = {"n_envs", "n_timesteps", "env_kwargs", "callback"}
@@ -159,8 +153,7 @@ def make_model(
 
 
 def find_recipe(folder: Path, env_id: str) -> Path:
-    """
-    Return the recipe file of an environment in a folder: the first with an entry of its own, or
+    """Return the recipe file of an environment in a folder: the first with an entry of its own, or
     else that of RecurrentPPO.
     """
     files = [folder / f"{name}.yml" for name in ("ppo", "ppo_lstm")]
@@ -169,8 +162,7 @@ def find_recipe(folder: Path, env_id: str) -> Path:
 
 
 def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, seed: int) -> None:
-    """
-    Set, in place, which classifier watches the glimpses and how it is trained.
+    """Set, in place, which classifier watches the glimpses and how it is trained.
 
     :param recipe: whose callbacks are changed
     :param env_kwargs: of the environment, whose classifier is changed
@@ -219,8 +211,7 @@ def _name(entry: Any) -> str:
 
 
 def make_callbacks(recipe: Recipe) -> list[BaseCallback]:
-    """
-    Return the callbacks that a recipe names: "module.Class", or {"module.Class": arguments}.
+    """Return the callbacks that a recipe names: "module.Class", or {"module.Class": arguments}.
 
     :raises RecipeError: for an unknown class or wrong arguments
     """
@@ -236,8 +227,7 @@ def make_callbacks(recipe: Recipe) -> list[BaseCallback]:
 
 
 def torch_device(name: str) -> str:
-    """
-    Return the name of a device that PyTorch can use, or "auto".
+    """Return the name of a device that PyTorch can use, or "auto".
 
     :raises ValueError: for another name
     """
@@ -250,8 +240,7 @@ def torch_device(name: str) -> str:
 
 
 def trust(packages: list[str]) -> None:
-    """
-    Import packages of the user's own, also from the current folder, and let recipes name their
+    """Import packages of the user's own, also from the current folder, and let recipes name their
     classes.
 
     :raises RecipeError: for a package that does not import
@@ -267,12 +256,11 @@ def trust(packages: list[str]) -> None:
 
 
 def import_class(name: str, base: type) -> type:
-    """
-    Return the class named "module.Class", if it is a `base`.
+    """Return the class named "module.Class", if it is a ``base``.
 
     Only packages that are trusted are imported: a recipe can come with a run of somebody else's.
 
-    :raises RecipeError: for another package, or what is no class below `base`
+    :raises RecipeError: for another package, or what is no class below ``base``
     """
     module, _, attribute = str(name).rpartition(".")
     if module.partition(".")[0] not in _TRUSTED:
@@ -321,8 +309,7 @@ def _read(path: Path) -> Any:
 
 
 def parse_value(text: str) -> Any:
-    """
-    Return what a text means as YAML; 3e-4 is a number too.
+    """Return what a text means as YAML; 3e-4 is a number too.
 
     :raises RecipeError: for a text that is not YAML
     """

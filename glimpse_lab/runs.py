@@ -1,10 +1,10 @@
 """A run directory: everything about one training, written so that a crash loses nothing.
 
-`config.yml` (all that is needed to make environment and model again), `model.zip` and
-`classifier.pt` (the newest state, also while training), `progress.csv`, TensorBoard events, and
-after the evaluation `metrics.json`, plots and a video.
+``config.yml`` (all that is needed to make environment and model again), ``model.zip`` and
+``classifier.pt`` (the newest state, also while training), ``progress.csv``, TensorBoard events, and
+after the evaluation ``metrics.json``, plots and a video.
 
-`model.zip` holds the digest of the classifier that it was trained beside: neither is read without
+``model.zip`` holds the digest of the classifier that it was trained beside: neither is read without
 the other.
 """
 
@@ -54,19 +54,17 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """
-    One run directory.
+    """One run directory.
 
     :param path: of the directory
-    :param config: what `config.yml` holds
+    :param config: what ``config.yml`` holds
     """
 
     path: Path
     config: dict[str, Any]
 
     def create(self) -> None:
-        """
-        Make the directory and write its `config.yml`.
+        """Make the directory and write its ``config.yml``.
 
         :raises RunError: if the directory exists and is not empty, or cannot be written
         """
@@ -83,8 +81,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """
-        Keep other processes from training this run at the same time.
+        """Keep other processes from training this run at the same time.
 
         :raises RunError: if one does
         """
@@ -100,7 +97,7 @@ class Run:
             (self.path / "training.lock").unlink(missing_ok=True)
 
     def extend(self, n_timesteps: float) -> None:
-        """Set how long to train in all, and note it in `config.yml` for the next resume."""
+        """Set how long to train in all, and note it in ``config.yml`` for the next resume."""
         self.recipe["n_timesteps"] = n_timesteps
         self._write_config()
 
@@ -115,11 +112,10 @@ class Run:
 
     @classmethod
     def open(cls, path: Path, packages: Sequence[str] = ()) -> Run:
-        """
-        Read a run directory.
+        """Read a run directory.
 
         :param packages: of the user's own, imported already
-        :raises RunError: if it is missing, its `config.yml` is missing, broken or incomplete, or
+        :raises RunError: if it is missing, its ``config.yml`` is missing, broken or incomplete, or
             it needs further packages
         """
         file = path / "config.yml"
@@ -168,11 +164,11 @@ class Run:
 
     @cached_property
     def classifier(self) -> Any:
-        """
-        The classifier of the environment, one object for all uses of the run: that of `model.zip`,
-        or for a new run the one that `config.yml` describes. None if there is none.
+        """The classifier of the environment, one object for all uses of the run: that of
+        ``model.zip``, or for a new run the one that ``config.yml`` describes. None if there is
+        none.
 
-        :raises RunError: if the file that belongs to `model.zip` is missing or another
+        :raises RunError: if the file that belongs to ``model.zip`` is missing or another
         """
         kwargs = self._env_kwargs()
         if kwargs.get("classifier") is None:
@@ -214,8 +210,7 @@ class Run:
         return {**registered_kwargs(self.config["env"]), **self.config["env_kwargs"]}
 
     def env_config(self, **changes: Any) -> GlimpseConfig:
-        """
-        Return the configuration of the environment, with changes such as the split.
+        """Return the configuration of the environment, with changes such as the split.
 
         :raises RunError: if the data set is not the one that the run was made with
         """
@@ -229,8 +224,7 @@ class Run:
         return config
 
     def evaluation_config(self, split: str, budget: int | None = None) -> GlimpseConfig:
-        """
-        Return the configuration of an evaluation: images as they are, without augmentation.
+        """Return the configuration of an evaluation: images as they are, without augmentation.
 
         :param budget: the most glimpses; None for as many as in training
         """
@@ -244,8 +238,7 @@ class Run:
         return {key: value for key, value in kwargs.items() if registered.get(key) != value}
 
     def make_env(self, **changes: Any) -> GlimpseVecEnv:
-        """
-        Return the training environment, with changes such as the split.
+        """Return the training environment, with changes such as the split.
 
         :raises RunError: if the data set is not the one that the run was made with
         """
@@ -261,8 +254,7 @@ class Run:
         )
 
     def save_model(self, model: BaseAlgorithm, extras: dict[str, Any] | None = None) -> None:
-        """
-        Write `model.zip` and `classifier.pt` under temporary names and rename them.
+        """Write ``model.zip`` and ``classifier.pt`` under temporary names and rename them.
 
         :param extras: what to keep beside the classifier's weights
         :raises RunError: if it cannot be written, as on a full disk; an older one stays as it is
@@ -293,30 +285,28 @@ class Run:
         return digest
 
     def _belongs(self, file: Path) -> bool:
-        """Whether a classifier is the one that `model.zip` was saved with.
+        """Whether a classifier is the one that ``model.zip`` was saved with.
 
-        After a kill between two renames `classifier.pt` is newer, and the previous one must stay.
+        After a kill between two renames ``classifier.pt`` is newer, and the previous one must stay.
         """
         if not (file.exists() and self.model_file.exists()):
             return False
         return read_file(file)["digest"] == self._read_zip(_DIGEST, bytes.decode)
 
     def saved_timesteps(self) -> int:
-        """
-        Return how many timesteps the saved model has trained for.
+        """Return how many timesteps the saved model has trained for.
 
-        :raises RunError: if `model.zip` is missing or broken
+        :raises RunError: if ``model.zip`` is missing or broken
         """
         return self._read_zip("data", lambda data: int(json.loads(data)["num_timesteps"]))
 
     def load_weights(self, model: BaseAlgorithm) -> None:
-        """
-        Put the saved parameters, optimiser state and number of timesteps into a fresh model, and
+        """Put the saved parameters, optimiser state and number of timesteps into a fresh model, and
         seed it and its environment for what comes next.
 
         Reads tensors and numbers only: loading cannot run code that somebody put into the file.
 
-        :raises RunError: if `model.zip` is missing or broken, or fits another model
+        :raises RunError: if ``model.zip`` is missing or broken, or fits another model
         """
 
         def tensors(data: bytes) -> Any:
@@ -342,8 +332,7 @@ class Run:
         model.set_random_seed((self.config["seed"] + 1_000_003 * model.num_timesteps) % 2**31)
 
     def make_logger(self, upto: int | None = None) -> Logger:
-        """
-        Return the logger of `progress.csv` and TensorBoard.
+        """Return the logger of ``progress.csv`` and TensorBoard.
 
         :param upto: keep the rows of an earlier part of the run up to so many timesteps
         """
@@ -371,7 +360,7 @@ class Run:
 
 
 def new_name(root: Path, seed: int) -> str:
-    """Return the first free name "seed<SEED>-<K>" below `root`."""
+    """Return the first free name "seed<SEED>-<K>" below ``root``."""
     k = 1
     while (root / f"seed{seed}-{k}").exists():
         k += 1
@@ -379,8 +368,7 @@ def new_name(root: Path, seed: int) -> str:
 
 
 def latest(root: Path) -> Path:
-    """
-    Return the run directory below `root` that was written to last.
+    """Return the run directory below ``root`` that was written to last.
 
     :raises RunError: if there is none
     """

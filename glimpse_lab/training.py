@@ -42,11 +42,10 @@ def learn(
     go_on: str,
     outputs: Sequence[KVWriter] = (),
 ) -> bool:
-    """
-    Train up to the run's timesteps; save at intervals, at the end, and on Ctrl-C.
+    """Train up to the run's timesteps; save at intervals, at the end, and on Ctrl-C.
 
     :param go_on: the command that resumes the run, for messages
-    :param outputs: of the logger, beside `progress.csv` and TensorBoard
+    :param outputs: of the logger, beside ``progress.csv`` and TensorBoard
     :return: whether the end was reached; False after Ctrl-C
     :raises RunError: if a file cannot be written
     :raises ValueError: if the training diverged

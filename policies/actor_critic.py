@@ -23,18 +23,17 @@ LstmStates = tuple[th.Tensor, th.Tensor]
 
 
 class BypassMlpExtractor(MlpExtractor):
-    """
-    SB3's MLPs of actor and critic behind the memory, with the bypass columns led around them.
+    """SB3's MLPs of actor and critic behind the memory, with the bypass columns led around them.
 
     The actor's code ends with all bypass columns, the critic's with their summary: the value of a
     state depends on how sure the belief is and not on which class it favours.
 
-    :param feature_dim: Size of the memory's output, without the bypass columns.
-    :param net_arch: See :class:`~stable_baselines3.common.torch_layers.MlpExtractor`.
-    :param activation_fn: Activation between the layers.
-    :param device: PyTorch device.
-    :param bypass: Layout of the bypass columns at the end of the input.
-    :param to_actor: False where the action head is a stock one that has no use for them.
+    :param feature_dim: size of the memory's output, without the bypass columns
+    :param net_arch: see :class:`~stable_baselines3.common.torch_layers.MlpExtractor`
+    :param activation_fn: activation between the layers
+    :param device: PyTorch device
+    :param bypass: layout of the bypass columns at the end of the input
+    :param to_actor: False where the action head is a stock one that has no use for them
     """
 
     def __init__(
@@ -54,52 +53,51 @@ class BypassMlpExtractor(MlpExtractor):
         self.latent_dim_vf += bypass.summary_dim
 
     def forward_actor(self, features: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, latent_dim_pi).
+
         :param features: float32 (B, feature_dim + bypass.dim)
-        :return: float32 (B, latent_dim_pi)
         """
         encoded, bypass = self.bypass.split(features)
         latent = self.policy_net(encoded)
         return th.cat([latent, bypass], dim=1) if self.to_actor else latent
 
     def forward_critic(self, features: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, latent_dim_vf).
+
         :param features: float32 (B, feature_dim + bypass.dim)
-        :return: float32 (B, latent_dim_vf)
         """
         encoded, bypass = self.bypass.split(features)
         return th.cat([self.value_net(encoded), self.bypass.summary(bypass)], dim=1)
 
 
 class GlimpsePolicyMixin(ActorCriticPolicy):
-    """
-    What the policies of this package share, over any actor-critic policy of SB3.
+    """What the policies of this package share, over any actor-critic policy of SB3.
 
     Default features extractor, the factored decision where the agent answers by ``Discrete``,
     ``MultiDiscrete`` or Dict actions (``Box`` actions keep SB3's Gaussian), and the bypass columns
     of the extractor led to the action head and the critic. An extractor without an attribute
     ``bypass`` works too; then nothing is masked and no belief is used.
 
-    :param args: Observation space, action space, learning rate schedule, as for SB3's policies.
-    :param initial_stop_probability: Probability of answering of the untrained policy. An untrained
+    :param args: observation space, action space, learning rate schedule, as for SB3's policies
+    :param initial_stop_probability: probability of answering of the untrained policy. An untrained
         choice among all actions would answer at once nearly always and never learn to look.
-    :param class_entropy_weight: Weight of the class, where one is answered, in the entropy that
+    :param class_entropy_weight: weight of the class, where one is answered, in the entropy that
         ``ent_coef`` rewards. An agent that learns classes from reward alone is otherwise soon sure
         of wrong ones, and never tries the others again.
-    :param n_moves: For ``Discrete`` actions, the first so many are moves, the others are classes.
-    :param correct_belief: Whether the class logits add a learnt correction to the classifier's
+    :param n_moves: for ``Discrete`` actions, the first so many are moves, the others are classes
+    :param correct_belief: whether the class logits add a learnt correction to the classifier's
         log-belief. False where no reward tells right answers from wrong ones: the correction would
         learn from noise.
-    :param action_gain: Gain of the first weights of the action head for ``Box`` actions. SB3's 0.01
+    :param action_gain: gain of the first weights of the action head for ``Box`` actions. SB3's 0.01
         lets every untrained saccade end at the middle; with 1 it ends somewhere that depends on
         what was seen.
-    :param hybrid: For Dict actions, arguments of
+    :param hybrid: for Dict actions, arguments of
         :class:`~policies.actions.hybrid.HybridDistribution` (where the agent answers, the gates are
-            given).
-    :param learn_std: For ``Box`` actions, whether the deviation of the Gaussian (``log_std_init``)
-        is learnt, as SB3 does, or stays fixed, as in RAM.
-    :param features_extractor_class: Features extractor to use.
-    :param kwargs: As for SB3's policies.
+            given)
+    :param learn_std: for ``Box`` actions, whether the deviation of the Gaussian (``log_std_init``)
+        is learnt, as SB3 does, or stays fixed, as in RAM
+    :param features_extractor_class: features extractor to use
+    :param kwargs: as for SB3's policies
     """
 
     def __init__(
@@ -126,17 +124,16 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
-        """:return: A new features extractor, which knows whether SB3 normalises images for it"""
+        """Return a new features extractor, which knows whether SB3 normalises images for it."""
         kwargs = dict(self.features_extractor_kwargs)
         if issubclass(self.features_extractor_class, GlimpseFeatures):
             kwargs.setdefault("normalize_images", self.normalize_images)
         return self.features_extractor_class(self.observation_space, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
-        """
-        Create the networks and the optimizer.
+        """Create the networks and the optimizer.
 
-        :param lr_schedule: Learning rate schedule, lr_schedule(1) is the initial learning rate
+        :param lr_schedule: learning rate schedule, lr_schedule(1) is the initial learning rate
         """
         self._check_hybrid()
         self.bypass: BypassLayout = getattr(self.features_extractor, "bypass", NO_BYPASS)
@@ -195,7 +192,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         )
 
     def _memory_dim(self) -> int:
-        """:return: Size of what the policy and value networks read, without the bypass columns"""
+        """Return size of what the policy and value networks read, without the bypass columns."""
         return self.features_dim
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -214,17 +211,16 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
 
 
 class GlimpsePolicy(GlimpsePolicyMixin, ActorCriticPolicy):
-    """
-    Policy without a memory, for PPO and A2C: it decides from the present observation alone (which
-    can hold a memory: the ``map`` of what was seen, or a classifier's ``belief`` and ``state``).
+    """Policy without a memory, for PPO and A2C: it decides from the present observation alone
+    (which can hold a memory: the ``map`` of what was seen, or a classifier's ``belief`` and
+    ``state``).
 
     Parameters: see :class:`GlimpsePolicyMixin` and SB3's ``ActorCriticPolicy``.
     """
 
 
 class GlimpseLstmPolicy(GlimpsePolicyMixin, RecurrentActorCriticPolicy):
-    """
-    Policy with an LSTM, for RecurrentPPO.
+    """Policy with an LSTM, for RecurrentPPO.
 
     Parameters: see :class:`GlimpsePolicyMixin` and sb3-contrib's ``RecurrentActorCriticPolicy``
     (``lstm_hidden_size``, ``n_lstm_layers``, ``shared_lstm``, ``enable_critic_lstm``,
@@ -249,8 +245,7 @@ class GlimpseLstmPolicy(GlimpsePolicyMixin, RecurrentActorCriticPolicy):
         episode_starts: th.Tensor,
         lstm: nn.LSTM,
     ) -> tuple[th.Tensor, LstmStates]:
-        """
-        Pass the features through the memory and the bypass columns beside it.
+        """Pass the features through the memory and the bypass columns beside it.
 
         :param features: float32 (B, features_dim + bypass.dim), sequence by sequence; padded to
             equal lengths unless packed
@@ -273,8 +268,8 @@ class GlimpseLstmPolicy(GlimpsePolicyMixin, RecurrentActorCriticPolicy):
 
 
 def lstm_arguments(policy: RecurrentActorCriticPolicy) -> dict[str, Any]:
-    """
-    What sb3-contrib forgets of a recurrent policy's constructor, so that it can be saved by itself.
+    """What sb3-contrib forgets of a recurrent policy's constructor, so that it can be saved by
+    itself.
 
     :param policy: the policy
     :return: arguments by name
@@ -289,8 +284,7 @@ def lstm_arguments(policy: RecurrentActorCriticPolicy) -> dict[str, Any]:
 
 
 def _reset(states: tuple[th.Tensor, ...], episode_starts: th.Tensor) -> LstmStates:
-    """
-    :param states: hidden and cell state, each (n_layers, n_seq, hidden_size)
+    """:param states: hidden and cell state, each (n_layers, n_seq, hidden_size)
     :param episode_starts: (n_seq,), 1 where the state is to be zero
     """
     keep = (1.0 - episode_starts).view(1, -1, 1)
@@ -303,8 +297,7 @@ def run_padded(
     episode_starts: th.Tensor,
     lstm: nn.LSTM,
 ) -> tuple[th.Tensor, LstmStates]:
-    """
-    The stock computation on sequences padded to one length, without its loop over time.
+    """The stock computation on sequences padded to one length, without its loop over time.
 
     The buffer cuts sequences where episodes start, so that an episode can start at the first row
     only: resetting the initial states once is enough. Should one start later, the stock loop runs.
@@ -330,8 +323,7 @@ def run_packed(
     episode_starts: th.Tensor,
     lstm: nn.LSTM,
 ) -> tuple[th.Tensor, LstmStates]:
-    """
-    The same on rows without padding, as ``PackedRecurrentDictRolloutBuffer`` gives them.
+    """The same on rows without padding, as ``PackedRecurrentDictRolloutBuffer`` gives them.
 
     With the longest sequences first, those that reach time t are the first few: one call of the
     LSTM a time step on just these. Where episodes are short and uneven, as with an agent that

@@ -18,8 +18,7 @@ from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
 
 
 class PackedSequences(BaseCallback):
-    """
-    Train RecurrentPPO without padding: the same losses, sooner.
+    """Train RecurrentPPO without padding: the same losses, sooner.
 
     Puts a :class:`~policies.packed_buffer.PackedRecurrentDictRolloutBuffer` in the place of the
     model's buffer when training starts.
@@ -53,14 +52,13 @@ class PackedSequences(BaseCallback):
 
 
 class EpsilonGreedy(BaseCallback):
-    """
-    Explore by epsilon-greedy with an epsilon that falls linearly, for ``GreedyMap`` actions.
+    """Explore by epsilon-greedy with an epsilon that falls linearly, for ``GreedyMap`` actions.
 
     It stays the same within a rollout and the update on it, so that the ratio is exact.
 
-    :param initial: Epsilon at the beginning of training, in [0, 1].
-    :param final: Epsilon from ``fraction`` of the training on.
-    :param fraction: Share of the training over which it falls, in (0, 1].
+    :param initial: epsilon at the beginning of training, in [0, 1]
+    :param final: epsilon from ``fraction`` of the training on
+    :param fraction: share of the training over which it falls, in (0, 1]
     """
 
     def __init__(self, initial: float = 0.2, final: float = 0.0, fraction: float = 0.5) -> None:
@@ -73,9 +71,9 @@ class EpsilonGreedy(BaseCallback):
         self.initial, self.final, self.fraction = initial, final, fraction
 
     def epsilon(self, progress: float) -> float:
-        """
+        """Return epsilon then.
+
         :param progress: share of the training that is done, in [0, 1]
-        :return: epsilon then
         """
         fallen = min(1.0, progress / self.fraction)
         return self.initial + (self.final - self.initial) * fallen
@@ -102,8 +100,7 @@ class EpsilonGreedy(BaseCallback):
 
 
 class EpisodeStatistics(BaseCallback):
-    """
-    Log accuracy, glimpses, samples and coverage of the episodes that ended in each rollout.
+    """Log accuracy, glimpses, samples and coverage of the episodes that ended in each rollout.
 
     Recorded as ``rollout/accuracy`` and so on; ``latest`` holds the last rollout's.
     """
@@ -156,8 +153,7 @@ class Diverged(BaseCallback):
 
 
 def check_weights(model: BaseAlgorithm) -> None:
-    """
-    Raise a ValueError if a weight of the policy is no number.
+    """Raise a ValueError if a weight of the policy is no number.
 
     :param model: while or after it trains
     """
@@ -171,8 +167,7 @@ def check_weights(model: BaseAlgorithm) -> None:
 
 
 class Progress(BaseCallback):
-    """
-    Progress bar with the numbers that matter: timesteps, accuracy, glimpses per image.
+    """Progress bar with the numbers that matter: timesteps, accuracy, glimpses per image.
 
     :param statistics: the callback that computes them, called before this one
     """
@@ -214,9 +209,8 @@ class Progress(BaseCallback):
 
 
 class Checkpoint(BaseCallback):
-    """
-    Save the model when training starts and every so many seconds, so that a killed training loses
-    no more than that.
+    """Save the model when training starts and every so many seconds, so that a killed training
+    loses no more than that.
 
     :param save: called with the model
     :param seconds: between two checkpoints (or one update, where that takes longer)

@@ -20,15 +20,14 @@ from policies.actor_critic import lstm_arguments
 
 
 class HybridPolicyMixin(ActorCriticPolicy):
-    """
-    An actor-critic policy for Dict actions, which the environment shows as a ``BoxView``.
+    """An actor-critic policy for Dict actions, which the environment shows as a ``BoxView``.
 
-    :param args: Observation space, action space, learning rate schedule, as for SB3's policies.
-    :param gates: See :class:`HybridDistribution`.
-    :param entropy_weights: See :class:`HybridDistribution`.
-    :param continuous: See :class:`HybridDistribution`.
-    :param features_extractor_class: None for SB3's own of Dict or other observations.
-    :param kwargs: As for SB3's policies; ``log_std_init`` is of the continuous parts.
+    :param args: observation space, action space, learning rate schedule, as for SB3's policies
+    :param gates: see :class:`HybridDistribution`
+    :param entropy_weights: see :class:`HybridDistribution`
+    :param continuous: see :class:`HybridDistribution`
+    :param features_extractor_class: None for SB3's own of Dict or other observations
+    :param kwargs: as for SB3's policies; ``log_std_init`` is of the continuous parts
     """
 
     def __init__(
@@ -54,10 +53,9 @@ class HybridPolicyMixin(ActorCriticPolicy):
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
-        """
-        Create the networks and the optimizer.
+        """Create the networks and the optimizer.
 
-        :param lr_schedule: Learning rate schedule, lr_schedule(1) is the initial learning rate
+        :param lr_schedule: learning rate schedule, lr_schedule(1) is the initial learning rate
         """
         self.action_dist = HybridDistribution(self.action_space, **self._hybrid)
         super()._build(lr_schedule)
@@ -69,16 +67,14 @@ class HybridPolicyMixin(ActorCriticPolicy):
 
 
 class HybridPolicy(HybridPolicyMixin, ActorCriticPolicy):
-    """
-    Policy for Dict actions without a memory, for PPO and A2C.
+    """Policy for Dict actions without a memory, for PPO and A2C.
 
     Parameters: see :class:`HybridPolicyMixin` and SB3's ``ActorCriticPolicy``.
     """
 
 
 class HybridLstmPolicy(HybridPolicyMixin, RecurrentActorCriticPolicy):
-    """
-    Policy for Dict actions with an LSTM, for RecurrentPPO.
+    """Policy for Dict actions with an LSTM, for RecurrentPPO.
 
     Parameters: see :class:`HybridPolicyMixin` and sb3-contrib's ``RecurrentActorCriticPolicy``.
     """

@@ -13,8 +13,7 @@ from policies.extractors.vit import ViTExtractor
 
 
 class GlimpseTokenPolicy(GlimpseLstmPolicy):
-    """
-    Policy with a Recurrent Memory Transformer in the place of the LSTM (Bulatov et al. 2022).
+    """Policy with a Recurrent Memory Transformer in the place of the LSTM (Bulatov et al. 2022).
 
     Memory tokens meet the tokens of every glimpse, see
     :class:`~policies.extractors.attention.MemoryTransformer`. They are the state that RecurrentPPO
@@ -22,19 +21,19 @@ class GlimpseTokenPolicy(GlimpseLstmPolicy):
     stores and resets; gradients reach back to the beginning of the episode, or of the rollout if
     that cuts it.
 
-    :param observation_space: Observation space.
-    :param action_space: Action space.
-    :param lr_schedule: Learning rate schedule.
-    :param memory_tokens: Number of memory tokens.
-    :param memory_blocks: Transformer blocks of the memory.
-    :param memory_heads: Heads of their attention.
-    :param lstm_hidden_size: Size of a token; the features must be a multiple of it.
-    :param shared_lstm: Whether the critic reads the actor's memory.
-    :param enable_critic_lstm: Whether it has one of its own.
-    :param features_extractor_class: Gives tokens of that size, flattened.
-    :param features_extractor_kwargs: Its arguments; with the default extractor ``dim`` and
-        ``tokens`` follow from the memory.
-    :param kwargs: See :class:`~policies.actor_critic.GlimpsePolicyMixin` and SB3's policies.
+    :param observation_space: observation space
+    :param action_space: action space
+    :param lr_schedule: learning rate schedule
+    :param memory_tokens: number of memory tokens
+    :param memory_blocks: transformer blocks of the memory
+    :param memory_heads: heads of their attention
+    :param lstm_hidden_size: size of a token; the features must be a multiple of it
+    :param shared_lstm: whether the critic reads the actor's memory
+    :param enable_critic_lstm: whether it has one of its own
+    :param features_extractor_class: gives tokens of that size, flattened
+    :param features_extractor_kwargs: its arguments; with the default extractor ``dim`` and
+        ``tokens`` follow from the memory
+    :param kwargs: see :class:`~policies.actor_critic.GlimpsePolicyMixin` and SB3's policies
     :raises ValueError: for arguments of an LSTM
     """
 

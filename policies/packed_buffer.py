@@ -11,8 +11,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 
 class PackedRecurrentDictRolloutBuffer(RecurrentDictRolloutBuffer):
-    """
-    Gives minibatches of the same rows in the same order as the stock buffer, without padding.
+    """Gives minibatches of the same rows in the same order as the stock buffer, without padding.
 
     The stock buffer cuts a minibatch into sequences, one Python step for each, and pads them to the
     longest; episodes of an agent that learns when to stop differ much in length, so half of the
@@ -28,11 +27,11 @@ class PackedRecurrentDictRolloutBuffer(RecurrentDictRolloutBuffer):
         env_change: np.ndarray,
         env: VecNormalize | None = None,
     ) -> RecurrentDictRolloutBufferSamples:
-        """
+        """Return the minibatch, see the class.
+
         :param batch_inds: int (B,), rows of the minibatch
         :param env_change: (n_envs * n_steps, 1), nonzero at the first row of each environment
-        :param env: Unused, as in the stock buffer: observations are stored normalised
-        :return: The minibatch, see the class
+        :param env: unused, as in the stock buffer: observations are stored normalised
         """
         episode_starts = self.episode_starts[batch_inds].reshape(-1)
         is_first = np.logical_or(episode_starts, env_change[batch_inds].reshape(-1))

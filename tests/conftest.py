@@ -24,7 +24,7 @@ def _labelled_noise(rng: np.random.Generator, n: int, shape: tuple[int, int, int
 
 @pytest.fixture(scope="session", autouse=True)
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data directory with a small `NAME.npz` for every data set that would be downloaded."""
+    """A data directory with a small ``NAME.npz`` for every data set that would be downloaded."""
     folder = tmp_path_factory.mktemp("data")
     for name, shape in SHAPES.items():
         rng = np.random.default_rng(len(name))

@@ -1,6 +1,6 @@
 """Recorded behaviour: episodes of every id, three short trainings and a run of an older version.
 
-Recorded anew by `pytest tests/test_golden.py --record-golden`, for a change of behaviour that is
+Recorded anew by ``pytest tests/test_golden.py --record-golden``, for a change of behaviour that is
 meant and named in the changelog.
 """
 
@@ -54,7 +54,8 @@ def draw_actions(space: spaces.Space, rng: np.random.Generator) -> Any:
 
 def fingerprint(values: Any) -> NDArray:
     """One number a lane: a checksum of bytes, a fixed projection of floats (so that the order of
-    a sum may change), anything else as it is."""
+    a sum may change), anything else as it is.
+    """
     rows = np.asarray(values).reshape(LANES, -1)
     if rows.dtype == np.uint8:
         return np.array([zlib.crc32(np.ascontiguousarray(row).tobytes()) for row in rows])

@@ -39,7 +39,7 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
 
 
 def call(runs: Path, *arguments: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Call `train.py` in this process, sooner than in one of its own."""
+    """Call ``train.py`` in this process, sooner than in one of its own."""
     monkeypatch.setattr(sys, "argv", [train.__file__, *TINY, "--runs", str(runs), *arguments])
     train.main()
 

@@ -17,7 +17,8 @@ _SHIFT_X, _SHIFT_Y, _FLIP = 1 << 41, (1 << 41) + 1, (1 << 41) + 2
 
 class Augmentation(Component):
     """What varies the training images: applied to what the scene shows, anew for every episode, on
-    the train split alone; validation and test images are shown as they are."""
+    the train split alone; validation and test images are shown as they are.
+    """
 
     def __call__(
         self, images: NDArray[np.uint8], keys: NDArray[np.uint64]

@@ -1,6 +1,6 @@
 """Labelled images in three splits.
 
-:mod:`glimpse_envs.data.loaders` makes them by name, :meth:`ImageDataset.from_arrays` of your own
+:mod:`glimpse_envs.data.loaders`` makes them by name, :meth:``ImageDataset.from_arrays` of your own
     arrays.
 Whatever is wrong with data raises a :class:`DatasetError`.
 """

@@ -27,25 +27,26 @@ def by_glimpse(paths: Scanpaths) -> list[dict[str, Any]]:
     An episode that took fewer glimpses counts with what stands after its last one, so every entry
     is about all N images, and the last entry about the ends of the episodes.
 
-    - `glimpses`: t
-    - `mean_samples`: sensor pixels read per image if all stop after t glimpses at the latest
-    - `mean_coverage`: mean fraction of the image that the windows so far cover
-    - `share_looking`: share of the episodes that took glimpse t
-    - `accuracy`: of the standing answers; no answer yet counts as wrong
+    - ``glimpses``: t
+    - ``mean_samples``: sensor pixels read per image if all stop after t glimpses at the latest
+    - ``mean_coverage``: mean fraction of the image that the windows so far cover
+    - ``share_looking``: share of the episodes that took glimpse t
+    - ``accuracy``: of the standing answers; no answer yet counts as wrong
 
     and with a classifier, of the standing beliefs:
 
-    - `belief_accuracy`, `belief_ci95`: share of images whose most probable class is right, and its
+    - ``belief_accuracy``, ``belief_ci95``: share of images whose most probable class is right, and
+    its
       95 % Wilson interval [low, high]
-    - `entropy`: mean, in nats
-    - `calibration_error`: the expected calibration error of the largest probability, with 15 bins
+    - ``entropy``: mean, in nats
+    - ``calibration_error``: the expected calibration error of the largest probability, with 15 bins
       of equal width (Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using
       Bayesian binning", AAAI 2015; Guo et al., "On calibration of modern neural networks", ICML
       2017)
-    - `brier`: mean squared distance of the belief from the true class, summed over the classes: 0
+    - ``brier``: mean squared distance of the belief from the true class, summed over the classes: 0
       to 2 (Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
       Review 78, 1950)
-    - `cross_entropy`: mean -log of the true class's probability, nats; probabilities count as
+    - ``cross_entropy``: mean -log of the true class's probability, nats; probabilities count as
       1e-7 at least
 
     :raises ValueError: beliefs that are no probabilities, or a number of samples that is not the
@@ -73,13 +74,14 @@ def by_glimpse(paths: Scanpaths) -> list[dict[str, Any]]:
 def reliability(paths: Scanpaths, bins: int = _BINS) -> dict[str, Any]:
     """Compare how sure the final beliefs are with how often they are right.
 
-    - `bins`: for each of the equal parts of (0, 1] from low to high: `low`, `high`, `count` of the
-      images whose largest probability lies in (low, high], their mean `confidence` (that
-      probability), `accuracy` (share whose most probable class is right) and `accuracy_ci95`, its
-      95 % Wilson interval; None without images
-    - `confidence`, `accuracy`: of all images
-    - `calibration_error`: mean distance of the two, weighted by count; see `by_glimpse`
-    - `n_images`: N
+    - ``bins``: for each of the equal parts of (0, 1] from low to high: ``low``, ``high``, ``count``
+    of the
+      images whose largest probability lies in (low, high], their mean ``confidence`` (that
+      probability), ``accuracy`` (share whose most probable class is right) and ``accuracy_ci95``,
+      its 95 % Wilson interval; None without images
+    - ``confidence``, ``accuracy``: of all images
+    - ``calibration_error``: mean distance of the two, weighted by count; see ``by_glimpse``
+    - ``n_images``: N
 
     :param bins: how many, at least 1
     :raises ValueError: fewer bins, no classifier, or beliefs that are no probabilities
@@ -111,9 +113,9 @@ def reliability(paths: Scanpaths, bins: int = _BINS) -> dict[str, Any]:
 def per_class(paths: Scanpaths, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return, for each class by name, how its images fared.
 
-    - `n_images`
-    - `accuracy`, `accuracy_ci95`: share of answers that are right, and its 95 % Wilson interval
-    - `mean_glimpses`: per image
+    - ``n_images``
+    - ``accuracy``, ``accuracy_ci95``: share of answers that are right, and its 95 % Wilson interval
+    - ``mean_glimpses``: per image
 
     All but the first are None for a class without images.
 
@@ -139,11 +141,12 @@ def per_class(paths: Scanpaths, classes: Sequence[str]) -> dict[str, dict[str, A
 def stopping(paths: Scanpaths) -> list[dict[str, Any]]:
     """Return what became of the images that stopped after g glimpses, for g = 1 .. budget.
 
-    - `glimpses`: g
-    - `n_images`, `share`: of the images
-    - `accuracy`, `accuracy_ci95`: share of answers that are right, and its 95 % Wilson interval;
+    - ``glimpses``: g
+    - ``n_images``, ``share``: of the images
+    - ``accuracy``, ``accuracy_ci95``: share of answers that are right, and its 95 % Wilson
+    interval;
       None without images
-    - with a classifier `confidence`: mean of the final beliefs' largest probabilities
+    - with a classifier ``confidence``: mean of the final beliefs' largest probabilities
 
     :raises ValueError: beliefs that are no probabilities
     """
@@ -168,13 +171,13 @@ def risk_coverage(paths: Scanpaths) -> dict[str, Any]:
     noise-free selective classification", JMLR 11 (2010); Geifman and El-Yaniv, "Selective
     classification for deep neural networks", NeurIPS 2017.
 
-    - `confidence`: what the images are ordered by: "largest probability of the final belief", or
+    - ``confidence``: what the images are ordered by: "largest probability of the final belief", or
       without a classifier "fewest glimpses"
-    - `points`: at most 100 pairs [coverage, risk], coverage rising to 1
-    - `area`: under the curve (AURC), the mean risk over the coverages 1/N, 2/N .. 1; lower is
+    - ``points``: at most 100 pairs [coverage, risk], coverage rising to 1
+    - ``area``: under the curve (AURC), the mean risk over the coverages 1/N, 2/N .. 1; lower is
       better
-    - `oracle_area`: the same if all right answers came first
-    - `random_area`: the same for a random order, which is the share of wrong answers
+    - ``oracle_area``: the same if all right answers came first
+    - ``random_area``: the same for a random order, which is the share of wrong answers
 
     :raises ValueError: beliefs that are no probabilities
     """
@@ -222,7 +225,7 @@ def checked_beliefs(paths: Scanpaths) -> NDArray[np.float32]:
 
 
 def _of_beliefs(beliefs: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Return the part of an entry of `by_glimpse` about the beliefs (N, K)."""
+    """Return the part of an entry of ``by_glimpse`` about the beliefs (N, K)."""
     confidence, right = _confidence(beliefs, labels)
     _, sure, correct = _binned(confidence, right, _BINS)
     true = np.take_along_axis(beliefs, labels[:, None], axis=1)[:, 0]

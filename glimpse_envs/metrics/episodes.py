@@ -27,8 +27,8 @@ class Episodes:
     :param rewards: float32 (N,), returns (undiscounted sums of rewards)
     :param answers: int64 (N, budget), column t - 1 holds the prediction that stands after t
         glimpses, -1 where there is none yet. An answer given after t glimpses stands from then on,
-        beyond the episode's end too, so the last column equals `predictions`
-    :param pixels: H * W of the images
+        beyond the episode's end too, so the last column equals ``predictions``
+    :param pixels: h * W of the images
     :raises ValueError: shapes that do not agree, or values out of range
     """
 
@@ -105,7 +105,7 @@ class Episodes:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Episodes:
-        """Read what `save` wrote.
+        """Read what ``save`` wrote.
 
         :raises FileNotFoundError: no such file
         :raises ValueError: another suffix, or a file without all the arrays
@@ -151,18 +151,18 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
 def metrics(episodes: Episodes) -> dict[str, Any]:
     """Return the metrics of the episodes, in plain Python types that JSON takes.
 
-    - `n_images`: N
-    - `accuracy`: share of images whose answer is right; no answer counts as wrong
-    - `accuracy_ci95`: [low, high], its 95 % Wilson interval
-    - `balanced_accuracy`: mean over the classes that occur of the accuracy within the class
-    - `unanswered`: share of images that ended without an answer
-    - `mean_glimpses`, `mean_samples`: per image; samples are sensor pixels read
-    - `sample_fraction`: mean samples / pixels of an image; above 1 if more was read than it has
-    - `coverage`: mean fraction of the image that any window covered
-    - `accuracy_by_glimpse`: list over t = 1 .. budget: the share of all N images for which the
+    - ``n_images``: N
+    - ``accuracy``: share of images whose answer is right; no answer counts as wrong
+    - ``accuracy_ci95``: [low, high], its 95 % Wilson interval
+    - ``balanced_accuracy``: mean over the classes that occur of the accuracy within the class
+    - ``unanswered``: share of images that ended without an answer
+    - ``mean_glimpses``, ``mean_samples``: per image; samples are sensor pixels read
+    - ``sample_fraction``: mean samples / pixels of an image; above 1 if more was read than it has
+    - ``coverage``: mean fraction of the image that any window covered
+    - ``accuracy_by_glimpse``: list over t = 1 .. budget: the share of all N images for which the
       prediction standing after t glimpses is right. Images without one so far count as wrong, and
-      an image that was answered earlier keeps its answer; so the last entry equals `accuracy`
-    - `mean_reward`: mean return
+      an image that was answered earlier keeps its answer; so the last entry equals ``accuracy``
+    - ``mean_reward``: mean return
     """
     from sklearn.metrics import recall_score  # lazily: it takes a second to import
 

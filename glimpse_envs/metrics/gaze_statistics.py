@@ -1,6 +1,6 @@
 """Statistics of where an agent looked, and of how much that depends on the image.
 
-The first glimpse is the environment's (`start`), no agent chose it: it is left out unless asked
+The first glimpse is the environment's (``start``), no agent chose it: it is left out unless asked
 for. Maps are arrays (bins, bins) whose rows run downwards over the image's height and whose columns
 run to the right over its width.
 """
@@ -31,8 +31,8 @@ def fixation_map(
 
     :param bins: parts along each side, at least 1
     :param label: only the images of this class; None for all
-    :param first: with the first glimpse, which the environment took: with the start `overview` or
-        `centre` it lies in the middle for every image, and would hide what the agent chose
+    :param first: with the first glimpse, which the environment took: with the start ``overview`` or
+        ``centre`` it lies in the middle for every image, and would hide what the agent chose
     :raises ValueError: fewer bins, or a negative label
     """
     rows = _rows(paths, bins, label, first)
@@ -68,10 +68,10 @@ def saccades(paths: Scanpaths) -> dict[str, NDArray[np.float64]]:
 
     The shift from the first glimpse to the second is one of them: the agent chose where it went.
 
-    - `amplitude`: between the fixations, in image widths; 0 where only the zoom changed
-    - `direction`: radians in (-pi, pi], 0 to the right and counter-clockwise, so upwards is +pi/2
+    - ``amplitude``: between the fixations, in image widths; 0 where only the zoom changed
+    - ``direction``: radians in (-pi, pi], 0 to the right and counter-clockwise, so upwards is +pi/2
       though y runs downwards; NaN where the amplitude is 0
-    - `zoom_change`: positive is closer
+    - ``zoom_change``: positive is closer
 
     :raises ValueError: windows that do not fit the gaze
     """
@@ -89,11 +89,12 @@ def saccades(paths: Scanpaths) -> dict[str, NDArray[np.float64]]:
 def saccade_summary(paths: Scanpaths) -> dict[str, Any]:
     """Return the saccades in numbers that JSON takes, None where there is no saccade.
 
-    - `n_saccades`, `mean_amplitude`, `median_amplitude` (image widths)
-    - `share_still`: share with amplitude 0
-    - `mean_direction` (radians, of those that moved) and `direction_strength`: the length of the
+    - ``n_saccades``, ``mean_amplitude``, ``median_amplitude`` (image widths)
+    - ``share_still``: share with amplitude 0
+    - ``mean_direction`` (radians, of those that moved) and ``direction_strength``: the length of
+    the
       mean unit vector, 0 (all around) to 1 (all in one direction)
-    - `share_in`, `share_out`: shares that zoomed in and out; `mean_zoom_change`
+    - ``share_in``, ``share_out``: shares that zoomed in and out; ``mean_zoom_change``
 
     :raises ValueError: windows that do not fit the gaze
     """
@@ -126,21 +127,23 @@ def gaze_dependence(paths: Scanpaths, cells: int = _CELLS, zoom_levels: int = 8)
     compare with glimpse 1. Gazes are told apart as far as they lie in different cells; n images can
     show little more than log2 n bits, so values near that are lower bounds.
 
-    - `n_images`, `cells`, `zoom_levels`
-    - `label_bits`: entropy of the true classes
-    - `by_glimpse`, for t = 1 .. budget, over the images that took glimpse t (the first is the
-      environment's): `glimpses` t; `n_images`; `gaze_bits`; `class_bits`, the information about the
-      true class, 0 to `label_bits`; `commonest_share`, of the images whose gaze lies in the
-      commonest cell, and `commonest`, the mean gaze [x, y, zoom] there. None without images
-    - `path_bits`: entropy of all chosen gazes of an episode together, where it stops included;
-      `length_bits`, of the number of glimpses alone; `path_bits_given_length`, the rest: 0 for a
-      fixed sequence that stops sooner or later
-    - `distinct_paths`: how many different ones there are among the images
-    - `distinct_paths_in_1000`: how many among 1000 of the images on average (all images if they are
+    - ``n_images``, ``cells``, ``zoom_levels``
+    - ``label_bits``: entropy of the true classes
+    - ``by_glimpse``, for t = 1 .. budget, over the images that took glimpse t (the first is the
+      environment's): ``glimpses`` t; ``n_images``; ``gaze_bits``; ``class_bits``, the information
+      about the true class, 0 to ``label_bits``; ``commonest_share``, of the images whose gaze lies
+      in the commonest cell, and ``commonest``, the mean gaze [x, y, zoom] there. None without
+      images
+    - ``path_bits``: entropy of all chosen gazes of an episode together, where it stops included;
+      ``length_bits``, of the number of glimpses alone; ``path_bits_given_length``, the rest: 0 for
+      a fixed sequence that stops sooner or later
+    - ``distinct_paths``: how many different ones there are among the images
+    - ``distinct_paths_in_1000``: how many among 1000 of the images on average (all images if they
+    are
       fewer), for comparisons between splits of different sizes
 
-    :param cells: along each side of the image, at least 1; `entropy_bits` and `information_bits`
-        say how the numbers are corrected for their finite count
+    :param cells: along each side of the image, at least 1; ``entropy_bits`` and
+        ``information_bits`` say how the numbers are corrected for their finite count
     :param zoom_levels: equal parts of the zooms from 0 to 1, at least 1
     :raises ValueError: fewer cells or levels
     """
@@ -175,11 +178,12 @@ def gaze_dependence(paths: Scanpaths, cells: int = _CELLS, zoom_levels: int = 8)
 def collapse(paths: Scanpaths, cells: int = _CELLS, threshold: float = _STUCK) -> dict[str, Any]:
     """Tell whether the gaze is stuck in one place of the image, whatever is shown.
 
-    - `collapsed`: whether a square of 1 / cells of the image's sides holds more than `threshold` of
+    - ``collapsed``: whether a square of 1 / cells of the image's sides holds more than
+    ``threshold`` of
       all chosen fixations
-    - `share`: of the fixations in the square that holds most of them, None without fixations
-    - `place`: [x, y], mean of the fixations there; `zoom`: their mean zoom; None likewise
-    - `n_fixations`, `threshold`
+    - ``share``: of the fixations in the square that holds most of them, None without fixations
+    - ``place``: [x, y], mean of the fixations there; ``zoom``: their mean zoom; None likewise
+    - ``n_fixations``, ``threshold``
 
     :param cells: squares along each side; tried in steps of half a square, so that no border
         divides a heap of fixations
@@ -250,7 +254,7 @@ def _rows(paths: Scanpaths, bins: int, label: int | None, first: bool) -> NDArra
 
 
 def _dependence(paths: Scanpaths, symbols: NDArray[np.int64], t: int) -> dict[str, Any]:
-    """Return the entry of `gaze_dependence` about glimpse t + 1."""
+    """Return the entry of ``gaze_dependence`` about glimpse t + 1."""
     rows = paths.taken[:, t]
     entry = {"glimpses": t + 1, "n_images": int(rows.sum())}
     if not rows.any():
@@ -268,7 +272,7 @@ def _dependence(paths: Scanpaths, symbols: NDArray[np.int64], t: int) -> dict[st
 
 
 def _rarefied(counts: NDArray[np.int64], draws: int) -> float:
-    """Return how many kinds are expected among `draws` individuals, drawn without replacement.
+    """Return how many kinds are expected among ``draws`` individuals, drawn without replacement.
 
     A kind with c of all n is missed with probability C(n - c, draws) / C(n, draws) (Hurlbert, "The
     nonconcept of species diversity", Ecology 52, 1971).

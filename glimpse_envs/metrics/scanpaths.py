@@ -16,7 +16,7 @@ class Scanpaths(Episodes):
 
     Entries beyond an episode's last glimpse are NaN.
 
-    :param gaze: float32 (N, budget, 3): x, y and zoom in [0, 1], see `glimpse_envs.gaze`
+    :param gaze: float32 (N, budget, 3): x, y and zoom in [0, 1], see ``glimpse_envs.gaze``
     :param windows: float32 (N, budget, 3): left, top and side of the windows, image pixels
     :param seen: float32 (N, budget), fraction of the image that the windows so far cover
     :param beliefs: float32 (N, budget, K), the classifier's probabilities; K is 0 without one

@@ -159,7 +159,7 @@ def draw_dot(
     unit: float,
     text: str = "",
 ) -> None:
-    """Draw a dot of the path with a dark rim `unit` wide, a glimpse's number in it."""
+    """Draw a dot of the path with a dark rim ``unit`` wide, a glimpse's number in it."""
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(0, 0, 0, 170))
     r = radius - unit
     draw.ellipse((x - r, y - r, x + r, y + r), fill=(*colour, 255))
@@ -205,7 +205,7 @@ def _grid(n: int, box: Box) -> list[tuple[int, int, int]]:
 def draw_sign(
     draw: ImageDraw.ImageDraw, right: bool, x: float, y: float, size: float, colour: Colour
 ) -> None:
-    """Draw a tick or a cross, `size` wide: the font may lack both."""
+    """Draw a tick or a cross, ``size`` wide: the font may lack both."""
     r, width = 0.36 * size, max(2, round(0.17 * size))
     x += 0.4 * size
     if right:
@@ -239,7 +239,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def fitting(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Shorten a text until it is at most `width` pixels wide."""
+    """Shorten a text until it is at most ``width`` pixels wide."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:

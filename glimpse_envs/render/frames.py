@@ -1,8 +1,9 @@
 """Pictures of an episode: the image, where the agent looked, what it saw and what it thinks.
 
-`draw_frame` draws one moment; `glimpse_envs.render.scanpath_figure` has a whole episode in one
-picture. `tile_frames` (several side by side) and `write_video` (an mp4 or a gif of a sequence) are
-at hand here, too. Numpy and Pillow only, and fast, because a frame is drawn at every rendered step.
+``draw_frame`` draws one moment; ``glimpse_envs.render.scanpath_figure`` has a whole episode in one
+picture. ``tile_frames`` (several side by side) and ``write_video`` (an mp4 or a gif of a sequence)
+are at hand here, too. Numpy and Pillow only, and fast, because a frame is drawn at every rendered
+step.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def draw_frame(
     and the numbered path of their centres. Middle: the glimpse as the agent saw it, its answer and
     the true label. Right, with a belief: a bar for each class, or if they are more than ten for the
     likeliest and the true one.
-    The size depends on `height`, the image's shape and whether there is a belief, on nothing else:
-    it is constant over an episode, as video encoders need.
+    The size depends on ``height``, the image's shape and whether there is a belief, on nothing
+    else: it is constant over an episode, as video encoders need.
 
     :param image: uint8 (H, W, C), C 1 or 3
     :param windows: (T, 3), left, top and side of each glimpse's window in image pixels, the

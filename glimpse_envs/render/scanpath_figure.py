@@ -62,12 +62,12 @@ def draw_strip(
     below it truth and answer. Right, for each glimpse: its number and the window's side in image
     pixels, the glimpse as the agent saw it, and with beliefs a bar for each of the three likeliest
     classes, the true one (marked by a triangle) always among them.
-    The size depends on `height`, `budget`, `columns` and whether there are beliefs, on nothing
-    else: strips of one run are equal.
+    The size depends on ``height``, ``budget``, ``columns`` and whether there are beliefs, on
+    nothing else: strips of one run are equal.
 
     :param image: uint8 (H, W, C), C 1 or 3
     :param windows: (T, 3), left, top and side of each glimpse's window in image pixels
-    :param glimpses: T of uint8 (S, k * S, C), k scales side by side
+    :param glimpses: t of uint8 (S, k * S, C), k scales side by side
     :param beliefs: (T, K) class probabilities in [0, 1] after each glimpse
     :param classes: names of the classes; without them their numbers are shown
     :param label: true class; None if unknown
@@ -75,7 +75,7 @@ def draw_strip(
     :param span: width of the widest scale that the sensor reads, in windows
     :param budget: so many glimpses have their place, those not taken an empty one; None for T
     :param columns: glimpses in a row; None for all in one
-    :param light: on white, for pages; else on dark, as `draw_frame` and the films
+    :param light: on white, for pages; else on dark, as ``draw_frame`` and the films
     :param height: of a strip of one row with beliefs in pixels, at least 160; text grows with it
     :raises ValueError: an argument of another shape, type or range
     """

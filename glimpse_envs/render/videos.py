@@ -45,7 +45,7 @@ def tile_frames(
 def write_video(
     path: str | os.PathLike[str], frames: Sequence[NDArray[np.uint8]], fps: float = 2
 ) -> Path:
-    """Write frames as H.264 (`.mp4`) or as an endlessly repeating `.gif`; return the path.
+    """Write frames as H.264 (``.mp4``) or as an endlessly repeating ``.gif``; return the path.
 
     The file appears only when it is whole. Frames of an odd size get one more row or column in an
     mp4 (its colour format halves both). In a gif, equal neighbours become one longer frame.

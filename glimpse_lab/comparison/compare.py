@@ -40,7 +40,7 @@ class Entry:
     :param name: of its own, such as the name of the run directory
     :param env: id of the environment
     :param seed: of the training
-    :param shown: says which data, split and scene; with `images`, what was shown
+    :param shown: says which data, split and scene; with ``images``, what was shown
     :param images: numbers of the images in the split, int64 (N,), each once
     :param paths: of these images, in this order
     :param settings: all that the training was told, but for its seed; entries of equal settings are
@@ -71,7 +71,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A run by itself. See `glimpse_envs.metrics.episodes.metrics`; the accuracy's interval is Wilson's.
+    """A run by itself. See ``glimpse_envs.metrics.episodes.metrics``; the accuracy's interval is Wilson's.
 
     :param accuracy_per_sample: accuracy / mean samples of an image
     """
@@ -95,10 +95,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of the same settings: means over `seeds`, with Student's t interval.
+    """Runs of the same settings: means over ``seeds``, with Student's t interval.
 
     :param name: "A", "B", ...
-    :param settings: those that not all groups have alike, by their names for `train.py --set`
+    :param settings: those that not all groups have alike, by their names for ``train.py --set``
     """
 
     name: str
@@ -121,8 +121,8 @@ class Pair:
     :param p_accuracy: of McNemar's exact test
     :param glimpses: difference of the means, with a bootstrap interval over images
     :param p_glimpses: of the exact randomisation test
-    :param holm_accuracy: `p_accuracy`, adjusted for all pairs
-    :param holm_glimpses: `p_glimpses`, adjusted for all pairs
+    :param holm_accuracy: ``p_accuracy``, adjusted for all pairs
+    :param holm_glimpses: ``p_glimpses``, adjusted for all pairs
     """
 
     first: str
@@ -157,7 +157,7 @@ class GroupPair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found; `notes` are sentences that a reader of the tables must know."""
+    """What ``compare`` found; ``notes`` are sentences that a reader of the tables must know."""
 
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]

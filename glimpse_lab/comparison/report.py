@@ -64,7 +64,7 @@ def comparison_table(result: Comparison) -> str:
 
 
 def write_comparison(result: Comparison, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write `comparison.md`, `.csv` (one row for each run), `.json` (everything) and `.png`.
+    """Write ``comparison.md``, ``.csv`` (one row for each run), ``.json`` (everything) and ``.png``.
 
     Each appears only when it is whole.
 
@@ -85,7 +85,7 @@ def write_comparison(result: Comparison, folder: str | os.PathLike[str]) -> list
 
 
 def plot_comparison(result: Comparison, folder: str | os.PathLike[str]) -> Path:
-    """Plot accuracy, with its 95 % (Wilson) interval, against mean samples into `comparison.png`.
+    """Plot accuracy, with its 95 % (Wilson) interval, against mean samples into ``comparison.png``.
 
     One marker is a run, with its number; runs of a group share colour and marker and are joined to
     their mean.

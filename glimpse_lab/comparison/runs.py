@@ -36,7 +36,7 @@ def compare_runs(
         all
     :param device: that PyTorch knows
     :param packages: of the user's own, imported already
-    :raises ValueError: as `compare`, for a run that is broken (`glimpse_lab.runs.RunError`), or for a
+    :raises ValueError: as ``compare``, for a run that is broken (``glimpse_lab.runs.RunError``), or for a
         directory given twice
     """
     places = [Path(path).resolve() for path in paths]
@@ -95,7 +95,7 @@ def training_minutes(progress: Path) -> float | None:
 
     What a killed part did after its last checkpoint does not count.
 
-    :param progress: its `progress.csv`
+    :param progress: its ``progress.csv``
     """
     if not progress.exists():
         return None

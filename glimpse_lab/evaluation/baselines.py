@@ -22,7 +22,10 @@ from glimpse_envs.strategies import (
 
 
 def baseline_strategies() -> dict[str, GazeStrategy]:
-    """:return: by name, the gazes that need no search; each follows the environment's own start"""
+    """Return by name, the gazes that need no search.
+
+    Each follows the environment's own start.
+    """
     return {"random": Uniform(), "centre": Centre(), "grid": Grid(2), "overview-random": Glance()}
 
 
@@ -34,8 +37,7 @@ def best_fixed(
     seed: int = 0,
     progress: bool = False,
 ) -> Fixed:
-    """
-    Find a good sequence of gazes that is the same for all images, greedily.
+    """Find a good sequence of gazes that is the same for all images, greedily.
 
     Each next gaze is the one of a lattice (half a window apart, at every zoom that the agent
     reaches) after which the validation images' labels have the highest mean log-probability.
@@ -76,7 +78,7 @@ def best_fixed(
 
 
 def lattice(config: GlimpseConfig) -> NDArray[np.float32]:
-    """:return: gazes half a window apart at every zoom that the agent reaches, (n, 3)"""
+    """Return gazes half a window apart at every zoom that the agent reaches, (n, 3)."""
     geometry = config.geometry
     gazes = []
     for zoom in reachable_zooms(config):

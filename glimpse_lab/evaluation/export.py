@@ -14,7 +14,7 @@ Read it with pandas, polars, DuckDB or R. The mean scanpath of each class:
     plt.show()
 
 Episodes end when the agent answers, so later steps are means over the images that it looked at for
-so long: those that are hard for it. The last row of every image: `rows[rows["last"]]`. What the
+so long: those that are hard for it. The last row of every image: ``rows[rows["last"]]``. What the
 columns mean, their units, and where the rows come from:
 
     fixation_info("fixations.parquet")
@@ -76,9 +76,9 @@ def export_run(
     budget: int | None = None,
     images: NDArray[np.int64] | None = None,
 ) -> Path:
-    """Write the fixations of a run; see `export_fixations`.
+    """Write the fixations of a run; see ``export_fixations``.
 
-    :param paths: what `evaluate` returned for the run
+    :param paths: what ``evaluate`` returned for the run
     :param split: that was evaluated
     :param budget: that it was evaluated with; None for the run's own
     :param images: numbers of the images, int64 (N,); None for the first N of the split
@@ -124,17 +124,17 @@ def export_fixations(
 ) -> Path:
     """Write one row for each glimpse, ordered by image and step; return the path.
 
-    The columns are those of `COLUMNS`, then belief_0 .. belief_{K-1} if there is a classifier, and
-    hidden_0 .. hidden_{D-1} if its hidden state was recorded. `.parquet` keeps types, and the
-    info inside the file (schema metadata "glimpse_envs", JSON); `.csv` needs no further package,
+    The columns are those of ``COLUMNS``, then belief_0 .. belief_{K-1} if there is a classifier,
+    and hidden_0 .. hidden_{D-1} if its hidden state was recorded. ``.parquet`` keeps types, and the
+    info inside the file (schema metadata "glimpse_envs", JSON); ``.csv`` needs no further package,
     with the info beside it in NAME.csv.json. The file appears only when it is whole.
 
     :param path: ends in .parquet or .csv; missing folders are made
     :param paths: of the images, in their order
     :param config: the environment that was played, with its split
-    :param info: of the run, of types that JSON takes, as `run_info` gives
+    :param info: of the run, of types that JSON takes, as ``run_info`` gives
     :param images: numbers of the images in the split, int64 (N,); None for the first N
-    :raises ValueError: another suffix, or images that do not have the labels of `paths`
+    :raises ValueError: another suffix, or images that do not have the labels of ``paths``
     :raises ImportError: .parquet without pyarrow
     """
     path = Path(path)
@@ -152,8 +152,8 @@ def export_fixations(
 
 
 def fixation_info(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what `export_fixations` wrote about its rows: env, run, dataset, digest, split, seed,
-    git, budget, image and sensor sizes, the names of the classes, and what the columns mean.
+    """Return what ``export_fixations`` wrote about its rows: env, run, dataset, digest, split,
+    seed, git, budget, image and sensor sizes, the names of the classes, and what the columns mean.
 
     :raises ValueError: another suffix, or a file of another origin
     :raises ImportError: .parquet without pyarrow
@@ -181,9 +181,9 @@ def fixations(
     :param config: the environment that was played, with its split
     :param images: numbers of the images in the split, int64 (N,); None for the first N
     :return: int32 image; int16 step; label, choice and prediction int16 (int32 for very many
-        classes); bool last and correct; the others float32, `class` text. `reward` is NaN where no
-        action followed
-    :raises ValueError: images that do not have the labels of `paths`
+        classes); bool last and correct; the others float32, ``class`` text. ``reward`` is NaN where
+        no action followed
+    :raises ValueError: images that do not have the labels of ``paths``
     """
     n = len(paths.labels)
     images = np.arange(n) if images is None else np.asarray(images)

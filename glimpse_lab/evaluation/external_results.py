@@ -15,9 +15,8 @@ _NOTE = "its own classifier, trained for this gaze as long as the agent's beside
 
 
 def equally_trained(folder: Path, result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """
-    Return what `benchmarks/gaze_baselines.py` has measured, as baselines by name; none without its
-    `baselines.json`, or where that is about another split, budget or agent.
+    """Return what ``benchmarks/gaze_baselines.py`` has measured, as baselines by name; none without
+    its ``baselines.json``, or where that is about another split, budget or agent.
 
     :param folder: of the run
     :param result: of the agent's evaluation
@@ -31,14 +30,13 @@ def equally_trained(folder: Path, result: Mapping[str, Any]) -> dict[str, dict[s
 
 
 def is_equally_trained(name: str) -> bool:
-    """Whether a baseline's name is one that `equally_trained` gives."""
+    """Whether a baseline's name is one that ``equally_trained`` gives."""
     return name.endswith(_SUFFIX)
 
 
 def robustness(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """
-    Return what `benchmarks/robustness.py` has measured; None without its `robustness.json`, or
-    where that is about another split, budget or agent.
+    """Return what ``benchmarks/robustness.py`` has measured; None without its ``robustness.json``,
+    or where that is about another split, budget or agent.
 
     :param folder: of the run
     :param result: of the agent's evaluation
@@ -47,11 +45,10 @@ def robustness(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None
 
 
 def full_image(disturbed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """
-    Return the classifier of the whole image as a baseline by name; none where the images as they
+    """Return the classifier of the whole image as a baseline by name; none where the images as they
     are were not shown.
 
-    :param disturbed: what `robustness` returns
+    :param disturbed: what ``robustness`` returns
     """
     clean = [row for row in disturbed["results"] if row["kind"] == "clean"]
     return {FULL_IMAGE: {**clean[0][FULL_IMAGE], "note": _WHOLE}} if clean else {}
@@ -59,7 +56,8 @@ def full_image(disturbed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _read(file: Path, result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a file that is about the agent of a result; else nothing, and say so
-    where the run was trained on since."""
+    where the run was trained on since.
+    """
     try:
         found = json.loads(file.read_text())
     except FileNotFoundError:

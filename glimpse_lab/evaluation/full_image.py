@@ -24,12 +24,11 @@ _GAZE = Centre()  # there is no other
 
 
 def full_image_config(config: GlimpseConfig, *, seed: int = 0) -> GlimpseConfig:
-    """
-    Return the environment of a single glance at full resolution, with an untrained classifier.
+    """Return the environment of a single glance at full resolution, with an untrained classifier.
 
-    The sensor is a `Crop` as large as the image's shorter side; of an image that is no square it
+    The sensor is a ``Crop`` as large as the image's shorter side; of an image that is no square it
     sees the middle. The classifier has the memory and the settings of the environment's own, or a
-    canvas of width 24 where that is no `TorchClassifier`.
+    canvas of width 24 where that is no ``TorchClassifier``.
 
     :param config: of the agent; data, scene, split and augmentation stay
     :param seed: of the first weights
@@ -62,8 +61,8 @@ def full_image_classifier(
     progress: bool = True,
     **fit: Any,
 ) -> tuple[TorchClassifier, GlimpseConfig]:
-    """
-    Train a classifier of whole images on the train split, or find it where it was trained before.
+    """Train a classifier of whole images on the train split, or find it where it was trained
+    before.
 
     It is kept by content, as warm-ups are. Ctrl-C keeps what was learnt so far, and the next call
     goes on from there.
@@ -72,7 +71,7 @@ def full_image_classifier(
     :param n_images: episodes, each used once
     :param seed: of first weights and episodes
     :param batch_size: episodes of one update
-    :param folder: where it is kept; None for `classifiers` in the data directory
+    :param folder: where it is kept; None for ``classifiers`` in the data directory
     :param progress: show a progress bar
     :param fit: arguments of :class:`~policies.classifier.trainer.Fitter`
     :return: the classifier, and the environment that it reads

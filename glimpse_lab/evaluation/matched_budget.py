@@ -14,17 +14,16 @@ from glimpse_lab.evaluation.significance import student_mean
 def equal_looks(
     agent: Episodes, baseline: Episodes, rows: NDArray[np.int64] | None = None
 ) -> dict[str, Any]:
-    """
-    Compare a baseline with an agent at the mean number of glimpses that the agent takes.
+    """Compare a baseline with an agent at the mean number of glimpses that the agent takes.
 
     A baseline that takes its whole budget for every image, and has an answer after each glimpse, is
     read off at that number: between two whole ones as if it took one or the other by chance. Any
     other counts as it is, with the glimpses that it took.
 
-    - `glimpses`: mean number at which the baseline is taken
-    - `accuracy`: of the baseline there
-    - `lead`: the agent's accuracy on these images, less that
-    - `lead_ci95`: [low, high], 95 % interval of the mean difference image by image (Student's t);
+    - ``glimpses``: mean number at which the baseline is taken
+    - ``accuracy``: of the baseline there
+    - ``lead``: the agent's accuracy on these images, less that
+    - ``lead_ci95``: [low, high], 95 % interval of the mean difference image by image (Student's t);
       None for a single image
 
     :param agent: its episodes

@@ -36,11 +36,10 @@ def evaluate(
     deterministic: bool = True,
     progress: Callable[[int], Any] | None = None,
 ) -> Scanpaths:
-    """
-    Show each image of the split once to the agent, which acts deterministically unless told
+    """Show each image of the split once to the agent, which acts deterministically unless told
     otherwise.
 
-    :param model: trained on the observation space of `config`
+    :param model: trained on the observation space of ``config``
     :param config: the environment, with the split to evaluate
     :param random_gaze: replace the agent's moves and zooms by uniform draws; its decisions stay
     :param seed: of those draws
@@ -67,9 +66,8 @@ def evaluate_gaze(
     images: _Images = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Scanpaths:
-    """
-    Show each image of the split once along a gaze that no agent chose; the classifier answers after
-    the last glimpse of the budget, and `answers` tells what it would have said before.
+    """Show each image of the split once along a gaze that no agent chose; the classifier answers
+    after the last glimpse of the budget, and ``answers`` tells what it would have said before.
 
     :param strategy: the gaze after the environment's own first glimpse
     :param config: the environment, with the split to evaluate
@@ -87,8 +85,7 @@ def evaluate_gaze(
 def record(
     model: BaseAlgorithm, config: GlimpseConfig, index: NDArray[np.int64], *, hold: int = 3
 ) -> list[NDArray[np.uint8]]:
-    """
-    Return the frames of a film of the agent on some images side by side, uint8 (H, W, 3) each.
+    """Return the frames of a film of the agent on some images side by side, uint8 (H, W, 3) each.
 
     :param index: images of the split, int64 (n,)
     :param hold: how often the last frame is repeated
@@ -120,10 +117,9 @@ class Shown(NamedTuple):
 def look_again(
     paths: Scanpaths, config: GlimpseConfig, rows: ArrayLike, *, images: _Images = None
 ) -> Shown:
-    """
-    Return images and glimpses of recorded episodes, which scanpaths do not hold.
+    """Return images and glimpses of recorded episodes, which scanpaths do not hold.
 
-    :param paths: of `evaluate` or `evaluate_gaze`
+    :param paths: of ``evaluate`` or ``evaluate_gaze``
     :param config: of that call
     :param rows: which episodes, int (n,)
     :param images: of that call
@@ -136,7 +132,7 @@ def look_again(
             f"images and a budget of {config.budget}; wanted those of the recording"
         )
     core = GlimpseCore(config, len(rows))
-    for lane, row in enumerate(rows):  # as in `_play_batch`: a train scene depends on its lane
+    for lane, row in enumerate(rows):  # as in ``_play_batch``: a train scene depends on its lane
         core.seed(lane, seeding.np_random(int(row) % _LANES)[0])
     core.reset(core.lanes, index[rows])
     shown = core.images()
@@ -156,8 +152,7 @@ def look_again(
 
 
 def check_spaces(model: BaseAlgorithm, config: GlimpseConfig) -> None:
-    """
-    Raise a ValueError if the model was not made for this environment.
+    """Raise a ValueError if the model was not made for this environment.
 
     Image spaces are compared up to the transposition that SB3 applies.
     """
@@ -178,7 +173,7 @@ def check_spaces(model: BaseAlgorithm, config: GlimpseConfig) -> None:
 
 
 class _Agent:
-    """Acts as a model does; with `rng` its moves and zooms are drawn uniformly instead."""
+    """Acts as a model does; with ``rng`` its moves and zooms are drawn uniformly instead."""
 
     def __init__(
         self,
@@ -203,7 +198,7 @@ class _Agent:
 
 
 class _Script:
-    """Looks where a strategy says; for the environment of `scripted`."""
+    """Looks where a strategy says; for the environment of ``scripted``."""
 
     def __init__(
         self,
@@ -241,8 +236,7 @@ def _evaluate(
 
 
 def image_numbers(config: GlimpseConfig, images: _Images) -> NDArray[np.int64]:
-    """
-    Return which images of the split `images` means, int64 (n,); see `evaluate`.
+    """Return which images of the split ``images`` means, int64 (n,); see ``evaluate``.
 
     :raises ValueError: for numbers that the split does not have
     """
@@ -258,7 +252,7 @@ def image_numbers(config: GlimpseConfig, images: _Images) -> NDArray[np.int64]:
 def _play_batch(
     player: _Player, config: GlimpseConfig, index: NDArray[np.int64], record_hidden: bool
 ) -> dict[str, NDArray]:
-    """Play one episode with each image; return the columns of `Scanpaths`."""
+    """Play one episode with each image; return the columns of ``Scanpaths``."""
     core = GlimpseCore(config, len(index))
     n, budget = len(index), config.budget
     columns = _empty_columns(core, record_hidden)
@@ -331,8 +325,7 @@ class _Played(NamedTuple):
 
 
 def _steps(player: _Player, core: GlimpseCore, index: NDArray[np.int64]) -> Iterator[_Played]:
-    """
-    Play until all lanes have ended once; yield after the reset and after every step.
+    """Play until all lanes have ended once; yield after the reset and after every step.
 
     Lanes that have ended are stepped along, and their state is of no more use.
     """

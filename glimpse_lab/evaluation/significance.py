@@ -1,6 +1,6 @@
 """Tests and intervals for two agents on the same images, and for means.
 
-`scipy.stats` is imported where it is used: it takes a second.
+``scipy.stats`` is imported where it is used: it takes a second.
 """
 
 from __future__ import annotations

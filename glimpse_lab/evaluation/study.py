@@ -69,7 +69,7 @@ def curve(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     With a classifier the answer is its likeliest class, also where an agent answered otherwise;
     without one what was answered by then.
 
-    :param entries: of `statistics.by_glimpse`
+    :param entries: of ``statistics.by_glimpse``
     """
     return [
         {
@@ -98,8 +98,7 @@ def study(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """
-    Compare a trained agent with baseline gazes, and show it other budgets.
+    """Compare a trained agent with baseline gazes, and show it other budgets.
 
     The baselines look with the agent's own classifier, which has learnt from the agent's looks, and
     always take all glimpses of the budget. Gazes that peek see fewer images, evenly spread over the
@@ -109,7 +108,7 @@ def study(
     :param config: the environment, with the split to evaluate, without augmentation
     :param agent: its episodes, of all images of the split
     :param seed: of random gazes
-    :return: what `metrics.json` holds further, in plain types
+    :return: what ``metrics.json`` holds further, in plain types
     """
     begin = time.perf_counter()
     n = len(config.images)

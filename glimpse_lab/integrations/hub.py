@@ -3,8 +3,9 @@
   python -m glimpse_lab.integrations.hub push RUN_DIR --repo USER/NAME
   python -m glimpse_lab.integrations.hub pull USER/NAME DIR && python eval.py DIR
 
-A repository holds the model as `<algorithm>-<env id>.zip`, `classifier.pt`, `config.yml`,
-`results.json`, `replay.mp4` and a model card. Reading one runs no code that somebody put into it.
+A repository holds the model as ``<algorithm>-<env id>.zip``, ``classifier.pt``, ``config.yml``,
+``results.json``, ``replay.mp4`` and a model card. Reading one runs no code that somebody put into
+it.
 """
 
 from __future__ import annotations
@@ -49,8 +50,7 @@ def model_name(run: Run) -> str:
 
 
 def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Package:
-    """
-    Write what `push` uploads; paths of this computer are left out of it.
+    """Write what ``push`` uploads; paths of this computer are left out of it.
 
     :param run_dir: made by train.py, evaluated on the test split and filmed
     :param out_dir: missing or empty
@@ -81,8 +81,7 @@ def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Packa
 def load(
     source: str | Path, *, packages: Sequence[str] = (), revision: str | None = None
 ) -> Package:
-    """
-    Return the run in a folder that `package` wrote, or in a repository of the hub.
+    """Return the run in a folder that ``package`` wrote, or in a repository of the hub.
 
     Reads tensors and plain types only.
 
@@ -112,10 +111,9 @@ def push(
     message: str | None = None,
     packages: Sequence[str] = (),
 ) -> str:
-    """
-    Upload a run to a repository, which is made if it is missing; return its address.
+    """Upload a run to a repository, which is made if it is missing; return its address.
 
-    :param repo: "USER/NAME"; the login is that of huggingface_hub (`hf auth login`)
+    :param repo: "USER/NAME"; the login is that of huggingface_hub (``hf auth login``)
     :param message: of the commit
     """
     hub = _hub()
@@ -132,8 +130,7 @@ def push(
 
 
 def pull(source: str, out_dir: Path, *, revision: str | None = None) -> Run:
-    """
-    Write a repository (or a folder like it) as a run directory, for eval.py and train.py.
+    """Write a repository (or a folder like it) as a run directory, for eval.py and train.py.
 
     :param out_dir: missing or empty
     """
@@ -298,7 +295,7 @@ def _hub() -> ModuleType:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run `push` or `pull`."""
+    """Run ``push`` or ``pull``."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

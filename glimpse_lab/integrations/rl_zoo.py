@@ -18,8 +18,7 @@ COMMANDS = ("train", "enjoy", "record_video")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """
-    Run a command of rl_zoo3, changed as :mod:`glimpse_lab.integrations.rl_zoo_manager` says.
+    """Run a command of rl_zoo3, changed as :mod:`glimpse_lab.integrations.rl_zoo_manager` says.
 
     :param argv: command and arguments; None for those of the process
     :raises SystemExit: for an unknown command, or without rl_zoo3

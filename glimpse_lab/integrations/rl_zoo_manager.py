@@ -1,8 +1,8 @@
 """What RL Baselines3 Zoo has to know about glimpse environments; needs rl_zoo3.
 
 The zoo makes its environments one by one, each with a classifier of its own, evaluates without the
-recipe's `env_kwargs`, and keeps the model alone. Here lanes are stepped together, all environments
-share one classifier, and it is saved beside every model file.
+recipe's ``env_kwargs``, and keeps the model alone. Here lanes are stepped together, all
+environments share one classifier, and it is saved beside every model file.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ class GlimpseExperimentManager(ExperimentManager):
         self.eval_env_kwargs = {**self.eval_env_kwargs, "classifier": classifier}
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
-        """
-        Return lanes that are stepped together, or the zoo's own where wrappers of single
+        """Return lanes that are stepped together, or the zoo's own where wrappers of single
         environments or stacked frames are asked for.
 
         :raises ValueError: for processes, which cannot share a classifier

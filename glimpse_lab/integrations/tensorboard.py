@@ -17,18 +17,17 @@ from glimpse_lab.evaluation.rollout import evaluate, record
 
 
 class ScanpathImages(BaseCallback):
-    """
-    Draw, every so many timesteps, how the agent looks at a few images, always the same.
+    """Draw, every so many timesteps, how the agent looks at a few images, always the same.
 
     Writes to the run's TensorBoard the last frame of each image with its scanpath, side by side
     (``scanpaths/images``), and with a classifier the belief in the true class after each glimpse
     (``scanpaths/belief``). The agent acts deterministically in a simulation of its own: what is
     learned does not depend on this callback. Without TensorBoard it does nothing.
 
-    :param n_images: How many images, at least 1.
-    :param every: Timesteps (of all lanes) between two drawings, at least 1. The first is drawn
+    :param n_images: how many images, at least 1
+    :param every: timesteps (of all lanes) between two drawings, at least 1. The first is drawn
         before the training, the last after it.
-    :param split: Of the images; by default one that training does not use.
+    :param split: of the images; by default one that training does not use
     """
 
     def __init__(
@@ -84,10 +83,11 @@ class ScanpathImages(BaseCallback):
 
 
 def belief_figure(paths: Scanpaths) -> Figure:
-    """
+    """Return a figure of the belief in the true class after each glimpse, a line for each image.
+
+    The marker tells where the episode ended, and whether the answer was right.
+
     :param paths: with beliefs
-    :return: a figure of the belief in the true class after each glimpse, a line for each image; the
-        marker tells where the episode ended, and whether the answer was right
     """
     figure = Figure(figsize=(5, 3.2), dpi=100, layout="constrained")
     axes = figure.subplots()

@@ -16,8 +16,7 @@ from glimpse_lab.runs import Run
 
 
 def load_wandb() -> ModuleType:
-    """
-    Return the package `wandb`, imported only where it is asked for.
+    """Return the package ``wandb``, imported only where it is asked for.
 
     :raises ValueError: if it is not installed
     """
@@ -30,13 +29,12 @@ def load_wandb() -> ModuleType:
 
 
 class Tracker(KVWriter):
-    """
-    An output of Stable-Baselines3's logger that sends what is logged to Weights & Biases.
+    """An output of Stable-Baselines3's logger that sends what is logged to Weights & Biases.
 
-    A run that is resumed goes on under the same id, kept in `wandb/id` of its directory, where
-    `wandb` writes its own files too. Settings such as `WANDB_MODE=offline` are `wandb`'s.
+    A run that is resumed goes on under the same id, kept in ``wandb/id`` of its directory, where
+    ``wandb`` writes its own files too. Settings such as ``WANDB_MODE=offline`` are ``wandb``'s.
 
-    :param run: whose directory is written already; its `config.yml` is the configuration
+    :param run: whose directory is written already; its ``config.yml`` is the configuration
     :param project: of Weights & Biases
     :raises ValueError: without the package, or if it cannot begin, as without a login
     """
@@ -72,8 +70,7 @@ class Tracker(KVWriter):
         key_excluded: dict[str, tuple[str, ...]],
         step: int = 0,
     ) -> None:
-        """
-        Send the numbers among the values; called by the logger.
+        """Send the numbers among the values; called by the logger.
 
         :param step: timesteps of the training
         """
@@ -85,10 +82,9 @@ class Tracker(KVWriter):
         self.session.log({**row, "timesteps": step})
 
     def finish(self, result: Mapping[str, Any], pictures: Sequence[Path] = ()) -> None:
-        """
-        Send the result and end.
+        """Send the result and end.
 
-        :param result: as in `metrics.json`; its numbers, and those of its baselines
+        :param result: as in ``metrics.json``; its numbers, and those of its baselines
         :param pictures: files to show
         """
         self.session.summary.update(_numbers(result, f"{result['split']}/"))

@@ -1,6 +1,6 @@
 """Figures of where an agent looks: maps of its fixations, its saccades.
 
-As in `glimpse_lab.plots.statistics`, `path` is that of the file and is returned.
+As in ``glimpse_lab.plots.statistics``, ``path`` is that of the file and is returned.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def plot_fixation_maps(
 
     The scale is of square roots, so that what is looked at rarely is seen too.
 
-    :param maps: by name, (bins, bins) each, as of `gaze_statistics.fixation_map` or `looked_at`;
-        the map of all images first, then for example those of the classes
+    :param maps: by name, (bins, bins) each, as of ``gaze_statistics.fixation_map`` or
+        ``looked_at``; the map of all images first, then for example those of the classes
     :param behind: pictures to show faintly under the maps of these names, such as the mean images:
         (H, W), (H, W, 1) or (H, W, 3); shown in greys from the least to the largest value
     :param label: what the maps hold, for the scale
@@ -108,7 +108,7 @@ def plot_fixation_maps(
 def plot_saccades(saccades: Mapping[str, NDArray[np.float64]], path: _PATH) -> Path:
     """Plot how far and in which directions the gaze moves from glimpse to glimpse.
 
-    :param saccades: what `gaze_statistics.saccades` returns
+    :param saccades: what ``gaze_statistics.saccades`` returns
     """
     amplitude = saccades["amplitude"]
     moved = amplitude > 0

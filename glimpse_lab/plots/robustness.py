@@ -29,7 +29,7 @@ def plot_robustness(
 ) -> Path:
     """Plot the accuracies of agent and full-image classifier against the strength of each change.
 
-    :param rows: the `results` of `benchmarks/robustness.py`
+    :param rows: the ``results`` of ``benchmarks/robustness.py``
     :param path: of the file; missing folders are made
     :raises ValueError: nothing to plot
     """

@@ -15,10 +15,9 @@ _X = "mean_samples"
 
 
 def plot_frontier(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> Path:
-    """
-    Plot accuracy against mean samples, a point with its intervals for each value of a sweep.
+    """Plot accuracy against mean samples, a point with its intervals for each value of a sweep.
 
-    :param rows: as `sweeps.frontier_row` gives, in the order of the line through them
+    :param rows: as ``sweeps.frontier_row`` gives, in the order of the line through them
     :param path: of the file; missing folders are made
     :param title: of the plot
     :return: the path
@@ -66,10 +65,9 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str =
 
 
 def plot_history(trials: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> Path:
-    """
-    Plot the score of each trial of a search and the best so far.
+    """Plot the score of each trial of a search and the best so far.
 
-    :param trials: each with `number`, `score` (None if it has none) and `state`: "complete",
+    :param trials: each with ``number``, ``score`` (None if it has none) and ``state``: "complete",
         "pruned" or "diverged"
     :param path: of the file; missing folders are made
     :param title: of the plot

@@ -1,6 +1,6 @@
 """Figures of the statistics of an evaluation: accuracy, belief, calibration, stopping, classes.
 
-They draw what `glimpse_envs.metrics.belief` returns. `path` is that of the file, its suffix one
+They draw what ``glimpse_envs.metrics.belief`` returns. ``path`` is that of the file, its suffix one
 that matplotlib writes (.png, .svg, .pdf); missing folders are made, and the path is returned.
 Another suffix is a ValueError.
 """
@@ -38,7 +38,7 @@ _BAND = {"alpha": 0.2, "linewidth": 0}
 def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
     """Plot accuracy and, with a classifier, entropy and calibration error after each glimpse.
 
-    :param entries: what `statistics.by_glimpse` returns
+    :param entries: what ``statistics.by_glimpse`` returns
     :raises ValueError: no entries
     """
     if not entries:
@@ -89,7 +89,7 @@ def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
 def plot_reliability(result: Mapping[str, Any], path: _PATH) -> Path:
     """Plot how often the final beliefs are right against how sure they are.
 
-    :param result: what `statistics.reliability` returns
+    :param result: what ``statistics.reliability`` returns
     """
     rows = [row for row in result["bins"] if row["count"]]
     figure = new_figure(6.6)
@@ -130,7 +130,7 @@ def plot_risk_coverage(result: Mapping[str, Any], path: _PATH) -> Path:
 
     Beside it what an oracle would reach, that puts all right answers first, and a random order.
 
-    :param result: what `statistics.risk_coverage` returns
+    :param result: what ``statistics.risk_coverage`` returns
     """
     coverage, risk = np.transpose(result["points"])
     wrong = result["random_area"]
@@ -164,7 +164,7 @@ def plot_risk_coverage(result: Mapping[str, Any], path: _PATH) -> Path:
 def plot_stopping(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
     """Plot how many images stopped after each number of glimpses, and how many were right.
 
-    :param entries: what `statistics.stopping` returns
+    :param entries: what ``statistics.stopping`` returns
     :raises ValueError: no entries
     """
     if not entries:
@@ -206,7 +206,7 @@ def plot_per_class(classes: Mapping[str, Mapping[str, Any]], path: _PATH) -> Pat
 
     Classes without images are left out; of more than 40 the best and the worst 20 are shown.
 
-    :param classes: what `statistics.per_class` returns
+    :param classes: what ``statistics.per_class`` returns
     :raises ValueError: no class with images
     """
     ordered = sorted(

@@ -19,7 +19,7 @@ _MAX_COUNTS = 20  # with more classes the numbers in the cells would not be read
 
 
 def read_progress(csv_path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]]:
-    """Read a `progress.csv` of Stable-Baselines3: float64 (rows,) for each column.
+    """Read a ``progress.csv`` of Stable-Baselines3: float64 (rows,) for each column.
 
     What is missing (a value not logged in that row, a row cut short, a text) is NaN. A file
     without rows gives empty columns, an empty file no columns.
@@ -44,15 +44,15 @@ def plot_learning_curve(
 ) -> Path:
     """Plot accuracy and glimpses per image over the time steps; return the path.
 
-    It reads `time/total_timesteps` and, where they are there, `rollout/accuracy` (training,
-    rolling), `eval/accuracy` and `rollout/glimpses`. Missing values (NaN, '' or None) are left
+    It reads ``time/total_timesteps`` and, where they are there, ``rollout/accuracy`` (training,
+    rolling), ``eval/accuracy`` and ``rollout/glimpses``. Missing values (NaN, '' or None) are left
     out; a panel without any value says so.
 
-    :param progress: columns of equal length, as `read_progress` gives
+    :param progress: columns of equal length, as ``read_progress`` gives
     :param path: of the file, its suffix one that matplotlib writes (.png, .svg, .pdf); missing
         folders are made
     :param levels: accuracies to compare with, 0 to 1 by name: a dotted line each, at most four
-    :raises ValueError: no `time/total_timesteps`, or columns of unequal lengths
+    :raises ValueError: no ``time/total_timesteps``, or columns of unequal lengths
     """
     if "time/total_timesteps" not in progress:
         raise ValueError(

@@ -25,7 +25,7 @@ class GazeText(NamedTuple):
 
 
 def gaze_text(result: Mapping[str, Any]) -> GazeText | None:
-    """Word `result["gaze"]`, see `write_page`; None without it."""
+    """Word ``result["gaze"]``, see ``write_page``; None without it."""
     gaze = result.get("gaze")
     if not gaze:
         return None
@@ -136,8 +136,9 @@ def limits(result: Mapping[str, Any]) -> list[str]:
 
 
 def robustness_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Word `result["robustness"]`: what was shown, accuracy of the agent and of a classifier of the
-    whole image with their intervals, and the agent's glimpses; none without it."""
+    """Word ``result["robustness"]``: what was shown, accuracy of the agent and of a classifier of
+    the whole image with their intervals, and the agent's glimpses; none without it.
+    """
     return [
         (
             row["name"],

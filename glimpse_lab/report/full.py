@@ -1,4 +1,4 @@
-"""The full report of a run: statistics, baselines, figures and `report.html`."""
+"""The full report of a run: statistics, baselines, figures and ``report.html``."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def write_full_report(
     command: str | None = None,
     progress: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
-    """
-    Compare with baselines and other budgets, and write `metrics.json`, the figures and the page.
+    """Compare with baselines and other budgets, and write ``metrics.json``, the figures and the
+    page.
 
-    What `benchmarks/gaze_baselines.py` and `robustness.py` have left in the run directory about
+    What ``benchmarks/gaze_baselines.py`` and ``robustness.py`` have left in the run directory about
     the same agent is shown, too.
 
     :param model: the trained agent
-    :param result: of `reports.evaluate_run`
+    :param result: of ``reports.evaluate_run``
     :param paths: likewise
     :param command: that was called, for the page
-    :return: `result` with all that was found, and the names of the files
+    :return: ``result`` with all that was found, and the names of the files
     """
     config = run.evaluation_config(result["split"], result["budget"])
     found = study(model, config, paths, seed=run.config["seed"], progress=progress)
@@ -85,12 +85,11 @@ def write_html(
     *,
     command: str | None = None,
 ) -> str:
-    """
-    Write `report.html`: the result, figures and film, and episodes chosen by fixed rules. Its name
-    ends as that of `metrics.json` does.
+    """Write ``report.html``: the result, figures and film, and episodes chosen by fixed rules. Its
+    name ends as that of ``metrics.json`` does.
 
     :param paths: all images of the split
-    :param figures: files by the names of `wording.FIGURES`; the confusion matrix, the learning
+    :param figures: files by the names of ``wording.FIGURES``; the confusion matrix, the learning
         curve and the film of the same evaluation are added where they are in the run directory
     :param command: that was called
     :return: name of the file
@@ -118,7 +117,7 @@ def draw_figures(
 
     :param folder: is made where it is missing
     :param paths: the agent's episodes
-    :param result: with what `study` and `describe` return
+    :param result: with what ``study`` and ``describe`` return
     """
     files: dict[str, Path] = {}
 

@@ -64,8 +64,7 @@ class Gallery(NamedTuple):
 
 
 def choose(paths: Scanpaths, *, each: int = 2, seed: int = 0) -> list[Group]:
-    """
-    Choose telling episodes; groups that would be empty are left out.
+    """Choose telling episodes; groups that would be empty are left out.
 
     :param each: the most episodes of a group
     :param seed: of the draws
@@ -142,12 +141,11 @@ def draw_gallery(
     *,
     images: int | NDArray[np.int64] | None = None,
 ) -> Gallery:
-    """
-    Draw the chosen episodes.
+    """Draw the chosen episodes.
 
     :param paths: of an evaluation
     :param config: of that evaluation
-    :param groups: of `choose`; None for its defaults
+    :param groups: of ``choose``; None for its defaults
     :param images: of that evaluation
     :raises ValueError: for another configuration or other images than those of the recording
     """
@@ -177,14 +175,13 @@ def draw_rows(
     images: int | NDArray[np.int64] | None = None,
     **look: Any,
 ) -> list[NDArray[np.uint8]]:
-    """
-    Return a strip of each of some recorded episodes, uint8 (h, w, 3), all of one size.
+    """Return a strip of each of some recorded episodes, uint8 (h, w, 3), all of one size.
 
     :param paths: of an evaluation
     :param config: of that evaluation
     :param rows: which episodes, int (n,)
     :param images: of that evaluation
-    :param look: `columns`, `light` and `height` of `draw_strip`
+    :param look: ``columns``, ``light`` and ``height`` of ``draw_strip``
     :raises ValueError: for another configuration or other images than those of the recording
     """
     rows = np.asarray(rows, np.int64)

@@ -55,19 +55,18 @@ def write_page(
     film: str | os.PathLike[str] | None = None,
     command: str | None = None,
 ) -> Path:
-    """
-    Write the page, which appears only when it is whole; return its path. What there is no data
+    """Write the page, which appears only when it is whole; return its path. What there is no data
     for is left out.
 
     :param path: of the file; missing folders are made
     :param title: of the page, such as the environment's id and the run's name
-    :param result: what `metrics.json` holds. Beside that: a baseline's `equal_looks`, `note` (one
-        that begins with "peeks" stands out of competition) and `reads`, shown below its name;
-        `gaze`, a dict with `dependence` (by glimpse `gaze_bits`, `class_bits` and
-        `commonest_share`, and the numbers of paths) and `collapse` (`collapsed`, `share`,
-        `threshold`, `n_fixations`); `robustness`, as benchmarks/robustness.py writes it
-    :param figures: PNG, JPEG or GIF files or their content, by a key of `wording.FIGURES`
-    :param gallery: of `draw_gallery`
+    :param result: what ``metrics.json`` holds. Beside that: a baseline's ``equal_looks``, ``note``
+        (one that begins with "peeks" stands out of competition) and ``reads``, shown below its
+        name; ``gaze``, a dict with ``dependence`` (by glimpse ``gaze_bits``, ``class_bits`` and
+        ``commonest_share``, and the numbers of paths) and ``collapse`` (``collapsed``, ``share``,
+        ``threshold``, ``n_fixations``); ``robustness``, as benchmarks/robustness.py writes it
+    :param figures: PNG, JPEG or GIF files or their content, by a key of ``wording.FIGURES``
+    :param gallery: of ``draw_gallery``
     :param film: an mp4 or gif; too large a one for the page is named instead
     :param command: that made the page
     :raises ValueError: a result without what every page tells, an unknown figure, a file that is

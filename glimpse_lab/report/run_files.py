@@ -34,15 +34,15 @@ def evaluate_run(
     budget: int | None = None,
     record_hidden: bool = False,
 ) -> tuple[dict[str, Any], Scanpaths]:
-    """
-    Show every image of a split once to the agent, and once with its gaze replaced by random draws.
+    """Show every image of a split once to the agent, and once with its gaze replaced by random
+    draws.
 
     :param run: tells environment and seed
     :param model: the trained agent
     :param split: "train", "validation" or "test"
     :param budget: the most glimpses; None for as many as in training
     :param record_hidden: keep the classifier's hidden state after each glimpse
-    :return: what `metrics.json` holds, and the agent's episodes
+    :return: what ``metrics.json`` holds, and the agent's episodes
     """
     begin = time.perf_counter()
     config = run.evaluation_config(split, budget)
@@ -71,9 +71,8 @@ def evaluate_run(
 
 
 def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> list[str]:
-    """
-    Write `metrics.json` and the plots, with the split in their names unless it is test, and with
-    the budget if it is not the run's own.
+    """Write ``metrics.json`` and the plots, with the split in their names unless it is test, and
+    with the budget if it is not the run's own.
 
     :return: names of the files
     """
@@ -104,8 +103,7 @@ def write_report(run: Run, result: dict[str, Any], episodes: Episodes) -> list[s
 
 
 def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> list[str]:
-    """
-    Film the agent on some images of a split, always the same, as mp4 and gif.
+    """Film the agent on some images of a split, always the same, as mp4 and gif.
 
     :return: names of the files
     """
@@ -118,9 +116,8 @@ def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> lis
 
 
 def write_strips(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:
-    """
-    Draw the agent's episodes on some images of a split, those of `write_film`, one below the other
-    as a PNG.
+    """Draw the agent's episodes on some images of a split, those of ``write_film``, one below the
+    other as a PNG.
 
     :param paths: all images of the split, with the run's own budget
     :return: name of the file
@@ -141,7 +138,8 @@ def _filmed(n: int, n_images: int) -> NDArray[np.int64]:
 
 def suffix_of(run: Run, result: dict[str, Any]) -> str:
     """Return what the names of an evaluation's files end with: its split unless that is test, and
-    its budget unless that is the run's own."""
+    its budget unless that is the run's own.
+    """
     own = run.env_config(split=result["split"]).budget
     budget = "" if result["budget"] == own else f"-budget{result['budget']}"
     return _suffix(result["split"]) + budget

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-#: what `write_page` needs of a result
+#: what ``write_page`` needs of a result
 NEEDED = (
     "env", "dataset", "split", "n_images", "accuracy", "accuracy_ci95", "mean_glimpses",
     "mean_samples", "sample_fraction",
@@ -142,7 +142,7 @@ class Row(NamedTuple):
 
 
 class Rival(NamedTuple):
-    """The best baseline at equal looks, see `equal_looks.equal_looks`.
+    """The best baseline at equal looks, see ``equal_looks.equal_looks``.
 
     :param accuracy: its own, 0 to 1
     :param glimpses: at which mean number

@@ -34,8 +34,8 @@ _BATCH = 100  # pictures attacked together
 
 @dataclass(frozen=True)
 class Attack:
-    """
-    A perturbation of each pixel by at most `epsilon` grey levels that raises the cross-entropy.
+    """A perturbation of each pixel by at most ``epsilon`` grey levels that raises the
+    cross-entropy.
 
     :param kind: "fgsm" (one step; Goodfellow et al. 2015) or "pgd" (many from a random start;
         Madry et al. 2018)
@@ -78,8 +78,7 @@ class Attack:
 
 
 class Viewer:
-    """
-    Who looks at pictures and says what they show: an agent, or a classifier at one glance.
+    """Who looks at pictures and says what they show: an agent, or a classifier at one glance.
 
     :param config: its environment, of the validation or test split
     :param model: the agent; None for the classifier alone, which looks at the middle
@@ -91,8 +90,7 @@ class Viewer:
     def look(
         self, pictures: NDArray[np.uint8], index: NDArray[np.int64], *, deterministic: bool = True
     ) -> Scanpaths:
-        """
-        Return the episodes with given pictures in the place of images.
+        """Return the episodes with given pictures in the place of images.
 
         :param pictures: uint8 (n, H, W, C)
         :param index: of which images, ascending, int64 (n,)
@@ -105,10 +103,9 @@ class Viewer:
 
 
 class AttackedViewer(nn.Module):
-    """
-    The classifier's logits for pictures that a viewer looks at, with gradients to the pictures.
+    """The classifier's logits for pictures that a viewer looks at, with gradients to the pictures.
 
-    :param viewer: with a `TorchClassifier` in its environment
+    :param viewer: with a ``TorchClassifier`` in its environment
     :param n_gazes: see :class:`Attack`
     :raises ValueError: without such a classifier
     """
@@ -129,9 +126,9 @@ class AttackedViewer(nn.Module):
         self.index: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def forward(self, images: th.Tensor) -> th.Tensor:
-        """
-        :param images: float32 (B, C, H, W) in [0, 1], of the images `index`
-        :return: float64 (B, K), so that the cross-entropy of one that is sure has a gradient
+        """Return float64 (B, K), so that the cross-entropy of one that is sure has a gradient.
+
+        :param images: float32 (B, C, H, W) in [0, 1], of the images ``index``
         """
         viewer, classifier = self._inner
         pixels = 255.0 * images
@@ -157,8 +154,7 @@ def attack(
     *,
     progress: Callable[[int], Any] | None = None,
 ) -> NDArray[np.uint8]:
-    """
-    Return pictures that differ by at most epsilon, and that the classifier is wrong about if the
+    """Return pictures that differ by at most epsilon, and that the classifier is wrong about if the
     attack succeeds.
 
     :param viewer: who looks at them
@@ -166,7 +162,7 @@ def attack(
     :param index: whose labels and first gazes they have, ascending, int64 (n,)
     :param settings: of the attack
     :param progress: called with the number of pictures after each batch of them
-    :raises ValueError: if the viewer has no `TorchClassifier`, or its sensor no known gradient
+    :raises ValueError: if the viewer has no ``TorchClassifier``, or its sensor no known gradient
     :raises ImportError: if the Adversarial Robustness Toolbox is not installed
     """
     attacked = AttackedViewer(viewer, settings.n_gazes)

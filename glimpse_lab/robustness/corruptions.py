@@ -16,8 +16,7 @@ _Apply = Callable[[NDArray[np.uint8], float, np.random.Generator], NDArray]
 
 @dataclass(frozen=True)
 class Corruption:
-    """
-    A kind of corruption.
+    """A kind of corruption.
 
     :param unit: what a strength is a number of
     :param severities: the usual strengths, ascending
@@ -105,13 +104,12 @@ CORRUPTIONS = {
 def corrupt(
     pictures: NDArray[np.uint8], name: str, severity: float, *, seed: int = 0
 ) -> NDArray[np.uint8]:
-    """
-    Return corrupted copies of pictures.
+    """Return corrupted copies of pictures.
 
     The same seed draws the same noise, directions and (relative) places at all severities.
 
     :param pictures: uint8 (n, H, W, C)
-    :param name: one of `CORRUPTIONS`
+    :param name: one of ``CORRUPTIONS``
     :param severity: in its unit, above 0; shares of the side below 1, and at least one pixel
     :param seed: of noise, places and directions
     :raises ValueError: for an unknown name, another type, or a severity out of range

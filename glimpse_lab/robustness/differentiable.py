@@ -18,8 +18,7 @@ _WHOLE = 1e-4
 def crop(
     images: th.Tensor, gaze: NDArray[np.float32], geometry: Geometry, size: int, scales: int = 1
 ) -> th.Tensor:
-    """
-    Return what a `Crop` (or with several scales a `Retina`) sees, before it is rounded.
+    """Return what a ``Crop`` (or with several scales a ``Retina``) sees, before it is rounded.
 
     A box average is separable: along each side of the window, the overlap of every glimpse pixel
     with every image pixel is a matrix, and the glimpse is their product with the image. What lies
@@ -59,11 +58,10 @@ def crop(
 
 
 def see(sensor: Sensor, images: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
-    """
-    Return the glimpses of a sensor: its very values, rounded ones of the rounded images, with the
-    gradients of the exact averages (a straight-through estimator; Bengio et al. 2013).
+    """Return the glimpses of a sensor: its very values, rounded ones of the rounded images, with
+    the gradients of the exact averages (a straight-through estimator; Bengio et al. 2013).
 
-    :param sensor: a `Crop` or `Retina`
+    :param sensor: a ``Crop`` or ``Retina``
     :param images: float32 (B, C, H, W) in [0, 255]
     :param gaze: float32 (B, T, 3), finite
     :return: float32 (B, T, C, h, w)
@@ -84,9 +82,9 @@ def see(sensor: Sensor, images: th.Tensor, gaze: NDArray[np.float32]) -> th.Tens
 
 
 def to_uint8(images: th.Tensor) -> NDArray[np.uint8]:
-    """
+    """Return the nearest whole values, uint8 (B, H, W, C).
+
     :param images: float (B, C, H, W) in [0, 255]
-    :return: the nearest whole values, uint8 (B, H, W, C)
     """
     rounded = images.detach().round().clamp(0.0, 255.0).permute(0, 2, 3, 1)
     return np.ascontiguousarray(rounded.cpu().numpy().astype(np.uint8))
@@ -98,8 +96,7 @@ def logits(
     gaze: NDArray[np.float32],
     counts: NDArray[np.int64],
 ) -> th.Tensor:
-    """
-    Return the classifier's logits after the first glimpses of each row.
+    """Return the classifier's logits after the first glimpses of each row.
 
     :param classifier: in evaluation mode
     :param glimpses: float32 (B, T, C, h, w) in [0, 255]
@@ -117,8 +114,7 @@ def _is_whole(position: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _overlaps(
     start: NDArray[np.float64], cell: NDArray[np.float64], size: int, length: int
 ) -> NDArray[np.float64]:
-    """
-    Return which share of a glimpse pixel each image pixel is, along one side.
+    """Return which share of a glimpse pixel each image pixel is, along one side.
 
     :param start: of the window, image pixels, (B,)
     :param cell: width of a glimpse pixel, image pixels, (B,)
@@ -134,5 +130,5 @@ def _overlaps(
 
 
 def _straight_through(exact: th.Tensor, rounded: th.Tensor) -> th.Tensor:
-    """Return `rounded`, with the gradient of `exact`."""
+    """Return ``rounded``, with the gradient of ``exact``."""
     return exact + (rounded - exact).detach()

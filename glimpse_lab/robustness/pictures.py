@@ -15,8 +15,7 @@ _LANES = 500
 
 @dataclass(frozen=True)
 class _Pictures(Scene):
-    """
-    One given picture for each of some images, whatever the images themselves are.
+    """One given picture for each of some images, whatever the images themselves are.
 
     :param pictures: uint8 (n, H, W, C)
     :param index: whose place they take, ascending, int64 (n,)
@@ -42,8 +41,7 @@ class _Pictures(Scene):
 def shown(
     config: GlimpseConfig, pictures: NDArray[np.uint8], index: NDArray[np.int64]
 ) -> GlimpseConfig:
-    """
-    Return the environment that shows pictures in the place of some of its images.
+    """Return the environment that shows pictures in the place of some of its images.
 
     All else stays: labels, and where the first glimpse of each image looks. Nothing is augmented.
 
@@ -63,8 +61,7 @@ def shown(
 
 
 def compose(config: GlimpseConfig, index: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """
-    Return what an environment shows of some images, canvas and clutter included.
+    """Return what an environment shows of some images, canvas and clutter included.
 
     :param config: the environment, of the validation or test split
     :param index: numbers of images, int64 (n,)

@@ -19,10 +19,9 @@ COST = "cost"
 
 @dataclass(frozen=True, eq=False)  # by identity: a value may be a list or a dict
 class Change:
-    """
-    One value of a sweep.
+    """One value of a sweep.
 
-    :param setting: a hyperparameter with dots that reach inside, or `COST`
+    :param setting: a hyperparameter with dots that reach inside, or ``COST``
     :param value: as YAML gives it
     """
 
@@ -43,7 +42,7 @@ class Change:
         return f"{self.setting.rpartition('.')[2]}={text}"
 
     def change_recipe(self, recipe: Recipe) -> None:
-        """Set the value in a recipe, in place; a price is left to `change_env`."""
+        """Set the value in a recipe, in place; a price is left to ``change_env``."""
         if self.setting != COST:
             set_value(recipe, self.setting, self.value)
 
@@ -55,9 +54,8 @@ class Change:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """
-    Return the seeds that a text names: numbers and ranges with both ends, separated by commas, such
-    as `0-4` or `0,3,7` or `0-2,10`.
+    """Return the seeds that a text names: numbers and ranges with both ends, separated by commas,
+    such as ``0-4`` or ``0,3,7`` or ``0-2,10``.
 
     :raises ValueError: for another form, a range that falls, or a seed named twice
     """
@@ -82,11 +80,10 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def choose_sweep(prices: Sequence[float] | None, text: str | None) -> list[Change]:
-    """
-    Return the changes of a sweep over prices of a glimpse, or over what a text names; none for
+    """Return the changes of a sweep over prices of a glimpse, or over what a text names; none for
     neither.
 
-    :raises ValueError: as `parse_sweep`, and for a price that is no finite number
+    :raises ValueError: as ``parse_sweep``, and for a price that is no finite number
     """
     if prices is not None:
         return check_changes([Change(COST, price) for price in prices])
@@ -94,8 +91,7 @@ def choose_sweep(prices: Sequence[float] | None, text: str | None) -> list[Chang
 
 
 def parse_sweep(text: str) -> list[Change]:
-    """
-    Return the changes that `KEY=VALUE,VALUE,...` names; values are YAML.
+    """Return the changes that ``KEY=VALUE,VALUE,...`` names; values are YAML.
 
     :raises ValueError: for another form, or values that are the same or have the same label
     """
@@ -115,8 +111,7 @@ def parse_sweep(text: str) -> list[Change]:
 
 
 def check_changes(changes: list[Change]) -> list[Change]:
-    """
-    Return the changes if there are at least two, with a folder's name for each.
+    """Return the changes if there are at least two, with a folder's name for each.
 
     :raises ValueError: if not, or for a price that is no finite number
     """

@@ -1,6 +1,6 @@
 """Groups of runs: several trainings under one name, each in a run directory of its own.
 
-`runs/<env id>/<group>/.../seed<SEED>/`. The members are trained by processes of their own, one
+``runs/<env id>/<group>/.../seed<SEED>/``. The members are trained by processes of their own, one
 after the other or some at a time; members that are finished are left as they are, others go on from
 their last checkpoint, so that the same command goes on after any interruption.
 """
@@ -22,7 +22,7 @@ from glimpse_lab.runs import Run, RunError
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.training import make
 
-#: what makes two runs the same training; the rest of `config.yml` is about where it ran
+#: what makes two runs the same training; the rest of ``config.yml`` is about where it ran
 _SETTINGS = ("env", "env_kwargs", "algorithm", "recipe", "seed", "dataset", "packages")
 
 _LOG = "output.log"
@@ -35,7 +35,7 @@ def digest(content: Any) -> str:
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a `config.yml` makes the training what it is, as YAML gives it back."""
+    """Return what of a ``config.yml`` makes the training what it is, as YAML gives it back."""
     return as_yaml({key: config.get(key) for key in _SETTINGS})
 
 
@@ -50,7 +50,7 @@ def is_finished(run: Run) -> bool:
 
 
 def result_of(run: Run) -> dict[str, Any] | None:
-    """Return the `metrics.json` of a run, None unless it is of the end of its training."""
+    """Return the ``metrics.json`` of a run, None unless it is of the end of its training."""
     try:
         result = json.loads((run.path / "metrics.json").read_text())
     except FileNotFoundError:
@@ -66,12 +66,11 @@ def make_members(
     sweep: Sequence[Change],
     resolve: Callable[..., dict[str, Any]],
 ) -> dict[Change | None, dict[int, Run]]:
-    """
-    Return the runs of a group, not yet written: for each change, or for None without a sweep, a run
-    for each seed.
+    """Return the runs of a group, not yet written: for each change, or for None without a sweep, a
+    run for each seed.
 
     :param folder: of the group
-    :param resolve: gives the `config.yml` of a `seed` and a `change`
+    :param resolve: gives the ``config.yml`` of a ``seed`` and a ``change``
     """
     members = {}
     for change in sweep or [None]:
@@ -85,11 +84,10 @@ def make_members(
 def check_members(
     groups: Mapping[Any, Mapping[int, Run]], packages: Sequence[str], device: str
 ) -> None:
-    """
-    Check, before any is written, that members have settings that fit, and that those that are there
-    already were made with the settings of now.
+    """Check, before any is written, that members have settings that fit, and that those that are
+    there already were made with the settings of now.
 
-    :param groups: as `make_members` gives
+    :param groups: as ``make_members`` gives
     :param packages: of the user's own, imported already
     :param device: that they are trained on
     :raises RunError: if one was not, or a folder above one of them is a run itself
@@ -138,14 +136,13 @@ def train_group(
     jobs: int = 1,
     say: Callable[[str], Any] = _say,
 ) -> dict[Path, str]:
-    """
-    Train and evaluate the members that are not finished, each in a process of its own.
+    """Train and evaluate the members that are not finished, each in a process of its own.
 
-    One at a time writes to this terminal; several write to `output.log` in their run directories.
+    One at a time writes to this terminal; several write to ``output.log`` in their run directories.
 
     :param folder: of the group
     :param members: below it
-    :param command: `train.py` with what all have in common; `--resume RUN_DIR` is added
+    :param command: ``train.py`` with what all have in common; ``--resume RUN_DIR`` is added
     :param jobs: how many at a time
     :param say: called with a line about each member that begins or ends
     :return: why members failed, by their paths

@@ -9,10 +9,9 @@ from glimpse_envs.rewards import GlimpseCost, Reward, Sum
 
 
 def price_of(reward: Any) -> float:
-    """
-    Return what a glimpse costs: the sum of all `GlimpseCost` terms, times their weights.
+    """Return what a glimpse costs: the sum of all ``GlimpseCost`` terms, times their weights.
 
-    :param reward: a name, a dict with a type, or a `Reward` object
+    :param reward: a name, a dict with a type, or a ``Reward`` object
     :raises ValueError: for what is no reward
     """
     part = resolve(reward, Reward)
@@ -24,10 +23,9 @@ def price_of(reward: Any) -> float:
 
 
 def with_price(reward: Any, price: float) -> dict[str, Any]:
-    """
-    Return the reward with another price of a glimpse, as a dict that a recipe can hold.
+    """Return the reward with another price of a glimpse, as a dict that a recipe can hold.
 
-    All `GlimpseCost` terms are taken out, those of sums within sums too, and one of weight 1 is
+    All ``GlimpseCost`` terms are taken out, those of sums within sums too, and one of weight 1 is
     added at the end.
 
     :param reward: a name, or a dict with a type
@@ -58,7 +56,7 @@ def _is_sum(reward: Any) -> bool:
 
 
 def _without_price(reward: Any) -> Any:
-    """Return the reward without any `GlimpseCost`; None if nothing is left."""
+    """Return the reward without any ``GlimpseCost``; None if nothing is left."""
     if isinstance(resolve(reward, Reward), GlimpseCost):
         return None
     if not _is_sum(reward):

@@ -17,17 +17,16 @@ from glimpse_lab.runs import Run
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.sweeps.groups import result_of
 
-#: what is averaged over seeds, by its name in `metrics.json`
+#: what is averaged over seeds, by its name in ``metrics.json``
 MEASURES = ("accuracy", "mean_glimpses", "mean_samples", "sample_fraction", "coverage")
 _SHARES = ("accuracy", "sample_fraction", "coverage")
 
 
 def over_seeds(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """
-    Return what `seeds.json` holds: each seed's measures, and of each measure the mean,
+    """Return what ``seeds.json`` holds: each seed's measures, and of each measure the mean,
     standard deviation and 95 % interval over seeds (None for a single one).
 
-    :param results: the `metrics.json` of each seed
+    :param results: the ``metrics.json`` of each seed
     :raises ValueError: for no result, or results of different environments or splits
     """
     if not results:
@@ -61,7 +60,7 @@ def over_seeds(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def seeds_table(summary: Mapping[str, Any]) -> str:
-    """Return what `over_seeds` gave as lines to print."""
+    """Return what ``over_seeds`` gave as lines to print."""
     lines = [f"{'':8}{'accuracy':>12}{'glimpses':>12}{'samples':>12}"]
     for name, run in summary["runs"].items():
         lines.append(
@@ -114,12 +113,11 @@ def frontier_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def report_seeds(folder: Path, runs: Mapping[int, Run]) -> dict[str, Any] | None:
-    """
-    Write `seeds.json` of the runs that are finished, and print it as a table.
+    """Write ``seeds.json`` of the runs that are finished, and print it as a table.
 
     :param folder: of the runs
     :param runs: by their seeds
-    :return: what `over_seeds` gives; None if no run is finished
+    :return: what ``over_seeds`` gives; None if no run is finished
     """
     results = {seed: result_of(run) for seed, run in runs.items()}
     finished = {seed: result for seed, result in results.items() if result is not None}
@@ -134,9 +132,8 @@ def report_seeds(folder: Path, runs: Mapping[int, Run]) -> dict[str, Any] | None
 
 
 def report_group(folder: Path, groups: Mapping[Change | None, Mapping[int, Run]]) -> None:
-    """
-    Write and print what a group of runs shows: `seeds.json`, and of a sweep one for each value and
-    `frontier.json`, `.csv` and `.png`.
+    """Write and print what a group of runs shows: ``seeds.json``, and of a sweep one for each value
+    and ``frontier.json``, ``.csv`` and ``.png``.
 
     :param folder: of the group
     :param groups: the runs by change, or None without a sweep, and seed
@@ -155,12 +152,12 @@ def report_group(folder: Path, groups: Mapping[Change | None, Mapping[int, Run]]
 
 
 def write_seeds(folder: Path, summary: Mapping[str, Any]) -> Path:
-    """Write `seeds.json` into a folder; return the file."""
+    """Write ``seeds.json`` into a folder; return the file."""
     return _write_json(folder / "seeds.json", summary)
 
 
 def write_frontier(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
-    """Write `frontier.json` and `frontier.csv` into a folder; return the files."""
+    """Write ``frontier.json`` and ``frontier.csv`` into a folder; return the files."""
     table = folder / "frontier.csv"
     with replacing(table) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")

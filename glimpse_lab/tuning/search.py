@@ -1,8 +1,8 @@
 """A search for hyperparameters with Optuna, scored on the validation split.
 
-A study is a folder: `study.db` (of Optuna), `study.yml` (the settings that all trials share),
-`space.yml` (what is drawn), `trials.csv`, `history.png`, and `best/<algorithm>.yml`, a recipe of
-the best trial. The first trial is the recipe itself, as far as the space holds it.
+A study is a folder: ``study.db`` (of Optuna), ``study.yml`` (the settings that all trials share),
+``space.yml`` (what is drawn), ``trials.csv``, ``history.png``, and ``best/<algorithm>.yml``, a
+recipe of the best trial. The first trial is the recipe itself, as far as the space holds it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from policies.callbacks import Diverged, EpisodeStatistics, Progress, check_weig
 
 try:
     import optuna
-except ImportError:  # an extra; `check_optuna` says so
+except ImportError:  # an extra; ``check_optuna`` says so
     optuna = None
 
 #: of a trial, before its end, at equal distances
@@ -45,8 +45,7 @@ _REPORT_IMAGES = 1000
 
 
 def check_optuna() -> None:
-    """
-    Check that Optuna is there.
+    """Check that Optuna is there.
 
     :raises ValueError: if not
     """
@@ -56,13 +55,12 @@ def check_optuna() -> None:
 
 @dataclass(frozen=True)
 class Study:
-    """
-    A search over hyperparameters, resumed by making it again.
+    """A search over hyperparameters, resumed by making it again.
 
     :param path: of its folder
-    :param config: of a run, as in `config.yml`: the recipe from which the search begins, whose
-        `n_timesteps` are those of a trial
-    :param space: what is drawn; see `glimpse_lab.tuning.space`
+    :param config: of a run, as in ``config.yml``: the recipe from which the search begins, whose
+        ``n_timesteps`` are those of a trial
+    :param space: what is drawn; see ``glimpse_lab.tuning.space``
     :param timesteps: that the recipe of the best trial is written with
     :param device: that trials train on
     :param say: called with a line about each trial
@@ -81,15 +79,15 @@ class Study:
         return self.path / "best" / f"{self.config['algorithm']}.yml"
 
     def run(self, n_trials: int) -> dict[str, Any] | None:
-        """
-        Go on until so many trials are finished, those of earlier calls included.
+        """Go on until so many trials are finished, those of earlier calls included.
 
-        :return: the best trial: `number`, `score`, `choice`; None if all diverged or were stopped
+        :return: the best trial: ``number``, ``score``, ``choice``; None if all diverged or were
+            stopped
         :raises RunError: if the folder holds another search, or another process works on it
         :raises KeyboardInterrupt: after the trial that was running is noted to be run again
         """
         check_optuna()
-        optuna.logging.set_verbosity(optuna.logging.WARNING)  # `say` says more
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # ``say`` says more
         self._check()
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / "study.lock")
@@ -103,10 +101,9 @@ class Study:
             lock.release()
 
     def summary(self, best: dict[str, Any] | None) -> str:
-        """
-        Return the result in a few lines.
+        """Return the result in a few lines.
 
-        :param best: what `run` gave
+        :param best: what ``run`` gave
         """
         files = f"in {self.path}: trials.csv, history.png, space.yml (what was drawn from)"
         if best is None:
@@ -200,8 +197,7 @@ class Study:
         return _Made(run, *make(run, self.device))
 
     def _train(self, trial: Any, choice: Choice) -> dict[str, Any]:
-        """
-        Train and return the metrics on the whole validation split.
+        """Train and return the metrics on the whole validation split.
 
         :raises optuna.TrialPruned: if it is worse than the median of the others at the same time
         :raises _DivergedError: if a weight is no number any more
@@ -276,8 +272,7 @@ class _DivergedError(Exception):
 
 
 class _Reports(BaseCallback):
-    """
-    Tell a trial how good the agent is at times, and stop it where the pruner says so.
+    """Tell a trial how good the agent is at times, and stop it where the pruner says so.
 
     :param trial: of Optuna
     :param config: the environment to evaluate on

@@ -2,17 +2,18 @@
 
 A space is a dict, and a YAML file, from keys to what is drawn:
 
-* `[a, b, c]`: one of these;
-* `{low: a, high: b}`: a number between, both ends included, an integer if both are; with
-  `log: true` by its logarithm.
+* ``[a, b, c]``: one of these;
+* ``{low: a, high: b}``: a number between, both ends included, an integer if both are; with
+  ``log: true`` by its logarithm.
 
 A key is a hyperparameter of the recipe, with dots that reach inside
-(`policy_kwargs.lstm_hidden_size`), or one of
+(``policy_kwargs.lstm_hidden_size``), or one of
 
-* `minibatches`: batches of an epoch. It sets `batch_size` to n_envs * n_steps / minibatches, and a
+* ``minibatches``: batches of an epoch. It sets ``batch_size`` to n_envs * n_steps / minibatches,
+and a
   space where that does not divide is refused;
-* `price`: of a glimpse, in whatever reward the environment has;
-* `classifier_training.KEY`: an argument of `policies.CoTrainingCallback`, such as `passes`.
+* ``price``: of a glimpse, in whatever reward the environment has;
+* ``classifier_training.KEY``: an argument of ``policies.CoTrainingCallback``, such as ``passes``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ MINIBATCHES, PRICE, CLASSIFIER = "minibatches", "price", "classifier_training."
 #: with these "lin_START", falling to 0, is searched by its START
 _SCHEDULED = ("learning_rate", "clip_range")
 _SMALLEST_BATCH = 32
-#: of `CoTrainingCallback`, and of SB3 what recipes leave out
+#: of ``CoTrainingCallback``, and of SB3 what recipes leave out
 _CLASSIFIER_DEFAULTS = {"learning_rate": 2e-3, "passes": 1.0}
 _DEFAULTS = {"clip_range": 0.2}
 
@@ -52,8 +53,7 @@ class Suggests(Protocol):
 
 
 def default_space(recipe: Recipe, env_kwargs: dict[str, Any]) -> Space:
-    """
-    Return ranges that suit PPO and RecurrentPPO here, around what the recipe has.
+    """Return ranges that suit PPO and RecurrentPPO here, around what the recipe has.
 
     The classifier's learning rate has three values alone: each needs a warm-up of its own, which
     trials with the same one share. The price stays within a factor of two: the score of a search is
@@ -88,8 +88,7 @@ def default_space(recipe: Recipe, env_kwargs: dict[str, Any]) -> Space:
 
 
 def read_space(path: Path) -> Space:
-    """
-    Read a space from a YAML file; it stands in the place of the default one.
+    """Read a space from a YAML file; it stands in the place of the default one.
 
     :raises RecipeError: for a file that is missing or broken, or an entry of another form
     """
@@ -105,10 +104,9 @@ def read_space(path: Path) -> Space:
 
 
 def check_batches(space: Space, recipe: Recipe) -> None:
-    """
-    Check that every draw of `minibatches` divides the rows of a rollout.
+    """Check that every draw of ``minibatches`` divides the rows of a rollout.
 
-    :raises RecipeError: if one does not, or `batch_size` is drawn too
+    :raises RecipeError: if one does not, or ``batch_size`` is drawn too
     """
     if MINIBATCHES not in space:
         return
@@ -133,8 +131,7 @@ def suggest(trial: Suggests, space: Space) -> Choice:
 
 
 def apply(choice: Choice, recipe: Recipe, env_kwargs: dict[str, Any]) -> tuple[Recipe, Choice]:
-    """
-    Return recipe and arguments of the environment with what was drawn; the given ones stay.
+    """Return recipe and arguments of the environment with what was drawn; the given ones stay.
 
     :raises RecipeError: for a key that reaches inside of nothing
     """

@@ -13,8 +13,7 @@ from policies.actions.hybrid import HybridDistribution
 
 
 class ActorLearningAutomaton(BaseCallback):
-    """
-    Train the ``Box`` parts of a hybrid policy with ``continuous="deterministic"``.
+    """Train the ``Box`` parts of a hybrid policy with ``continuous="deterministic"``.
 
     Such parts have no log-probability, so PPO's loss has no gradient for them. Between rollouts
     they are drawn towards what was tried and turned out better than expected: where the advantage
@@ -23,8 +22,8 @@ class ActorLearningAutomaton(BaseCallback):
     advantage alone matters, since its size says nothing about how far to move). The policy's own
     optimiser makes the steps; the algorithm is left as it is.
 
-    :param epochs: Passes over the rollout.
-    :param weight: Factor of the loss.
+    :param epochs: passes over the rollout
+    :param weight: factor of the loss
     """
 
     def __init__(self, epochs: int = 2, weight: float = 1.0) -> None:
@@ -62,8 +61,7 @@ class ActorLearningAutomaton(BaseCallback):
 
 
 def automaton_loss(policy: Any, batch: Any) -> th.Tensor:
-    """
-    Mean squared distance to the actions that turned out well, see the callback.
+    """Mean squared distance to the actions that turned out well, see the callback.
 
     :param policy: with a hybrid distribution
     :param batch: of a rollout buffer, recurrent or not

@@ -22,7 +22,7 @@ class Choices:
         self.parts = [Categorical(logits=logits, validate_args=False) for logits in self.logits]
 
     def chosen(self, columns: th.Tensor) -> list[th.Tensor]:
-        """:return: the index of each categorical, int64 (B,) each"""
+        """Return the index of each categorical, int64 (B,) each."""
         sizes = [logits.shape[1] for logits in self.logits]
         return [scores.argmax(dim=1) for scores in columns.split(sizes, dim=1)]
 
@@ -88,9 +88,8 @@ class Numbers:
 
 
 class Settled(Numbers):
-    """
-    Numbers that the network alone decides, for ``Box``: they count neither in the probability nor
-    in the entropy, whatever noise is added while exploring.
+    """Numbers that the network alone decides, for ``Box``: they count neither in the probability
+    nor in the entropy, whatever noise is added while exploring.
     """
 
     def log_prob(self, columns: th.Tensor) -> th.Tensor:

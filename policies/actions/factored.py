@@ -23,10 +23,10 @@ from policies.extractors.layers import BypassLayout
 
 
 def _stop_logit(go: th.Tensor, stop: th.Tensor) -> th.Tensor:
-    """
+    """Return (B,) the log-odds of stopping, above 0 if P(stop) > 0.5.
+
     :param go: (B, M) logits of going on
     :param stop: (B, K) logits of the answers
-    :return: (B,) the log-odds of stopping, above 0 if P(stop) > 0.5
     """
     return stop.logsumexp(dim=1) - go.logsumexp(dim=1)
 
@@ -37,11 +37,11 @@ class _FlatDecision(Distribution):
     class_entropy_weight: float
 
     def stop_probability(self) -> th.Tensor:
-        """:return: float32 (B,), probability of answering now"""
+        """Return float32 (B,), probability of answering now."""
         return th.sigmoid(_stop_logit(*self._split()))
 
     def entropy(self) -> th.Tensor:
-        """:return: float32 (B,), nats, with the weight of the class"""
+        """Return float32 (B,), nats, with the weight of the class."""
         total = super().entropy()
         if self.class_entropy_weight == 1.0:
             return total
@@ -50,13 +50,12 @@ class _FlatDecision(Distribution):
         return total + (self.class_entropy_weight - 1.0) * self.stop_probability() * classes
 
     def _split(self) -> tuple[th.Tensor, th.Tensor]:
-        """:return: logits of going on (B, M) and of the answers (B, K)"""
+        """Return logits of going on (B, M) and of the answers (B, K)."""
         raise NotImplementedError
 
 
 class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
-    """
-    Categorical over moves and answers, ``Discrete(n_moves + K)``, with a factored decision.
+    """Categorical over moves and answers, ``Discrete(n_moves + K)``, with a factored decision.
 
     Probabilities, samples and entropy are those of the flat categorical. The mode is not its
     argmax: with P(stop) = 0.6 spread over ten classes a single move would win. It answers if
@@ -67,11 +66,11 @@ class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
     answers alone). That is the exact law of what is sampled, so PPO's ratio is exact; the mode
     and :meth:`stop_probability` stay those of p.
 
-    :param action_dim: Number of actions, n_moves + K.
-    :param n_moves: The first so many actions are moves.
-    :param bypass: Layout of the bypass columns at the end of the latent code.
-    :param initial_stop_probability: P(stop) of the untrained head.
-    :param class_entropy_weight: Weight of P(stop) H(class | stop) in the entropy.
+    :param action_dim: number of actions, n_moves + K
+    :param n_moves: the first so many actions are moves
+    :param bypass: layout of the bypass columns at the end of the latent code
+    :param initial_stop_probability: P(stop) of the untrained head
+    :param class_entropy_weight: weight of P(stop) H(class | stop) in the entropy
     """
 
     def __init__(
@@ -96,9 +95,9 @@ class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
         self.class_entropy_weight = class_entropy_weight
 
     def proba_distribution_net(self, latent_dim: int) -> nn.Module:
-        """
-        :param latent_dim: Size of the latent code, bypass columns included
-        :return: The head that makes the logits
+        """Return the head that makes the logits.
+
+        :param latent_dim: size of the latent code, bypass columns included
         """
         return DecisionHead(
             latent_dim,
@@ -110,9 +109,9 @@ class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
         )
 
     def proba_distribution(self, action_logits: th.Tensor) -> FactoredCategoricalDistribution:
-        """
+        """Return itself.
+
         :param action_logits: log-probabilities of the head, float32 (B, action_dim)
-        :return: itself
         """
         self.greedy_logits = action_logits
         if self.epsilon > 0.0:
@@ -121,19 +120,18 @@ class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
         return self
 
     def mode(self) -> th.Tensor:
-        """:return: int64 (B,), see the class"""
+        """Return int64 (B,), see the class."""
         go, stop = self._split()
         answers = self.n_moves + stop.argmax(dim=1)
         return th.where(_stop_logit(go, stop) > 0, answers, go.argmax(dim=1))
 
     def _split(self) -> tuple[th.Tensor, th.Tensor]:
-        """:return: logits of the moves (B, n_moves) and of the answers (B, K)"""
+        """Return logits of the moves (B, n_moves) and of the answers (B, K)."""
         return self.greedy_logits.tensor_split([self.n_moves], dim=1)
 
 
 def mix_with_uniform(logits: th.Tensor, epsilon: float) -> th.Tensor:
-    """
-    The logarithm of (1 - epsilon) p + epsilon / n over the possible actions.
+    """The logarithm of (1 - epsilon) p + epsilon / n over the possible actions.
 
     :param logits: log p up to a constant, float32 (B, A); an action far below any other is not
         possible
@@ -149,16 +147,15 @@ def mix_with_uniform(logits: th.Tensor, epsilon: float) -> th.Tensor:
 
 
 class FactoredMultiCategoricalDistribution(_FlatDecision, MultiCategoricalDistribution):
-    """
-    Categoricals of moves and, last, of the decision: 0 goes on, k + 1 answers class k.
+    """Categoricals of moves and, last, of the decision: 0 goes on, k + 1 answers class k.
 
     As the stock class, but the mode of the decision is factored: it answers if P(stop) > 0.5, and
     then with the best class.
 
-    :param action_dims: Sizes of the categoricals, the last one K + 1.
-    :param bypass: Layout of the bypass columns at the end of the latent code.
-    :param initial_stop_probability: P(stop) of the untrained head.
-    :param class_entropy_weight: Weight of P(stop) H(class | stop) in the entropy.
+    :param action_dims: sizes of the categoricals, the last one K + 1
+    :param bypass: layout of the bypass columns at the end of the latent code
+    :param initial_stop_probability: P(stop) of the untrained head
+    :param class_entropy_weight: weight of P(stop) H(class | stop) in the entropy
     """
 
     def __init__(
@@ -181,9 +178,9 @@ class FactoredMultiCategoricalDistribution(_FlatDecision, MultiCategoricalDistri
         self.class_entropy_weight = class_entropy_weight
 
     def proba_distribution_net(self, latent_dim: int) -> nn.Module:
-        """
-        :param latent_dim: Size of the latent code, bypass columns included
-        :return: The head that makes the logits
+        """Return the head that makes the logits.
+
+        :param latent_dim: size of the latent code, bypass columns included
         """
         return DecisionHead(
             latent_dim,
@@ -195,30 +192,29 @@ class FactoredMultiCategoricalDistribution(_FlatDecision, MultiCategoricalDistri
         )
 
     def mode(self) -> th.Tensor:
-        """:return: int64 (B, number of categoricals), see the class"""
+        """Return int64 (B, number of categoricals), see the class."""
         moves = [part.logits.argmax(dim=1) for part in self.distribution[:-1]]
         go, stop = self._split()
         decision = th.where(_stop_logit(go, stop) > 0, 1 + stop.argmax(dim=1), 0)
         return th.stack([*moves, decision], dim=1)
 
     def _split(self) -> tuple[th.Tensor, th.Tensor]:
-        """:return: logits of going on (B, 1) and of the answers (B, K)"""
+        """Return logits of going on (B, 1) and of the answers (B, K)."""
         return self.distribution[-1].logits.tensor_split([1], dim=1)
 
 
 class FactoredHybridDistribution(HybridDistribution):
-    """
-    Decision, class and whatever else a Dict holds, with a factored decision.
+    """Decision, class and whatever else a Dict holds, with a factored decision.
 
     The class counts where the decision is 1, everything else where it is 0.
 
-    :param view: Of a Dict with ``decision``, Discrete(2), and ``class``, Discrete(K).
-    :param bypass: Layout of the bypass columns at the end of the latent code.
-    :param initial_stop_probability: P(stop) of the untrained head.
-    :param class_entropy_weight: Weight of P(stop) H(class | stop) in the entropy.
-    :param entropy_weights: See :class:`~policies.actions.hybrid.HybridDistribution`; that of
-        ``class`` goes before the one above.
-    :param kwargs: ``continuous``.
+    :param view: of a Dict with ``decision``, Discrete(2), and ``class``, Discrete(K)
+    :param bypass: layout of the bypass columns at the end of the latent code
+    :param initial_stop_probability: P(stop) of the untrained head
+    :param class_entropy_weight: weight of P(stop) H(class | stop) in the entropy
+    :param entropy_weights: see :class:`~policies.actions.hybrid.HybridDistribution`; that of
+        ``class`` goes before the one above
+    :param kwargs: ``continuous``
     """
 
     def __init__(
@@ -244,10 +240,10 @@ class FactoredHybridDistribution(HybridDistribution):
     def proba_distribution_net(
         self, latent_dim: int, log_std_init: float = 0.0
     ) -> tuple[nn.Module, nn.Parameter]:
-        """
-        :param latent_dim: Size of the latent code, bypass columns included
-        :param log_std_init: Logarithm of the first deviation of the continuous columns
-        :return: The head that makes the parameters, and the logarithm of the deviations
+        """Return the head that makes the parameters, and the logarithm of the deviations.
+
+        :param latent_dim: size of the latent code, bypass columns included
+        :param log_std_init: logarithm of the first deviation of the continuous columns
         """
         head = HybridDecisionHead(
             latent_dim,
@@ -258,7 +254,7 @@ class FactoredHybridDistribution(HybridDistribution):
         return head, self.make_log_std(log_std_init)
 
     def stop_probability(self) -> th.Tensor:
-        """:return: float32 (B,), probability of answering now"""
+        """Return float32 (B,), probability of answering now."""
         return self.laws["decision"].parts[0].probs[:, 1]
 
 
@@ -270,7 +266,7 @@ Factored = (
 
 
 def answers_by_dict(action_space: spaces.Space) -> bool:
-    """:return: whether a view shows a ``decision`` of two and a ``class``"""
+    """Return whether a view shows a ``decision`` of two and a ``class``."""
     if not isinstance(action_space, BoxView):
         return False
     parts = {part.name: part.space for part in action_space.parts}
@@ -288,17 +284,16 @@ def make_factored_distribution(
     class_entropy_weight: float = 1.0,
     hybrid: dict[str, Any] | None = None,
 ) -> Factored | None:
-    """
-    The factored distribution of an action space.
+    """The factored distribution of an action space.
 
     :param action_space: ``Discrete(n_moves + K)``, ``MultiDiscrete([..., K + 1])``, the view of a
-        Dict with ``decision`` and ``class``, or another.
-    :param bypass: Layout of the bypass columns at the end of the latent code.
-    :param n_moves: For ``Discrete`` spaces, the first so many actions are moves.
-    :param initial_stop_probability: P(stop) of the untrained head.
-    :param class_entropy_weight: Weight of P(stop) H(class | stop) in the entropy.
-    :param hybrid: Further arguments of :class:`FactoredHybridDistribution`.
-    :return: The distribution, or None for a space in which the agent does not answer.
+        Dict with ``decision`` and ``class``, or another
+    :param bypass: layout of the bypass columns at the end of the latent code
+    :param n_moves: for ``Discrete`` spaces, the first so many actions are moves
+    :param initial_stop_probability: P(stop) of the untrained head
+    :param class_entropy_weight: weight of P(stop) H(class | stop) in the entropy
+    :param hybrid: further arguments of :class:`FactoredHybridDistribution`
+    :return: the distribution, or None for a space in which the agent does not answer
     """
     common: dict[str, Any] = {
         "bypass": bypass,

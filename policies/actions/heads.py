@@ -19,13 +19,12 @@ NO_BYPASS = BypassLayout(present=False)
 
 
 class Decision(NamedTuple):
-    """
-    The factors of a decision.
+    """The factors of a decision.
 
-    :param log_go: log(1 - P(stop)), float32 (B, 1).
-    :param log_stop: log P(stop), float32 (B, 1).
-    :param log_classes: log P(class | stop), float32 (B, K).
-    :param moves: logits, or other parameters, of the moves, float32 (B, n_move_logits).
+    :param log_go: log(1 - P(stop)), float32 (B, 1)
+    :param log_stop: log P(stop), float32 (B, 1)
+    :param log_classes: log P(class | stop), float32 (B, K)
+    :param moves: logits, or other parameters, of the moves, float32 (B, n_move_logits)
     """
 
     log_go: th.Tensor
@@ -35,22 +34,21 @@ class Decision(NamedTuple):
 
 
 class DecisionHead(nn.Module):
-    """
-    Latent code -> flat action logits that are the exact log-products of a factored decision.
+    """Latent code -> flat action logits that are the exact log-products of a factored decision.
 
     P(stop) = sigmoid(own logit of the latent and of the belief's maximum and entropy);
     P(class | stop) = softmax(own logits + log of the clipped belief); going on is impossible after
     the last glimpse. (Adding the log-belief to flat logits instead would make P(stop) blind to
     confidence, because beliefs sum to one.)
 
-    :param latent_dim: Size of the input, bypass columns included.
-    :param n_classes: Number of classes K.
-    :param n_move_logits: Number of logits for moving.
+    :param latent_dim: size of the input, bypass columns included
+    :param n_classes: number of classes K
+    :param n_move_logits: number of logits for moving
     :param joint: True if moves and answers are alternatives in one categorical,
         ``[log(1 - P(stop)) + log softmax(moves), log P(stop) + log P(class | stop)]``; False if the
-        moves are categoricals of their own, ``[moves, log(1 - P(stop)), log P(stop) + ...]``.
-    :param bypass: Layout of the bypass columns at the end of the input.
-    :param initial_stop_probability: P(stop) of the untrained head, in (0, 1).
+        moves are categoricals of their own, ``[moves, log(1 - P(stop)), log P(stop) + ...]``
+    :param bypass: layout of the bypass columns at the end of the input
+    :param initial_stop_probability: P(stop) of the untrained head, in (0, 1)
     """
 
     def __init__(
@@ -92,9 +90,9 @@ class DecisionHead(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def decide(self, latent: th.Tensor) -> Decision:
-        """
+        """Return the factors.
+
         :param latent: float32 (B, latent_dim), bypass columns last
-        :return: the factors
         """
         own, bypass = self.bypass.split(latent)
         stop = self.stop(th.cat([own, self.bypass.confidence(bypass)], dim=1)) + self.stop_bias
@@ -107,9 +105,9 @@ class DecisionHead(nn.Module):
         return Decision(log_go, log_stop, F.log_softmax(classes, dim=1), self.moves(own))
 
     def forward(self, latent: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, n_move_logits + K) if joint, else (B, n_move_logits + 1 + K).
+
         :param latent: float32 (B, latent_dim), bypass columns last
-        :return: float32 (B, n_move_logits + K) if joint, else (B, n_move_logits + 1 + K)
         """
         log_go, log_stop, log_classes, moves = self.decide(latent)
         answers = log_stop + log_classes
@@ -119,12 +117,11 @@ class DecisionHead(nn.Module):
 
 
 class HybridDecisionHead(DecisionHead):
-    """
-    The same decision as the parameters of a hybrid distribution, part beside part.
+    """The same decision as the parameters of a hybrid distribution, part beside part.
 
-    :param latent_dim: Size of the input, bypass columns included.
-    :param view: Of a Dict with ``decision`` and ``class``; its other columns are moves.
-    :param kwargs: ``bypass`` and ``initial_stop_probability``.
+    :param latent_dim: size of the input, bypass columns included
+    :param view: of a Dict with ``decision`` and ``class``; its other columns are moves
+    :param kwargs: ``bypass`` and ``initial_stop_probability``
     """
 
     def __init__(self, latent_dim: int, view: BoxView, **kwargs: Any) -> None:
@@ -134,9 +131,9 @@ class HybridDecisionHead(DecisionHead):
         super().__init__(latent_dim, n_classes, n_moves, joint=False, **kwargs)
 
     def forward(self, latent: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, view.size).
+
         :param latent: float32 (B, latent_dim), bypass columns last
-        :return: float32 (B, view.size)
         """
         log_go, log_stop, log_classes, moves = self.decide(latent)
         known = {"decision": th.cat([log_go, log_stop], dim=1), "class": log_classes}

@@ -18,11 +18,10 @@ CONTINUOUS = ("gaussian", "deterministic")
 
 
 class Gate(NamedTuple):
-    """
-    What opens a part.
+    """What opens a part.
 
-    :param part: Name of another part, a ``Discrete``.
-    :param values: Those of its choices that do, counted from 0.
+    :param part: name of another part, a ``Discrete``
+    :param values: those of its choices that do, counted from 0
     """
 
     part: str
@@ -30,8 +29,7 @@ class Gate(NamedTuple):
 
 
 class HybridDistribution(DiagGaussianDistribution):
-    """
-    Categorical, Bernoulli and Gaussian parts in one log-probability and one entropy.
+    """Categorical, Bernoulli and Gaussian parts in one log-probability and one entropy.
 
     Actions are those of a :class:`~glimpse_envs.boxview.BoxView`, float32 (B, view.size). The
     parameters lie in the same columns: logits for ``Discrete``, ``MultiDiscrete`` and
@@ -47,15 +45,15 @@ class HybridDistribution(DiagGaussianDistribution):
     (Parameterised action spaces: Hausknecht and Stone 2016, arXiv 1511.04143; factored heads in
     PPO: Fan et al. 2019, "Hybrid Actor-Critic", arXiv 1903.01344.)
 
-    :param view: The action space.
-    :param gates: By part, the part that opens it and the value or values with which it does, such
+    :param view: the action space
+    :param gates: by part, the part that opens it and the value or values with which it does, such
         as ``{"class": {"decision": 1}}``. A gate can have a gate.
-    :param entropy_weights: By part, its weight w in the entropy; 1 where it is not named.
+    :param entropy_weights: by part, its weight w in the entropy; 1 where it is not named
     :param continuous: ``"gaussian"``: ``Box`` parts are sampled around their mean and the mean is
         the mode; ``"deterministic"``: they are what the network says, plus noise of the deviation
         that counts as the environment's own. PPO gives these heads no gradient: train them
         otherwise, as :class:`~policies.actions.cacla.ActorLearningAutomaton` does.
-    :raises ValueError: For a part that the view does not have, or gates in a circle.
+    :raises ValueError: for a part that the view does not have, or gates in a circle
     """
 
     def __init__(
@@ -91,24 +89,24 @@ class HybridDistribution(DiagGaussianDistribution):
     def proba_distribution_net(
         self, latent_dim: int, log_std_init: float = 0.0
     ) -> tuple[nn.Module, nn.Parameter]:
-        """
-        :param latent_dim: Size of the latent code
-        :param log_std_init: Logarithm of the first deviation of the continuous columns
-        :return: The layer that makes the parameters, a head for each part, and the logarithm of
-            the deviations, float32 (number of continuous columns,), one unused if there are none
+        """Return the layer that makes the parameters, a head for each part, and the logarithm of
+        the deviations, float32 (number of continuous columns,), one unused if there are none.
+
+        :param latent_dim: size of the latent code
+        :param log_std_init: logarithm of the first deviation of the continuous columns
         """
         net = nn.Linear(latent_dim, self.action_dim)
         return net, self.make_log_std(log_std_init)
 
     def make_log_std(self, log_std_init: float) -> nn.Parameter:
-        """:return: the logarithm of the deviations, of no use if nothing is continuous"""
+        """Return the logarithm of the deviations, of no use if nothing is continuous."""
         return nn.Parameter(th.ones(max(1, self.n_continuous)) * log_std_init)
 
     def proba_distribution(self, mean_actions: th.Tensor, log_std: th.Tensor) -> HybridDistribution:
-        """
+        """Return itself.
+
         :param mean_actions: float32 (B, view.size), the parameters
         :param log_std: float32 (number of continuous columns,)
-        :return: itself
         """
         std = log_std.exp()
         begun = 0
@@ -126,9 +124,9 @@ class HybridDistribution(DiagGaussianDistribution):
         return self
 
     def log_prob(self, actions: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B,).
+
         :param actions: float32 (B, view.size)
-        :return: float32 (B,)
         """
         total = actions.new_zeros(len(actions))
         opened = self.opened(actions)
@@ -138,9 +136,9 @@ class HybridDistribution(DiagGaussianDistribution):
         return total
 
     def opened(self, actions: th.Tensor) -> dict[str, th.Tensor]:
-        """
+        """Return for each part with a gate, whether it counts, bool (B,).
+
         :param actions: float32 (B, view.size)
-        :return: for each part with a gate, whether it counts, bool (B,)
         """
         opened: dict[str, th.Tensor] = {}
         for name in self.order:
@@ -153,7 +151,7 @@ class HybridDistribution(DiagGaussianDistribution):
         return opened
 
     def entropy(self) -> th.Tensor:
-        """:return: float32 (B,), see the class"""
+        """Return float32 (B,), see the class."""
         total: Any = 0.0
         opened: dict[str, th.Tensor] = {}
         for name in self.order:
@@ -167,29 +165,29 @@ class HybridDistribution(DiagGaussianDistribution):
         return total
 
     def sample(self) -> th.Tensor:
-        """:return: float32 (B, view.size)"""
+        """Return float32 (B, view.size)."""
         return th.cat([self.laws[name].sample() for name in self.parts], dim=1)
 
     def mode(self) -> th.Tensor:
-        """:return: float32 (B, view.size), the most probable value of each part"""
+        """Return float32 (B, view.size), the most probable value of each part."""
         return th.cat([self.laws[name].mode() for name in self.parts], dim=1)
 
     def actions_from_params(
         self, mean_actions: th.Tensor, log_std: th.Tensor, deterministic: bool = False
     ) -> th.Tensor:
-        """:return: actions with these parameters, see :meth:`proba_distribution`"""
+        """Return actions with these parameters, see :meth:`proba_distribution`."""
         self.proba_distribution(mean_actions, log_std)
         return self.get_actions(deterministic=deterministic)
 
     def log_prob_from_params(
         self, mean_actions: th.Tensor, log_std: th.Tensor
     ) -> tuple[th.Tensor, th.Tensor]:
-        """:return: sampled actions with these parameters, and their log-probability"""
+        """Return sampled actions with these parameters, and their log-probability."""
         actions = self.actions_from_params(mean_actions, log_std)
         return actions, self.log_prob(actions)
 
     def boxes(self) -> list[Part]:
-        """:return: the continuous parts"""
+        """Return the continuous parts."""
         return [part for part in self.parts.values() if isinstance(part.space, spaces.Box)]
 
     def _known(self, name: str) -> str:
@@ -216,7 +214,7 @@ class HybridDistribution(DiagGaussianDistribution):
         return Gate(other, sorted({int(value - space.start) for value in values}))
 
     def _gates_first(self) -> list[str]:
-        """:return: the parts, each after the one that opens it"""
+        """Return the parts, each after the one that opens it."""
         order: list[str] = []
         while len(order) < len(self.parts):
             free = [
@@ -233,5 +231,5 @@ class HybridDistribution(DiagGaussianDistribution):
 
 
 def _sizes(space: spaces.Discrete | spaces.MultiDiscrete) -> list[int]:
-    """:return: numbers of choices of each categorical"""
+    """Return numbers of choices of each categorical."""
     return [int(space.n)] if isinstance(space, spaces.Discrete) else space.nvec.ravel().tolist()

@@ -22,8 +22,7 @@ _WARM_UP, _BESIDE = 1, 2
 
 
 class CoTrainingCallback(BaseCallback):
-    """
-    Train the environment's :class:`~policies.classifier.model.TorchClassifier` while the agent
+    """Train the environment's :class:`~policies.classifier.model.TorchClassifier` while the agent
     learns.
 
     First, before the agent's first rollout, on a gaze that no agent chose (the warm-up: from
@@ -36,20 +35,20 @@ class CoTrainingCallback(BaseCallback):
     The gradient is that of :class:`~policies.classifier.trainer.Fitter`; the algorithm is left as
     it is.
 
-    :param warm_up: Episodes before the agent's training, each used once.
-    :param gaze: Of the warm-up and of the mixed-in episodes: a
-        :class:`~glimpse_envs.strategies.GazeStrategy` as an object, a name or a dict.
-    :param passes: How often each of the agent's episodes is used, on average.
-    :param random_share: Share of a batch that follows ``gaze``, in [0, 1).
-    :param capacity: Newest episodes of the agent that are kept to draw from.
-    :param batch_size: Episodes of one update.
-    :param handover: Share of the learning rate that is left when the agent's training begins.
-    :param frozen: Train in the warm-up alone, with a learning rate that falls to 0.
-    :param fit: Arguments of :class:`~policies.classifier.trainer.Fitter`, such as
-        ``learning_rate``.
+    :param warm_up: episodes before the agent's training, each used once
+    :param gaze: of the warm-up and of the mixed-in episodes: a
+        :class:`~glimpse_envs.strategies.GazeStrategy` as an object, a name or a dict
+    :param passes: how often each of the agent's episodes is used, on average
+    :param random_share: share of a batch that follows ``gaze``, in [0, 1)
+    :param capacity: newest episodes of the agent that are kept to draw from
+    :param batch_size: episodes of one update
+    :param handover: share of the learning rate that is left when the agent's training begins
+    :param frozen: train in the warm-up alone, with a learning rate that falls to 0
+    :param fit: arguments of :class:`~policies.classifier.trainer.Fitter`, such as
+        ``learning_rate``
     """
 
-    #: seconds between two calls of `checkpoint` in the warm-up
+    #: seconds between two calls of ``checkpoint`` in the warm-up
     INTERVAL = 20.0
 
     def __init__(
@@ -91,15 +90,14 @@ class CoTrainingCallback(BaseCallback):
         self._stale = True  # the classifier has changed since the running episodes were read
 
     def state(self) -> dict[str, Any]:
-        """:return: what a resumed training needs beside the classifier's weights"""
+        """Return what a resumed training needs beside the classifier's weights."""
         optimizer = self._restored.get("optimizer")
         if self.fitter is not None:
             optimizer = self.fitter.optimizer.state_dict()
         return {"warmed": self.warmed, "key": self.key, "optimizer": optimizer}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """
-        Go on from a saved state when training starts.
+        """Go on from a saved state when training starts.
 
         :param state: what :meth:`state` gave
         """
@@ -243,7 +241,7 @@ class CoTrainingCallback(BaseCallback):
 
 
 def _cores(env: Any) -> list[GlimpseCore]:
-    """:return: the simulations behind a vector environment, each once"""
+    """Return the simulations behind a vector environment, each once."""
     try:
         cores = env.get_attr("core")
     except AttributeError as error:

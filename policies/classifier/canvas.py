@@ -19,24 +19,23 @@ from glimpse_envs.gaze import window_of
 
 @dataclass(frozen=True)
 class CanvasLayout:
-    """
-    Planes of a canvas, one set for each resolution (level), as bytes side by side.
+    """Planes of a canvas, one set for each resolution (level), as bytes side by side.
 
     Level l is for glimpse pixels about ``cells[l]`` image pixels wide. It has C planes of values
     and one mask (255 where something was painted), of whole grid entries, each
     ``p = min(cells[l], grid)`` image pixels wide.
 
-    :param height: Of the image, pixels.
-    :param width: Of the image, pixels.
-    :param channels: Of the image.
-    :param size: Side of one glimpse (of one scale of a retina), sensor pixels.
-    :param scales: Scales of the retina, side by side in a glimpse; 1 for a crop.
-    :param window: Side of the window at zoom 1, image pixels.
-    :param finest_zoom_cell: Width of the finest glimpse pixel, image pixels.
-    :param coarsest_zoom_cell: Width of the coarsest one of a retina's first scale.
-    :param interpolate: Paint between the middles of glimpse pixels what lies between their values
+    :param height: of the image, pixels
+    :param width: of the image, pixels
+    :param channels: of the image
+    :param size: side of one glimpse (of one scale of a retina), sensor pixels
+    :param scales: scales of the retina, side by side in a glimpse; 1 for a crop
+    :param window: side of the window at zoom 1, image pixels
+    :param finest_zoom_cell: width of the finest glimpse pixel, image pixels
+    :param coarsest_zoom_cell: width of the coarsest one of a retina's first scale
+    :param interpolate: paint between the middles of glimpse pixels what lies between their values
         (bilinear), instead of the nearest one's: right for windows that lie anywhere, whose pixels
-        and the grid's do not coincide.
+        and the grid's do not coincide
     """
 
     height: int
@@ -96,7 +95,7 @@ class CanvasLayout:
         return (np.cumsum(self.channels * per_entry + 1) - 1).tolist()
 
     def empty(self, n: int) -> NDArray[np.uint8]:
-        """:return: n empty canvases, uint8 (n, bytes)"""
+        """Return n empty canvases, uint8 (n, bytes)."""
         return np.zeros((n, self.offsets[-1]), np.uint8)
 
     def paint(
@@ -106,8 +105,7 @@ class CanvasLayout:
         gaze: NDArray[np.float32],
         counts: NDArray[np.int64],
     ) -> None:
-        """
-        Paint the first glimpses of each row, later ones over earlier ones, in place.
+        """Paint the first glimpses of each row, later ones over earlier ones, in place.
 
         :param canvases: uint8 (n, bytes)
         :param glimpses: uint8 (n, T, size, scales * size, C)
@@ -127,9 +125,8 @@ class CanvasLayout:
     def gather(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> th.Tensor:
-        """
-        Paint as :meth:`paint` does, on empty canvases, so that gradients reach the glimpses: what
-        is painted are the coordinates of glimpse pixels, where these are then looked up.
+        """Paint as :meth:`paint` does, on empty canvases, so that gradients reach the glimpses:
+        what is painted are the coordinates of glimpse pixels, where these are then looked up.
 
         :param glimpses: float (n, T, C, size, scales * size) in [0, 255]
         :param gaze: float32 (n, T, 3)
@@ -166,7 +163,7 @@ class CanvasLayout:
         return th.where(masks, step.to(glimpses), values)
 
     def _channels(self, device: th.device) -> tuple[th.Tensor, th.Tensor]:
-        """:return: the channel of each byte, int64 (bytes,), 0 for masks; and which are masks"""
+        """Return the channel of each byte, int64 (bytes,), 0 for masks; and which are masks."""
         parts = [np.arange(self.channels + 1).repeat(area) for area in self.shapes.prod(axis=1)]
         channel = th.as_tensor(np.concatenate(parts), device=device)
         masks = channel == self.channels
@@ -175,8 +172,8 @@ class CanvasLayout:
     def planes(
         self, canvases: NDArray[np.uint8], device: th.device, dtype: th.dtype = th.float32
     ) -> th.Tensor:
-        """
-        The same as :meth:`unfold` of bytes, sooner: on a CPU in one pass, as convolutions want it.
+        """The same as :meth:`unfold` of bytes, sooner: on a CPU in one pass, as convolutions want
+        it.
 
         :param canvases: uint8 (n, bytes), as :meth:`paint` leaves them
         :param device: of the result
@@ -199,12 +196,11 @@ class CanvasLayout:
         return out.permute(0, 3, 1, 2)
 
     def _block(self, level: int) -> int:
-        """:return: side of a grid entry, in entries of a level's planes"""
+        """Return side of a grid entry, in entries of a level's planes."""
         return round(self.grid / self.pixels[level])
 
     def unfold(self, canvases: th.Tensor) -> th.Tensor:
-        """
-        Bring all levels to one grid: the blocks of finer planes become channels.
+        """Bring all levels to one grid: the blocks of finer planes become channels.
 
         :param canvases: uint8 (n, bytes), or float of the same values
         :return: float32 (n, n_planes, grid height, grid width): values in [-1, 1], 0 where nothing
@@ -311,7 +307,8 @@ def _unfold(canvases, values, shares, blocks, shapes, offsets, channels, out):
 @kernel
 def _between(at, size, interpolate):
     """Two neighbouring pixels and the share of the second, for a place in pixels; without
-    interpolation the one that it lies in."""
+    interpolation the one that it lies in.
+    """
     if not interpolate:
         pixel = min(max(int(at), 0), size - 1)
         return pixel, pixel, 0.0

@@ -16,8 +16,7 @@ from policies.extractors.layers import FourierFeatures, GlimpseEncoder
 
 
 class Prefixes(NamedTuple):
-    """
-    What a memory holds after some glimpses of some episodes: what a loss is computed on.
+    """What a memory holds after some glimpses of some episodes: what a loss is computed on.
 
     :param hidden: float32 (M, hidden_size)
     :param rows: which episode, int64 (M,)
@@ -32,8 +31,7 @@ class Prefixes(NamedTuple):
 
 
 class Memory(nn.Module):
-    """
-    From glimpses and their gazes to a hidden vector.
+    """From glimpses and their gazes to a hidden vector.
 
     :ivar hidden_size: size of that vector
     :cvar takes_bfloat16: whether computing in bfloat16 pays
@@ -43,25 +41,24 @@ class Memory(nn.Module):
     hidden_size: int
 
     def start(self, n: int) -> NDArray:
-        """:return: what it holds before the first glimpse of n lanes, (n, ...)"""
+        """Return what it holds before the first glimpse of n lanes, (n, ...)."""
         raise NotImplementedError
 
     def step(
         self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
     ) -> tuple[NDArray, th.Tensor]:
-        """
+        """Return the next state and the hidden vectors, float32 (n, hidden_size).
+
         :param state: (n, ...)
         :param glimpse: uint8 (n, h, w, C)
         :param gaze: float32 (n, 3)
-        :return: the next state and the hidden vectors, float32 (n, hidden_size)
         """
         raise NotImplementedError
 
     def follow(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> th.Tensor:
-        """
-        Read whole episodes as :meth:`step` does, with gradients to the glimpses.
+        """Read whole episodes as :meth:`step` does, with gradients to the glimpses.
 
         :param glimpses: float32 (n, T, C, h, w) in [0, 255]
         :param gaze: float32 (n, T, 3), finite
@@ -73,8 +70,7 @@ class Memory(nn.Module):
     def prefixes(
         self, batch: Sequences, early_weight: float, rng: np.random.Generator
     ) -> Prefixes:
-        """
-        :param batch: n episodes
+        """:param batch: n episodes
         :param early_weight: weight in the loss of every glimpse but an episode's last, which has 1
         :param rng: for memories that read some of the prefixes, drawn by their weights
         """
@@ -82,12 +78,11 @@ class Memory(nn.Module):
 
 
 class _Coded(Memory):
-    """
-    Memories over codes of single glimpses: what was seen, joined with where.
+    """Memories over codes of single glimpses: what was seen, joined with where.
 
     :param glimpse_shape: (h, w, C)
     :param encoder: ``"mlp"`` or ``"cnn"``, see :class:`~policies.extractors.layers.GlimpseEncoder`
-    :param code_size: Size of the code of a glimpse.
+    :param code_size: size of the code of a glimpse
     """
 
     def __init__(self, glimpse_shape: tuple[int, ...], encoder: str, code_size: int) -> None:
@@ -99,19 +94,19 @@ class _Coded(Memory):
         self.join = nn.Linear(2 * code_size, code_size)
 
     def code(self, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]) -> th.Tensor:
-        """
+        """Return float32 (n, code_size).
+
         :param glimpse: uint8 (n, h, w, C)
         :param gaze: float32 (n, 3)
-        :return: float32 (n, code_size)
         """
         pixels = th.as_tensor(glimpse, device=self.join.weight.device)
         return self.encode(pixels.permute(0, 3, 1, 2).float(), gaze)
 
     def encode(self, pixels: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
-        """
+        """Return float32 (n, code_size).
+
         :param pixels: float32 (n, C, h, w) in [0, 255]
         :param gaze: float32 (n, 3)
-        :return: float32 (n, code_size)
         """
         pixels = pixels * (2.0 / 255.0) - 1.0
         where = self.where(self.fourier(th.as_tensor(gaze, device=pixels.device)))
@@ -119,15 +114,14 @@ class _Coded(Memory):
 
 
 class Feedforward(_Coded):
-    """
-    No memory: each glimpse is judged by itself, and the last one is all that counts.
+    """No memory: each glimpse is judged by itself, and the last one is all that counts.
 
     Source: the simpler variant of the saccader internship report, where the saccader's task is "to
     find the best spot for the classifier to classify with one crop".
 
     :param glimpse_shape: (h, w, C)
     :param encoder: ``"mlp"`` or ``"cnn"``
-    :param hidden_size: Size of the hidden layer.
+    :param hidden_size: size of the hidden layer
     """
 
     def __init__(
@@ -159,14 +153,13 @@ class Feedforward(_Coded):
 
 
 class Recurrent(_Coded):
-    """
-    A GRU or LSTM over the glimpses.
+    """A GRU or LSTM over the glimpses.
 
     :param glimpse_shape: (h, w, C)
     :param cell: ``"gru"`` or ``"lstm"``
     :param encoder: ``"mlp"`` or ``"cnn"``
-    :param hidden_size: Of the recurrent layer.
-    :param code_size: Of the code of a glimpse that enters it.
+    :param hidden_size: of the recurrent layer
+    :param code_size: of the code of a glimpse that enters it
     """
 
     def __init__(
@@ -223,18 +216,17 @@ class Recurrent(_Coded):
 
 
 class Canvas(Memory):
-    """
-    Glimpses painted on a canvas in image coordinates, read by a small CNN.
+    """Glimpses painted on a canvas in image coordinates, read by a small CNN.
 
     The hidden vector joins the pooled features with a few channels that keep their places, and with
     the masks of all levels, on a grid of at most 4 x 4: a saccader can read from it what was seen
     where, and what was not looked at.
 
-    :param layout: Of the canvas.
-    :param width: Channels of the first layers; the last ones have four times as many.
-    :param place_channels: Channels that keep their places.
-    :param depth: Convolutions at each of the three resolutions.
-    :param interpolate: See :class:`~policies.classifier.canvas.CanvasLayout`.
+    :param layout: of the canvas
+    :param width: channels of the first layers; the last ones have four times as many
+    :param place_channels: channels that keep their places
+    :param depth: convolutions at each of the three resolutions
+    :param interpolate: see :class:`~policies.classifier.canvas.CanvasLayout`
     """
 
     takes_bfloat16 = True
@@ -272,9 +264,9 @@ class Canvas(Memory):
         self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
 
     def look(self, canvases: NDArray[np.uint8]) -> th.Tensor:
-        """
+        """Return float32 (n, hidden_size).
+
         :param canvases: uint8 (n, bytes)
-        :return: float32 (n, hidden_size)
         """
         device = self.places.weight.device
         low = device.type == "cpu" and th.is_autocast_enabled("cpu")
@@ -283,9 +275,9 @@ class Canvas(Memory):
         return self.read(planes)
 
     def read(self, planes: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (n, hidden_size).
+
         :param planes: (n, n_planes, grid height, grid width), of unfolded canvases
-        :return: float32 (n, hidden_size)
         """
         features = planes.contiguous(memory_format=th.channels_last)
         for layer in self.trunk if self.training else self._without_norms():
@@ -312,7 +304,7 @@ class Canvas(Memory):
         self._folded = None
 
     def _without_norms(self) -> list[nn.Conv2d]:
-        """:return: the convolutions with the fixed normalisations folded in: the same, sooner"""
+        """Return the convolutions with the fixed normalisations folded in: the same, sooner."""
         if self._folded is None:
             # the first to ask may be in inference mode, a later one may want gradients of its input
             with th.inference_mode(False), th.no_grad():
@@ -356,7 +348,9 @@ class Canvas(Memory):
 def _all_prefixes(
     counts: NDArray[np.int64], early_weight: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """:return: rows, steps from 0, and weights of all glimpses of episodes with `counts` of them"""
+    """Return rows, steps from 0, and weights of all glimpses of episodes with ``counts`` of
+    them.
+    """
     rows, steps = np.nonzero(np.arange(counts.max()) < counts[:, None])
     weights = np.where(steps == counts[rows] - 1, 1.0, early_weight)
     weights /= (1.0 + early_weight * (counts - 1))[rows] * len(counts)
@@ -369,8 +363,7 @@ MEMORIES = ("canvas", "gru", "lstm", "feedforward")
 def make_memory(
     kind: str, glimpse_shape: tuple[int, ...], layout: CanvasLayout | None, **settings: Any
 ) -> Memory:
-    """
-    :param kind: one of ``MEMORIES``
+    """:param kind: one of ``MEMORIES``
     :param glimpse_shape: (h, w, C)
     :param layout: for a canvas; None if the sensor's glimpses cannot be painted
     :param settings: of the memory

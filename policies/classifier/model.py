@@ -25,15 +25,14 @@ class ClassifierError(ValueError):
 
 @dataclass(frozen=True)
 class View:
-    """
-    What a classifier is made for: the glimpses that it can read.
+    """What a classifier is made for: the glimpses that it can read.
 
-    :param n_classes: Number of classes.
+    :param n_classes: number of classes
     :param glimpse_shape: (h, w, C)
-    :param image_shape: Height and width of what is shown, pixels.
-    :param window: Side of the window at zoom 1, image pixels.
-    :param finest_cell: Width of the finest glimpse pixel, image pixels.
-    :param coarsest_cell: Width of the coarsest one (of a retina's first scale).
+    :param image_shape: height and width of what is shown, pixels
+    :param window: side of the window at zoom 1, image pixels
+    :param finest_cell: width of the finest glimpse pixel, image pixels
+    :param coarsest_cell: width of the coarsest one (of a retina's first scale)
     """
 
     n_classes: int
@@ -45,7 +44,7 @@ class View:
 
     @classmethod
     def of(cls, config: GlimpseConfig) -> Self:
-        """:return: what the glimpses of an environment are like"""
+        """Return what the glimpses of an environment are like."""
         scheme, geometry = config.scheme, config.geometry
         low, high = scheme.zooms()
         first = scheme.start_zoom(config.start)
@@ -64,7 +63,7 @@ class View:
         )
 
     def layout(self) -> CanvasLayout | None:
-        """:return: the layout of a canvas, None where glimpses are not squares side by side"""
+        """Return the layout of a canvas, None where glimpses are not squares side by side."""
         size, length, channels = self.glimpse_shape
         if length % size:
             return None
@@ -75,17 +74,16 @@ class View:
 
 
 class TorchClassifier(nn.Module):
-    """
-    Memory of glimpses and a linear readout, behind the simulation's protocol of a classifier.
+    """Memory of glimpses and a linear readout, behind the simulation's protocol of a classifier.
 
     Reads always in evaluation mode and without gradients; :mod:`policies.classifier.trainer` trains
     it.
 
-    :param view: What it reads.
+    :param view: what it reads
     :param memory: ``"canvas"``, ``"gru"``, ``"lstm"`` or ``"feedforward"``, see
-        :mod:`policies.classifier.memory`.
-    :param seed: Of the initial weights.
-    :param settings: Of the memory.
+        :mod:`policies.classifier.memory`
+    :param seed: of the initial weights
+    :param settings: of the memory
     """
 
     def __init__(
@@ -113,14 +111,13 @@ class TorchClassifier(nn.Module):
         return f"TorchClassifier({self.kind!r}, {self.view}, {self.settings})"
 
     def start(self, n: int) -> NDArray:
-        """:return: the state before the first glimpse of n lanes, (n, ...)"""
+        """Return the state before the first glimpse of n lanes, (n, ...)."""
         return self.memory.start(n)
 
     def update(
         self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
     ) -> Reading:
-        """
-        Read one more glimpse of n lanes.
+        """Read one more glimpse of n lanes.
 
         :param state: (n, ...)
         :param glimpse: uint8 (n, h, w, C)
@@ -143,8 +140,7 @@ class TorchClassifier(nn.Module):
         return Reading(state, belief.cpu().numpy(), hidden.float().cpu().numpy())
 
     def check_config(self, config: GlimpseConfig) -> None:
-        """
-        Check that this classifier can read an environment's glimpses.
+        """Check that this classifier can read an environment's glimpses.
 
         :raises ClassifierError: if not, with all that differs
         """
@@ -162,7 +158,7 @@ class TorchClassifier(nn.Module):
             )
 
     def digest(self) -> str:
-        """:return: 16 hexadecimal digits that tell this network with these weights from others"""
+        """Return 16 hexadecimal digits that tell this network with these weights from others."""
         sha = hashlib.sha256(json.dumps(self.specification(), sort_keys=True).encode())
         for name, tensor in sorted(self.state_dict().items()):
             sha.update(name.encode())
@@ -170,7 +166,7 @@ class TorchClassifier(nn.Module):
         return sha.hexdigest()[:16]
 
     def specification(self) -> dict[str, Any]:
-        """:return: what makes the same untrained network, in plain types"""
+        """Return what makes the same untrained network, in plain types."""
         return {
             "view": json.loads(json.dumps(asdict(self.view))),
             "memory": self.kind,
@@ -179,8 +175,7 @@ class TorchClassifier(nn.Module):
         }
 
     def save(self, path: Path, **extras: Any) -> str:
-        """
-        Write specification and weights under a temporary name and rename it.
+        """Write specification and weights under a temporary name and rename it.
 
         :param extras: what else to keep, tensors and plain types, such as an optimiser's state
         :return: the digest
@@ -198,8 +193,7 @@ class TorchClassifier(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """
-        Read what :meth:`save` wrote. Reads tensors and plain types only: no code can hide in it.
+        """Read what :meth:`save` wrote. Reads tensors and plain types only: no code can hide in it.
 
         :raises ClassifierError: if the file is missing, broken or was changed
         """
@@ -219,9 +213,9 @@ class TorchClassifier(nn.Module):
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """
+    """Return ``specification``, ``weights``, ``digest`` and ``extras``.
+
     :param path: written by :meth:`TorchClassifier.save`
-    :return: ``specification``, ``weights``, ``digest`` and ``extras``
     :raises ClassifierError: if the file is missing or broken
     """
     try:

@@ -15,12 +15,12 @@ _VERSION = 1
 
 
 def warm_up_key(config: GlimpseConfig, gaze: GazeStrategy, training: list[Any], seed: int) -> str:
-    """
+    """Return hexadecimal digits that tell this training from others.
+
     :param config: the environment, with the classifier as it is before its training
     :param gaze: of the episodes
     :param training: other settings, of JSON's types
     :param seed: of images, scenes and gaze
-    :return: hexadecimal digits that tell this training from others
     """
     parts = ("scene", "sensor", "start", "budget", "augment")
     content = {
@@ -37,8 +37,7 @@ def warm_up_key(config: GlimpseConfig, gaze: GazeStrategy, training: list[Any], 
 
 
 def recall(file: Path, fitter: Fitter) -> dict[str, Any]:
-    """
-    Take weights and optimiser of a training with the same settings.
+    """Take weights and optimiser of a training with the same settings.
 
     :param file: named by :func:`warm_up_key`
     :param fitter: of the classifier that gets them

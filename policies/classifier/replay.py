@@ -8,10 +8,9 @@ from glimpse_envs.strategies import Blind, GazeStrategy, scripted
 
 
 class SequenceStore:
-    """
-    The newest episodes, up to a number of them; older ones make room.
+    """The newest episodes, up to a number of them; older ones make room.
 
-    :param capacity: Number of episodes.
+    :param capacity: number of episodes
     """
 
     def __init__(self, capacity: int) -> None:
@@ -25,9 +24,7 @@ class SequenceStore:
         return min(self.total, self.capacity)
 
     def add(self, episodes: Sequences) -> None:
-        """
-        :param episodes: n of them; of more than the capacity the last ones are kept
-        """
+        """:param episodes: n of them; of more than the capacity the last ones are kept"""
         if self._kept is None:
             shapes = [(self.capacity, *array.shape[1:]) for array in episodes]
             self._kept = Sequences(
@@ -43,10 +40,10 @@ class SequenceStore:
         self.total += n
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
-        """
+        """Return n episodes of those that are kept.
+
         :param n: how many
         :param rng: draws them, with replacement
-        :return: n episodes of those that are kept
         """
         if self._kept is None:
             raise ValueError("the store is empty: add episodes first")
@@ -55,18 +52,17 @@ class SequenceStore:
 
 
 def join(parts: list[Sequences]) -> Sequences:
-    """:return: the episodes of all parts, one after the other"""
+    """Return the episodes of all parts, one after the other."""
     return Sequences(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 class Collector:
-    """
-    Plays episodes along a gaze that no agent chose.
+    """Plays episodes along a gaze that no agent chose.
 
-    :param config: The environment; its classifier is not asked.
-    :param strategy: The gaze after the environment's own first glimpse.
-    :param seed: Of images, scenes and gaze.
-    :param lanes: Episodes played together.
+    :param config: the environment; its classifier is not asked
+    :param strategy: the gaze after the environment's own first glimpse
+    :param seed: of images, scenes and gaze
+    :param lanes: episodes played together
     """
 
     def __init__(
@@ -82,9 +78,9 @@ class Collector:
         self.core.reset(self.core.lanes)
 
     def collect(self, n: int) -> Sequences:
-        """
+        """Return n episodes of as many glimpses as the budget allows.
+
         :param n: how many
-        :return: n episodes of as many glimpses as the budget allows
         """
         core = self.core
         while sum(len(part.labels) for part in self._parts) < n:

@@ -24,8 +24,7 @@ class DivergedError(ValueError):
 
 
 class Fit(NamedTuple):
-    """
-    What one update saw.
+    """What one update saw.
 
     :param loss: weighted mean cross-entropy, nats
     :param right: by number of glimpses, how many of the prefixes read were classified rightly,
@@ -39,22 +38,21 @@ class Fit(NamedTuple):
 
 
 class Fitter:
-    """
-    Updates a classifier by AdamW on batches of glimpse sequences.
+    """Updates a classifier by AdamW on batches of glimpse sequences.
 
     The loss is the cross-entropy after every glimpse: weight 1 after an episode's last one,
     ``early_weight`` after the others, divided by their sum over the episode. (A canvas reads one
     prefix of each episode, drawn by these weights.)
 
-    :param classifier: What is trained.
-    :param learning_rate: Of AdamW, at ``scale`` 1.
-    :param weight_decay: Of AdamW.
-    :param early_weight: See above.
-    :param label_smoothing: Share of the target spread over all classes.
-    :param max_grad_norm: Gradients are clipped to this norm.
-    :param bfloat16: Compute in bfloat16 where the processor does so natively (about twice as fast
-        on CPUs with AVX512-BF16 or AMX); weights stay float32.
-    :param seed: Of the draws of prefixes.
+    :param classifier: what is trained
+    :param learning_rate: of AdamW, at ``scale`` 1
+    :param weight_decay: of AdamW
+    :param early_weight: see above
+    :param label_smoothing: share of the target spread over all classes
+    :param max_grad_norm: gradients are clipped to this norm
+    :param bfloat16: compute in bfloat16 where the processor does so natively (about twice as fast
+        on CPUs with AVX512-BF16 or AMX); weights stay float32
+    :param seed: of the draws of prefixes
     """
 
     def __init__(
@@ -94,8 +92,7 @@ class Fitter:
         )
 
     def update(self, batch: Sequences, scale: float = 1.0) -> Fit:
-        """
-        Make one step of the optimiser.
+        """Make one step of the optimiser.
 
         :param batch: episodes
         :param scale: of the learning rate
@@ -150,8 +147,7 @@ def pretrain(
     seed: int | list[int] = 0,
     progress: bool = True,
 ) -> Iterator[int]:
-    """
-    Train on fresh episodes along a given gaze; yields after every update, so that the caller can
+    """Train on fresh episodes along a given gaze; yields after every update, so that the caller can
     save or stop.
 
     :param fitter: of the classifier
@@ -191,8 +187,7 @@ def pretrain(
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:
-    """
-    Raise a ValueError for arguments that :class:`Fitter` does not take.
+    """Raise a ValueError for arguments that :class:`Fitter` does not take.
 
     :param arguments: by name
     """
@@ -205,7 +200,7 @@ def check_arguments(arguments: dict[str, Any]) -> None:
 
 
 def by_glimpse(right: NDArray, read: NDArray) -> str:
-    """:return: the accuracies by number of glimpses as text, "-" where none was read"""
+    """Return the accuracies by number of glimpses as text, "-" where none was read."""
     pairs = zip(right[1:], read[1:], strict=True)
     return " ".join(f"{100 * r / n:.1f}" if n else "-" for r, n in pairs)
 

@@ -8,16 +8,15 @@ from torch.nn import functional as F
 
 
 class TransformerBlock(nn.Module):
-    """
-    Self-attention and a small MLP, each behind a layer norm and beside a residual path
+    """Self-attention and a small MLP, each behind a layer norm and beside a residual path
     (Vaswani et al. 2017; norm first: Xiong et al. 2020).
 
     One fused call of attention without the checks and fast paths of ``nn.TransformerEncoderLayer``,
     so that training and evaluation compute the same, and small inputs cost little.
 
-    :param dim: Size D of a token.
-    :param n_heads: Number of heads, a divisor of D.
-    :param mlp_ratio: Hidden size of the MLP, in D.
+    :param dim: size D of a token
+    :param n_heads: number of heads, a divisor of D
+    :param mlp_ratio: hidden size of the MLP, in D
     """
 
     def __init__(self, dim: int, n_heads: int, mlp_ratio: float = 2.0) -> None:
@@ -31,10 +30,10 @@ class TransformerBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
 
     def forward(self, tokens: th.Tensor, seen: th.Tensor | None = None) -> th.Tensor:
-        """
+        """Return float32 (B, N, D).
+
         :param tokens: float32 (B, N, D)
         :param seen: bool (B, N), which tokens are attended to; None for all
-        :return: float32 (B, N, D)
         """
         batch, n, dim = tokens.shape
         qkv = self.to_qkv(self.norm_attention(tokens))
@@ -47,19 +46,18 @@ class TransformerBlock(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """
-    A picture as tokens, one for each patch.
+    """A picture as tokens, one for each patch.
 
     The stem ``"linear"`` is one linear layer on each patch (Dosovitskiy et al. 2021, "ViT"),
     ``"conv"`` a few convolutions that see beyond the edge of a patch, and learn from fewer pictures
     (Xiao et al. 2021, "Early convolutions help transformers see better").
 
-    :param channels: Channels of the picture.
-    :param height: Its height.
-    :param width: Its width.
-    :param patch: Side of a patch, a divisor of both; with the stem ``"conv"`` a power of two.
-    :param dim: Size D of a token.
-    :param stem: ``"linear"`` or ``"conv"``.
+    :param channels: channels of the picture
+    :param height: its height
+    :param width: its width
+    :param patch: side of a patch, a divisor of both; with the stem ``"conv"`` a power of two
+    :param dim: size D of a token
+    :param stem: ``"linear"`` or ``"conv"``
     :raises ValueError: for patches or stems that do not fit
     """
 
@@ -80,20 +78,19 @@ class PatchEmbedding(nn.Module):
         self.places = nn.Parameter(1.0 * th.randn(self.n_tokens, dim))
 
     def forward(self, picture: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, N, D).
+
         :param picture: float32 (B, C, H, W) in [0, 1]
-        :return: float32 (B, N, D)
         """
         return self.norm(self.stem(2.0 * picture - 1.0)) + self.places
 
 
 class LinearStem(nn.Module):
-    """
-    Each patch through the same linear layer.
+    """Each patch through the same linear layer.
 
-    :param channels: Channels of the picture.
-    :param patch: Side of a patch.
-    :param dim: Size D of a token.
+    :param channels: channels of the picture
+    :param patch: side of a patch
+    :param dim: size D of a token
     """
 
     def __init__(self, channels: int, patch: int, dim: int) -> None:
@@ -102,9 +99,9 @@ class LinearStem(nn.Module):
         self.project = nn.Linear(channels * patch * patch, dim)
 
     def forward(self, picture: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, N, D).
+
         :param picture: float32 (B, C, H, W)
-        :return: float32 (B, N, D)
         """
         # the same as the usual strided convolution, and faster for small patches
         batch, channels, height, width = picture.shape
@@ -114,13 +111,12 @@ class LinearStem(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """
-    Convolutions of stride 2, as many as a patch can be halved.
+    """Convolutions of stride 2, as many as a patch can be halved.
 
-    :param channels: Channels of the picture.
-    :param patch: Side of a patch, a power of two.
-    :param dim: Size D of a token.
-    :param width: Channels of the convolutions.
+    :param channels: channels of the picture
+    :param patch: side of a patch, a power of two
+    :param dim: size D of a token
+    :param width: channels of the convolutions
     :raises ValueError: for other patches
     """
 
@@ -138,9 +134,9 @@ class ConvStem(nn.Module):
         self.net = nn.Sequential(*layers, nn.Conv2d(width, dim, 1))
 
     def forward(self, picture: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, N, D).
+
         :param picture: float32 (B, C, H, W)
-        :return: float32 (B, N, D)
         """
         return self.net(picture).flatten(2).transpose(1, 2)
 
@@ -149,9 +145,8 @@ STEMS = {"linear": LinearStem, "conv": ConvStem}
 
 
 class MemoryTransformer(nn.Module):
-    """
-    Recurrent Memory Transformer: memory tokens, read and written at each step by attention, in the
-    place of an LSTM (Bulatov, Kuratov and Burtsev 2022, arXiv 2207.06881).
+    """Recurrent Memory Transformer: memory tokens, read and written at each step by attention, in
+    the place of an LSTM (Bulatov, Kuratov and Burtsev 2022, arXiv 2207.06881).
 
     At each step the memory, one token that answers, and the tokens of the input attend to one
     another; what the memory's places hold afterwards is kept as far as a gate lets it (as in
@@ -159,11 +154,11 @@ class MemoryTransformer(nn.Module):
     of RecurrentPPO, h = (M, B, D): the attributes and the call are those of ``nn.LSTM``, c is not
     used. A state of zeros is the learnt first memory.
 
-    :param input_size: Size F of the input, a multiple of D: its tokens, flattened.
-    :param hidden_size: Size D of a token.
-    :param num_layers: Number M of memory tokens.
-    :param n_blocks: Number of transformer blocks.
-    :param n_heads: Heads of their attention.
+    :param input_size: size F of the input, a multiple of D: its tokens, flattened
+    :param hidden_size: size D of a token
+    :param num_layers: number M of memory tokens
+    :param n_blocks: number of transformer blocks
+    :param n_heads: heads of their attention
     """
 
     def __init__(
@@ -197,10 +192,10 @@ class MemoryTransformer(nn.Module):
     def forward(
         self, inputs: th.Tensor, state: tuple[th.Tensor, th.Tensor]
     ) -> tuple[th.Tensor, tuple[th.Tensor, th.Tensor]]:
-        """
+        """Return float32 (T, B, D), and the last state.
+
         :param inputs: float32 (T, B, F)
         :param state: h and c, float32 (M, B, D) each
-        :return: float32 (T, B, D), and the last state
         """
         hidden, unused = state
         memory = hidden.transpose(0, 1) + self.first  # (B, M, D)
@@ -211,7 +206,7 @@ class MemoryTransformer(nn.Module):
         return th.stack(outputs), ((memory - self.first).transpose(0, 1), unused)
 
     def _step(self, features: th.Tensor, memory: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        """:return: the answer (B, D) and the memory (B, M, D) after features (B, F)"""
+        """Return the answer (B, D) and the memory (B, M, D) after features (B, F)."""
         batch = len(features)
         answer = self.answer.expand(batch, 1, -1)
         tokens = features.view(batch, -1, self.hidden_size)

@@ -11,17 +11,16 @@ LIBRARIES = ("torchvision", "timm")
 
 
 class Backbone(nn.Module):
-    """
-    An untrained network of a library, with a linear layer of ``output_dim`` as its last.
+    """An untrained network of a library, with a linear layer of ``output_dim`` as its last.
 
     An update must compute what the rollout did, or PPO's ratio is not 1 where nothing has changed:
     batch norms become group norms, and nothing is dropped.
 
-    :param name: ``"torchvision:resnet18"``, ``"timm:vit_tiny_patch16_224"`` and so on.
-    :param channels: Channels of a glimpse; torchvision's networks see grey ones as RGB.
-    :param height: Its height.
-    :param width: Its width.
-    :param output_dim: Size of the code.
+    :param name: ``"torchvision:resnet18"``, ``"timm:vit_tiny_patch16_224"`` and so on
+    :param channels: channels of a glimpse; torchvision's networks see grey ones as RGB
+    :param height: its height
+    :param width: its width
+    :param output_dim: size of the code
     :raises ValueError: for a name that is not known, or glimpses that the network does not take
     :raises ImportError: for one of timm where that is not installed
     """
@@ -52,9 +51,9 @@ class Backbone(nn.Module):
             raise ValueError(f"{name} gives more than one output; choose another encoder")
 
     def forward(self, glimpse: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, output_dim).
+
         :param glimpse: float32 (B, C, H, W) in [0, 1]
-        :return: float32 (B, output_dim)
         """
         return self.net(glimpse.repeat(1, self.repeats, 1, 1))
 

@@ -10,7 +10,8 @@ from torch import nn
 from policies.extractors.layers import BypassLayout, FourierFeatures, GlimpseEncoder
 
 NEEDED = {"glimpse", "gaze", "remaining"}
-"""Keys that an observation must have; any other holds a vector: `map`, `belief`, `state`, ..."""
+"""Keys that an observation must have; any other holds a vector: ``map``, ``belief``, ``state``,
+..."""
 
 HISTORY = {"glimpses", "gazes", "taken"}
 """Keys of the glimpses so far, where they were, and which of them there are."""
@@ -19,15 +20,14 @@ _N_DIMS = {"glimpse": 3, "glimpses": 4, "gazes": 2}
 
 
 def glimpse_is_channels_first(space: spaces.Box) -> bool:
-    """
-    Whether a glimpse space is (C, H, W), as SB3's ``VecTransposeImage`` leaves it, or (H, W, C).
+    """Whether a glimpse space is (C, H, W), as SB3's ``VecTransposeImage`` leaves it, or (H, W, C).
 
     A glimpse is as wide as high, or a whole number of such squares side by side: width is a
     multiple of height. Where that leaves one reading, it is the answer. Where both are possible
     SB3's guess decides, but for one thing: a tie of the first two dimensions, as in (8, 8, 9),
     makes SB3 *believe* in channels first and therefore leave the channels last.
 
-    :param space: Box of three dimensions.
+    :param space: Box of three dimensions
     """
     first, second, third = space.shape
     last_fits, first_fits = second % first == 0, third % second == 0
@@ -37,8 +37,7 @@ def glimpse_is_channels_first(space: spaces.Box) -> bool:
 
 
 def picture_shape(observation_space: spaces.Space) -> tuple[int, int, int]:
-    """
-    Channels, height and width of a glimpse.
+    """Channels, height and width of a glimpse.
 
     :param observation_space: of a glimpse environment
     :raises ValueError: for another space
@@ -52,8 +51,7 @@ def picture_shape(observation_space: spaces.Space) -> tuple[int, int, int]:
 
 
 class GlimpseFeatures(BaseFeaturesExtractor):
-    """
-    What the extractors of this package share: they read a glimpse observation, and lead the
+    """What the extractors of this package share: they read a glimpse observation, and lead the
     bypass columns around the memory.
 
     Output, float32 (B, features_dim): the first ``encoded_dim`` columns are for the memory, the
@@ -62,9 +60,9 @@ class GlimpseFeatures(BaseFeaturesExtractor):
 
     :param observation_space: Dict of ``glimpse`` uint8 (S, k * S, C) or transposed by SB3,
         ``gaze`` float32 (3,), ``remaining`` float32 (1,), and any other float32 vectors, such as
-        ``map``, ``belief`` and ``state``; with a history ``glimpses``, ``gazes`` and ``taken``.
-    :param encoded_dim: Size of what is for the memory.
-    :param normalize_images: Whether SB3 divides images by 255 before they come here; the policies
+        ``map``, ``belief`` and ``state``; with a history ``glimpses``, ``gazes`` and ``taken``
+    :param encoded_dim: size of what is for the memory
+    :param normalize_images: whether SB3 divides images by 255 before they come here; the policies
         of this package pass their own setting. Glimpses reach the encoder in [0, 1] either way.
     """
 
@@ -91,49 +89,48 @@ class GlimpseFeatures(BaseFeaturesExtractor):
         self.has_history = "glimpses" in observation_space.keys()
 
     def glimpse(self, observations: TensorDict) -> th.Tensor:
-        """
+        """Return the glimpse in [0, 1], float32 (B, C, H, W).
+
         :param observations: by key
-        :return: the glimpse in [0, 1], float32 (B, C, H, W)
         """
         glimpse = observations["glimpse"] * self.glimpse_scale
         # (B, H, W, C) -> (B, C, H, W)
         return glimpse if self.channels_first else glimpse.permute(0, 3, 1, 2)
 
     def history(self, observations: TensorDict) -> th.Tensor:
-        """
+        """Return the glimpses so far in [0, 1], float32 (B, T, C, H, W).
+
         :param observations: by key
-        :return: the glimpses so far in [0, 1], float32 (B, T, C, H, W)
         """
         return observations["glimpses"].permute(0, 1, 4, 2, 3) / 255.0
 
     def vectors(self, observations: TensorDict) -> list[th.Tensor]:
-        """:return: what was seen before, float32 (B, n) each"""
+        """Return what was seen before, float32 (B, n) each."""
         return [observations[key] for key in self.vector_keys]
 
     def beside(self, encoded: th.Tensor, observations: TensorDict) -> th.Tensor:
-        """
+        """Return float32 (B, features_dim), the bypass columns behind.
+
         :param encoded: float32 (B, encoded_dim)
         :param observations: by key
-        :return: float32 (B, features_dim), the bypass columns behind
         """
         bypass = self.bypass.make(observations["remaining"], observations.get("belief"))
         return th.cat([encoded, bypass], dim=1)
 
 
 class GlimpseExtractor(GlimpseFeatures):
-    """
-    What a glimpse shows joined with where it was.
+    """What a glimpse shows joined with where it was.
 
-    :param observation_space: See :class:`GlimpseFeatures`; without a history.
-    :param encoded_dim: Size of the joined code of what and where.
+    :param observation_space: see :class:`GlimpseFeatures`; without a history
+    :param encoded_dim: size of the joined code of what and where
     :param encoder: ``"cnn"``, ``"mlp"`` (much faster on a CPU) or a backbone by name, see
         :class:`~policies.extractors.layers.GlimpseEncoder`; ``"none"`` leaves the glimpse out, for
             an agent
-        that sees through a classifier's ``state`` alone.
-    :param glimpse_dim: Size of the code of what.
-    :param where_dim: Size of the code of where.
-    :param n_frequencies: Octaves of the Fourier features of the gaze.
-    :param normalize_images: See :class:`GlimpseFeatures`.
+        that sees through a classifier's ``state`` alone
+    :param glimpse_dim: size of the code of what
+    :param where_dim: size of the code of where
+    :param n_frequencies: octaves of the Fourier features of the gaze
+    :param normalize_images: see :class:`GlimpseFeatures`
     """
 
     def __init__(
@@ -163,9 +160,9 @@ class GlimpseExtractor(GlimpseFeatures):
         )
 
     def forward(self, observations: TensorDict) -> th.Tensor:
-        """
+        """Return float32 (B, features_dim).
+
         :param observations: float32 tensors by key, each (B, *shape of its space)
-        :return: float32 (B, features_dim)
         """
         place = th.cat([self.fourier(observations["gaze"]), observations["remaining"]], dim=1)
         parts = [self.where(place), *self.vectors(observations)]

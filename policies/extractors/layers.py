@@ -17,15 +17,14 @@ ENCODERS = ("cnn", "mlp")
 
 
 class FourierFeatures(nn.Module):
-    """
-    Sines and cosines of positions at powers of two, beside the positions themselves.
+    """Sines and cosines of positions at powers of two, beside the positions themselves.
 
     A linear layer on raw coordinates sees only slopes; on these it can tell places apart
     (Mildenhall et al. 2020, "NeRF", equation 4; Tancik et al. 2020).
 
-    :param input_dim: Number of coordinates, each in [0, 1].
-    :param n_frequencies: Frequencies 2^0 pi to 2^(n_frequencies - 1) pi; with 4 the finest period
-        is a quarter of the image.
+    :param input_dim: number of coordinates, each in [0, 1]
+    :param n_frequencies: frequencies 2^0 pi to 2^(n_frequencies - 1) pi; with 4 the finest period
+        is a quarter of the image
     """
 
     frequencies: th.Tensor
@@ -41,17 +40,16 @@ class FourierFeatures(nn.Module):
         )
 
     def forward(self, positions: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, D * (1 + 2 * n_frequencies)): positions, then sines, then cosines.
+
         :param positions: float32 (B, D) in [0, 1]
-        :return: float32 (B, D * (1 + 2 * n_frequencies)): positions, then sines, then cosines
         """
         angles = (positions.unsqueeze(-1) * self.frequencies).flatten(1)  # (B, D * n_frequencies)
         return th.cat([positions, angles.sin(), angles.cos()], dim=1)
 
 
 class GlimpseEncoder(nn.Module):
-    """
-    What a glimpse shows, as a vector.
+    """What a glimpse shows, as a vector.
 
     ``"cnn"``: one 3x3 convolution at full size, then 3x3 convolutions of stride 2 until the shorter
     side is at most 4, then a linear layer: 8x8 costs one halving, any other size works too.
@@ -60,11 +58,11 @@ class GlimpseEncoder(nn.Module):
     network of these libraries, for larger glimpses, see
     :class:`~policies.extractors.backbones.Backbone`.
 
-    :param channels: Channels of the glimpse.
-    :param height: Its height in sensor pixels.
-    :param width: Its width; a multiple of the height where scales are tiled side by side.
-    :param output_dim: Size of the code.
-    :param encoder: ``"cnn"``, ``"mlp"`` or such a name.
+    :param channels: channels of the glimpse
+    :param height: its height in sensor pixels
+    :param width: its width; a multiple of the height where scales are tiled side by side
+    :param output_dim: size of the code
+    :param encoder: ``"cnn"``, ``"mlp"`` or such a name
     :raises ValueError: for another name, or glimpses that the network does not take
     """
 
@@ -98,17 +96,16 @@ class GlimpseEncoder(nn.Module):
             )
 
     def forward(self, glimpse: th.Tensor) -> th.Tensor:
-        """
+        """Return float32 (B, output_dim).
+
         :param glimpse: float32 (B, C, H, W) in [0, 1]
-        :return: float32 (B, output_dim)
         """
         return self.net(glimpse)
 
 
 @dataclass(frozen=True)
 class BypassLayout:
-    """
-    What passes by the memory, and where it lies in the last columns of the features.
+    """What passes by the memory, and where it lies in the last columns of the features.
 
     The decision needs three things exactly as the environment gave them, not as an LSTM remembers
     them: whether this was the last glimpse, what the classifier believes, how sure it is. The
@@ -116,8 +113,8 @@ class BypassLayout:
     so these columns travel at the end of the features and are split off behind the memory.
     Columns: ``last`` (1), and with a belief ``log belief`` (K), ``max`` (1), ``entropy`` (1, nats).
 
-    :param n_belief: Number of classes K of the belief; 0 without a belief.
-    :param present: False for features that carry no such columns at all.
+    :param n_belief: number of classes K of the belief; 0 without a belief
+    :param present: False for features that carry no such columns at all
     """
 
     n_belief: int = 0
@@ -141,10 +138,10 @@ class BypassLayout:
         return int(self.present) + self.confidence_dim
 
     def make(self, remaining: th.Tensor, belief: th.Tensor | None = None) -> th.Tensor:
-        """
+        """Return float32 (B, dim).
+
         :param remaining: float32 (B, 1), unused share of the budget; 0 after the last glimpse
         :param belief: float32 (B, K) class probabilities, where there is a belief
-        :return: float32 (B, dim)
         """
         columns = [(remaining <= 0).to(remaining.dtype)]
         if belief is not None:
@@ -154,50 +151,51 @@ class BypassLayout:
         return th.cat(columns, dim=1)
 
     def split(self, features: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        """
+        """Return (B, F) without the columns, and (B, dim) the columns.
+
         :param features: (B, F + dim)
-        :return: (B, F) without the columns, and (B, dim) the columns
         """
         at = features.shape[1] - self.dim
         return features[:, :at], features[:, at:]
 
     def last(self, bypass: th.Tensor) -> th.Tensor:
-        """
+        """Return bool (B, 1), True after the last glimpse.
+
+        All False where not present.
+
         :param bypass: (B, dim)
-        :return: bool (B, 1), True after the last glimpse; all False where not present
         """
         if not self.present:
             return th.zeros(bypass.shape[0], 1, dtype=th.bool, device=bypass.device)
         return bypass[:, :1] > 0.5
 
     def log_belief(self, bypass: th.Tensor) -> th.Tensor:
-        """
+        """Return (B, K) log of the clipped belief, K = 0 without a belief.
+
         :param bypass: (B, dim)
-        :return: (B, K) log of the clipped belief, K = 0 without a belief
         """
         return bypass[:, 1 : 1 + self.n_belief] if self.confidence_dim else bypass[:, :0]
 
     def confidence(self, bypass: th.Tensor) -> th.Tensor:
-        """
+        """Return (B, confidence_dim): maximum and entropy of the belief.
+
         :param bypass: (B, dim)
-        :return: (B, confidence_dim): maximum and entropy of the belief
         """
         return bypass[:, bypass.shape[1] - self.confidence_dim :]
 
     def summary(self, bypass: th.Tensor) -> th.Tensor:
-        """
+        """Return (B, summary_dim): last flag, maximum and entropy of the belief.
+
         :param bypass: (B, dim)
-        :return: (B, summary_dim): last flag, maximum and entropy of the belief
         """
         return th.cat([bypass[:, : int(self.present)], self.confidence(bypass)], dim=1)
 
 
 class BesideBypass(nn.Module):
-    """
-    Apply a module to the features and let the bypass columns pass.
+    """Apply a module to the features and let the bypass columns pass.
 
-    :param module: Maps (B, F) to (B, G).
-    :param bypass: Layout of the columns that pass.
+    :param module: maps (B, F) to (B, G)
+    :param bypass: layout of the columns that pass
     """
 
     def __init__(self, module: nn.Module, bypass: BypassLayout) -> None:
@@ -206,17 +204,17 @@ class BesideBypass(nn.Module):
         self.bypass = bypass
 
     def forward(self, features: th.Tensor) -> th.Tensor:
-        """
+        """Return (B, G + bypass.dim).
+
         :param features: (B, F + bypass.dim)
-        :return: (B, G + bypass.dim)
         """
         encoded, bypass = self.bypass.split(features)
         return th.cat([self.module(encoded), bypass], dim=1)
 
 
 def log_sigmoid_pair(logit: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-    """
+    """Return log(1 - p) and log(p) of p = sigmoid(logit), both exact in the tails.
+
     :param logit: any shape
-    :return: log(1 - p) and log(p) of p = sigmoid(logit), both exact in the tails
     """
     return F.logsigmoid(-logit), F.logsigmoid(logit)

@@ -13,24 +13,24 @@ from policies.extractors.layers import FourierFeatures
 
 
 class ViTExtractor(GlimpseFeatures):
-    """
-    The patches of a glimpse as tokens that know where they were (Dosovitskiy et al. 2021, "ViT").
+    """The patches of a glimpse as tokens that know where they were (Dosovitskiy et al. 2021,
+    "ViT").
 
     Fourier features of the gaze are added to every patch token. One more token holds where the gaze
     is, what is left of the budget and the observation's vectors. Where the observation has a
     history, the tokens of all glimpses so far are attended to together: a memory for plain PPO.
 
-    :param observation_space: See :class:`~policies.extractors.glimpse.GlimpseFeatures`.
-    :param dim: Size D of a token.
-    :param patch: Side of a patch in sensor pixels.
-    :param n_blocks: Number of transformer blocks.
-    :param n_heads: Heads of their attention.
-    :param n_frequencies: Octaves of the Fourier features of the gaze.
-    :param tokens: Give all tokens of the glimpse, flattened, to a memory of tokens
-        (``GlimpseTokenPolicy``); otherwise the one that has gathered what the others hold.
-    :param normalize_images: See :class:`~policies.extractors.glimpse.GlimpseFeatures`.
-    :param stem: From a patch to its token, see
-        :class:`~policies.extractors.attention.PatchEmbedding`.
+    :param observation_space: see :class:`~policies.extractors.glimpse.GlimpseFeatures`
+    :param dim: size D of a token
+    :param patch: side of a patch in sensor pixels
+    :param n_blocks: number of transformer blocks
+    :param n_heads: heads of their attention
+    :param n_frequencies: octaves of the Fourier features of the gaze
+    :param tokens: give all tokens of the glimpse, flattened, to a memory of tokens
+        (``GlimpseTokenPolicy``); otherwise the one that has gathered what the others hold
+    :param normalize_images: see :class:`~policies.extractors.glimpse.GlimpseFeatures`
+    :param stem: from a patch to its token, see
+        :class:`~policies.extractors.attention.PatchEmbedding`
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class ViTExtractor(GlimpseFeatures):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, observations: TensorDict) -> th.Tensor:
-        """
+        """Return float32 (B, features_dim).
+
         :param observations: float32 tensors by key, each (B, *shape of its space)
-        :return: float32 (B, features_dim)
         """
         patches, seen = self._see(observations)
         vectors = th.cat([observations["remaining"], *self.vectors(observations)], dim=1)
@@ -76,7 +76,7 @@ class ViTExtractor(GlimpseFeatures):
         return self.beside(encoded, observations)
 
     def _see(self, observations: TensorDict) -> tuple[th.Tensor, th.Tensor | None]:
-        """:return: the patch tokens (B, N, D), and which of all tokens there are, (B, 1 + N)"""
+        """Return the patch tokens (B, N, D), and which of all tokens there are, (B, 1 + N)."""
         if not self.has_history:
             where = self.where(self.fourier(observations["gaze"]))
             return self.embed(self.glimpse(observations)) + where[:, None], None

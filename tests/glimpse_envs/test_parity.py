@@ -18,7 +18,7 @@ WITH_HISTORY = [name for name in REGISTERED if "Digits" in name or "ClutteredCIF
 
 
 class Row(NamedTuple):
-    """What a step gave one lane; after an end, `observation` is already that of the reset."""
+    """What a step gave one lane; after an end, ``observation`` is already that of the reset."""
 
     observation: dict[str, np.ndarray]
     reward: np.float32

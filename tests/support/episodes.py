@@ -42,7 +42,7 @@ def config(**parts: Any) -> GlimpseConfig:
 
 
 def classifier(kind: str = "canvas", seed: int = 0, **settings: Any) -> TorchClassifier:
-    """A small classifier of the glimpses of `config()`."""
+    """A small classifier of the glimpses of ``config()``."""
     return TorchClassifier(View.of(config()), kind, seed=seed, **{**SMALL[kind], **settings})
 
 

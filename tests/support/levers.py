@@ -50,8 +50,7 @@ class Levers(gym.Env[Any, dict[str, Any]]):
 
 
 class SayOrPoint(gym.Env[NDArray[np.float32], dict[str, Any]]):
-    """
-    Where the first number is above 0, say the sign of the second; else point at the second.
+    """Where the first number is above 0, say the sign of the second; else point at the second.
 
     One step; the best mean reward is 1.
     """

@@ -73,12 +73,12 @@ class Recall(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
 
 def recall_envs(n_envs: int = 32, history: bool = False) -> DummyVecEnv:
-    """:return: so many lanes of the task"""
+    """Return so many lanes of the task."""
     return DummyVecEnv([lambda: Recall(history=history)] * n_envs)
 
 
 def accuracy(model: BaseAlgorithm, n_episodes: int = 512) -> float:
-    """:return: share of right answers of the deterministic policy in new episodes"""
+    """Return share of right answers of the deterministic policy in new episodes."""
     env = recall_envs(64, "glimpses" in model.observation_space.keys())
     env.seed(10_000)
     obs, state, starts = env.reset(), None, np.ones(64, bool)
@@ -91,5 +91,5 @@ def accuracy(model: BaseAlgorithm, n_episodes: int = 512) -> float:
 
 
 def falling(rate: float) -> Callable[[float], float]:
-    """:return: a learning rate that falls linearly to 0"""
+    """Return a learning rate that falls linearly to 0."""
     return lambda remaining: rate * remaining

@@ -1,7 +1,7 @@
 """Agents on the hub: what is uploaded, and that it plays alike when it comes back.
 
-Everything runs for real up to the network: `create_repo`, `upload_folder` and `snapshot_download`
-of huggingface_hub are replaced by a folder.
+Everything runs for real up to the network: ``create_repo``, ``upload_folder`` and
+``snapshot_download`` of huggingface_hub are replaced by a folder.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def test_the_zoos_own_train_says_what_a_classifier_needs(tmp_path: Path) -> None
 
 
 def test_the_zoo_understands_every_recipe(tmp_path: Path) -> None:
-    """Policies, schedules, anchors, `default` and callbacks of all entries of all files."""
+    """Policies, schedules, anchors, ``default`` and callbacks of all entries of all files."""
     code = """if True:
         import argparse, sys, yaml
         from pathlib import Path
