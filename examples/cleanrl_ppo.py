@@ -155,7 +155,7 @@ def main() -> None:
             rewards[t], ended[t] = th.as_tensor(reward), th.as_tensor(terminated)
             if terminated.any():  # this episode's end; ``rows`` begin the next one already
                 right.append(infos["final_info"]["is_success"][terminated])
-                glimpses.append(infos["final_info"]["glimpses"][terminated])
+                glimpses.append(infos["final_info"]["n_glimpses"][terminated])
             observation = flatten(rows)
         with th.no_grad():
             last_value = agent.critic(observation).squeeze(-1)

@@ -56,7 +56,7 @@ class GlimpseCore:
     """Lanes of one environment, stepped together. Lanes that ended are reset by the caller.
 
     State, one row a lane: ``index`` (image of the split) and ``labels``, int64; ``gaze``, float32
-    (B, 3); ``glimpses`` taken and the last ``predictions`` (-1 for none), int64; ``history``, the
+    (B, 3); ``n_glimpses`` taken and the last ``predictions`` (-1 for none), int64; ``history``, the
     gazes of the episode, float32 (B, budget, 3); with a classifier ``belief``, float32 (B, K).
 
     :param config: what the lanes are made of
@@ -74,7 +74,7 @@ class GlimpseCore:
         self.index = np.zeros(n_lanes, np.int64)
         self.labels = np.zeros(n_lanes, np.int64)
         self.gaze = np.zeros((n_lanes, 3), np.float32)
-        self.glimpses = np.zeros(n_lanes, np.int64)
+        self.n_glimpses = np.zeros(n_lanes, np.int64)
         self.predictions = np.full(n_lanes, -1, np.int64)
         self.history = np.zeros((n_lanes, config.budget, 3), np.float32)
         self.memory = config.scheme.memory(n_lanes)
@@ -137,7 +137,7 @@ class GlimpseCore:
             self.history[lanes] = 0.0
             self._seen[lanes] = 0
         self.gaze[lanes] = self._first_gaze(stream)
-        self.glimpses[lanes] = 0
+        self.n_glimpses[lanes] = 0
         self.predictions[lanes] = -1
         for rows in self.memory.values():
             rows[lanes] = 0.0
@@ -156,7 +156,7 @@ class GlimpseCore:
         config = self.config
         n_classes = config.dataset.n_classes
         move = config.scheme.decode(actions, self.gaze, self.geometry, n_classes)
-        looked = (move.answers < 0) & (self.glimpses < config.budget)
+        looked = (move.answers < 0) & (self.n_glimpses < config.budget)
         np.copyto(self.gaze, move.gaze, where=looked[:, None])
         previous_belief = None if self.belief is None else self.belief.copy()
         # lanes that do not look have kept their gaze: reading it again repeats their last glimpse
@@ -170,7 +170,7 @@ class GlimpseCore:
             self.predictions = move.answers.copy()  # written to at the next reset
             ended = ~looked
         else:
-            ended = self.glimpses == config.budget
+            ended = self.n_glimpses == config.budget
         outcome = Outcome(
             *(self.labels, self.predictions, ended, looked, self.belief, previous_belief),
             self._newly_seen(looked) if config.reward.needs_newly_seen else None,
@@ -184,8 +184,8 @@ class GlimpseCore:
         """Return what the glimpses of this step have added to the share of the image seen, (B,):
         of a retina by its first scale, so without the sensor's span.
         """
-        before = self.geometry.coverage(self.history, self.glimpses - looked)
-        return self.geometry.coverage(self.history, self.glimpses) - before
+        before = self.geometry.coverage(self.history, self.n_glimpses - looked)
+        return self.geometry.coverage(self.history, self.n_glimpses) - before
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return which actions are legal in every lane, bool (B, n); see ``ActionScheme.masks``.
@@ -199,7 +199,7 @@ class GlimpseCore:
                 "exist for Discrete and MultiDiscrete actions only: take GreedyMap or "
                 "MultiCategorical"
             )
-        last = self.glimpses == config.budget
+        last = self.n_glimpses == config.budget
         return config.scheme.masks(self.gaze, last, self.geometry, config.dataset.n_classes)
 
     def record(self, recorder: Callable[[Sequences], Any] | None) -> None:
@@ -220,8 +220,8 @@ class GlimpseCore:
         if self.config.classifier is None:
             raise ValueError("refresh() is for environments with a classifier; attach one")
         self._state[:] = self.config.classifier.start(self.n_lanes)
-        for t in range(self.glimpses.max()):
-            lanes = (self.glimpses > t).nonzero()[0]
+        for t in range(self.n_glimpses.max()):
+            lanes = (self.n_glimpses > t).nonzero()[0]
             gaze = np.ascontiguousarray(self.history[lanes, t])
             rows = lanes if self.config.composed else self.index[lanes]
             self._classify(lanes, self.config.sensor.read(self._prepared, rows, gaze), gaze)
@@ -246,11 +246,11 @@ class GlimpseCore:
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of ``lanes``, a list of n each."""
         config = self.config
-        glimpses = self.glimpses[lanes]
-        coverage = self.geometry.coverage(self.history[lanes], glimpses, config.sensor.span)
+        n_glimpses = self.n_glimpses[lanes]
+        coverage = self.geometry.coverage(self.history[lanes], n_glimpses, config.sensor.span)
         return {
-            "samples": (glimpses * config.sensor.samples).tolist(),
-            "glimpses": glimpses.tolist(),
+            "samples": (n_glimpses * config.sensor.samples).tolist(),
+            "n_glimpses": n_glimpses.tolist(),
             "coverage": coverage.tolist(),
             "is_success": (self.predictions[lanes] == self.labels[lanes]).tolist(),
         }
@@ -269,7 +269,7 @@ class GlimpseCore:
 
     def windows(self, lane: int) -> NDArray[np.float64]:
         """Return left, top and side of the windows of a lane's episode so far, float64 (T, 3)."""
-        return self.geometry.windows(self.history[lane, : self.glimpses[lane]])
+        return self.geometry.windows(self.history[lane, : self.n_glimpses[lane]])
 
     def glimpse(self, lane: int) -> NDArray[np.uint8]:
         """Return a lane's current glimpse."""
@@ -322,10 +322,10 @@ class GlimpseCore:
 
     def _enter(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> None:
         """Count the glimpses (n, ...) that ``lanes`` (n,) took at their gaze, and let all know."""
-        _count(lanes, self.gaze, self.glimpses, self.history)
+        _count(lanes, self.gaze, self.n_glimpses, self.history)
         self.config.scheme.remember(self.memory, lanes, self.gaze, self.geometry)
         if self._seen is not None:
-            self._seen[lanes, self.glimpses[lanes] - 1] = glimpse
+            self._seen[lanes, self.n_glimpses[lanes] - 1] = glimpse
         if self.config.classifier is not None and len(lanes):
             self._classify(lanes, glimpse, self.gaze[lanes])
 
@@ -345,14 +345,14 @@ class GlimpseCore:
                 Sequences(
                     self._seen[whole],
                     self.history[whole],
-                    self.glimpses[whole],
+                    self.n_glimpses[whole],
                     self.labels[whole],
                 )
             )
         self._recorded[lanes] = True
 
     def _observe(self, lanes: NDArray[np.int64], glimpse: NDArray[np.uint8]) -> Observation:
-        remaining = self._remaining[self.glimpses[lanes]]
+        remaining = self._remaining[self.n_glimpses[lanes]]
         observation = {
             "glimpse": glimpse,
             "gaze": self._rows(self.gaze, lanes).copy(),
@@ -367,13 +367,13 @@ class GlimpseCore:
         if self.config.observe_history:
             observation["glimpses"] = self._seen[lanes]
             observation["gazes"] = self.history[lanes]
-            observation["taken"] = self._taken[self.glimpses[lanes]]
+            observation["taken"] = self._taken[self.n_glimpses[lanes]]
         return observation
 
 
 @kernel
-def _count(lanes, gaze, glimpses, history):
+def _count(lanes, gaze, n_glimpses, history):
     """Enter the gaze of ``lanes`` into their history."""
     for lane in lanes:
-        history[lane, glimpses[lane]] = gaze[lane]
-        glimpses[lane] += 1
+        history[lane, n_glimpses[lane]] = gaze[lane]
+        n_glimpses[lane] += 1

@@ -76,7 +76,7 @@ class GlimpseEnv(gym.Env):
 
     ## Info
     ``label`` and ``prediction`` (-1 before any) at every step; at the end also ``samples`` (sensor
-    pixels read), ``glimpses``, ``coverage`` (share of the image's area seen) and ``is_success``.
+    pixels read), ``n_glimpses``, ``coverage`` (share of the image's area seen) and ``is_success``.
 
     ## Arguments
     Those of ``GlimpseConfig``: ``dataset``, ``scene``, ``sensor``, ``scheme``, ``reward``,

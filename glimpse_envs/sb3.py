@@ -98,11 +98,11 @@ class GlimpseVecEnv(VecEnv):
         summary = core.summary(lanes)
         parts = tuple(observation)
         last = zip(*(rows[lanes] for rows in observation.values()), strict=True)
-        for lane, rows, samples, glimpses, coverage, success in zip(
+        for lane, rows, samples, n_glimpses, coverage, success in zip(
             lanes.tolist(), last, *summary.values(), strict=True
         ):
             info = infos[lane]  # item by item: faster than update()
-            info["samples"], info["glimpses"] = samples, glimpses
+            info["samples"], info["n_glimpses"] = samples, n_glimpses
             info["coverage"], info["is_success"] = coverage, success
             info["terminal_observation"] = dict(zip(parts, rows, strict=True))
         for key, rows in core.reset(lanes).items():

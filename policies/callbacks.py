@@ -107,7 +107,7 @@ class EpisodeStatistics(BaseCallback):
 
     KEYS = {  # noqa: RUF012  # a constant
         "accuracy": "is_success",
-        "glimpses": "glimpses",
+        "n_glimpses": "n_glimpses",
         "samples": "samples",
         "coverage": "coverage",
     }
@@ -195,7 +195,7 @@ class Progress(BaseCallback):
     def _on_rollout_end(self) -> None:
         if latest := self.statistics.latest:
             self._bar.set_postfix_str(
-                f"accuracy {latest['accuracy']:.3f}, glimpses {latest['glimpses']:.2f}",
+                f"accuracy {latest['accuracy']:.3f}, glimpses {latest['n_glimpses']:.2f}",
                 refresh=False,
             )
 

@@ -105,7 +105,7 @@ def test_evaluate_policy_counts_each_lanes_episodes() -> None:
 
 
 def test_monitor_files_keep_what_ended_each_episode(tmp_path: Path) -> None:
-    keys = ("is_success", "glimpses", "coverage")
+    keys = ("is_success", "n_glimpses", "coverage")
     make_kwargs = {"monitor_kwargs": {"info_keywords": keys}, "env_kwargs": {"budget": 3}}
     ppo(make_vec_env(MULTI_CAT, 2, seed=0, monitor_dir=str(tmp_path), **make_kwargs)).learn(64)
     rows = []
@@ -116,7 +116,7 @@ def test_monitor_files_keep_what_ended_each_episode(tmp_path: Path) -> None:
     assert len(rows) > 5
     for row in rows:
         assert float(row["r"]) == (row["is_success"] == "True")
-        assert 1 <= int(row["glimpses"]) <= 3 and int(row["glimpses"]) <= int(row["l"])
+        assert 1 <= int(row["n_glimpses"]) <= 3 and int(row["n_glimpses"]) <= int(row["l"])
         assert 0.0 < float(row["coverage"]) <= 1.0
 
 

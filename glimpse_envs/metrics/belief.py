@@ -27,7 +27,7 @@ def by_glimpse(paths: Scanpaths) -> list[dict[str, Any]]:
     An episode that took fewer glimpses counts with what stands after its last one, so every entry
     is about all N images, and the last entry about the ends of the episodes.
 
-    - ``glimpses``: t
+    - ``n_glimpses``: t
     - ``mean_samples``: sensor pixels read per image if all stop after t glimpses at the latest
     - ``mean_coverage``: mean fraction of the image that the windows so far cover
     - ``share_looking``: share of the episodes that took glimpse t
@@ -59,8 +59,8 @@ def by_glimpse(paths: Scanpaths) -> list[dict[str, Any]]:
     entries = []
     for t in range(paths.budget):
         entry = {
-            "glimpses": t + 1,
-            "mean_samples": per_glimpse * float(np.minimum(paths.glimpses, t + 1).mean()),
+            "n_glimpses": t + 1,
+            "mean_samples": per_glimpse * float(np.minimum(paths.n_glimpses, t + 1).mean()),
             "mean_coverage": float(seen[:, t].mean(dtype=np.float64)),
             "share_looking": float(taken[:, t].mean()),
             "accuracy": float((paths.answers[:, t] == paths.labels).mean()),
@@ -133,7 +133,7 @@ def per_class(paths: Scanpaths, classes: Sequence[str]) -> dict[str, dict[str, A
         rows = paths.labels == label
         result[str(name)] = {
             **_accuracy(right[rows]),
-            "mean_glimpses": float(paths.glimpses[rows].mean()) if rows.any() else None,
+            "mean_glimpses": float(paths.n_glimpses[rows].mean()) if rows.any() else None,
         }
     return result
 
@@ -141,7 +141,7 @@ def per_class(paths: Scanpaths, classes: Sequence[str]) -> dict[str, dict[str, A
 def stopping(paths: Scanpaths) -> list[dict[str, Any]]:
     """Return what became of the images that stopped after g glimpses, for g = 1 .. budget.
 
-    - ``glimpses``: g
+    - ``n_glimpses``: g
     - ``n_images``, ``share``: of the images
     - ``accuracy``, ``accuracy_ci95``: share of answers that are right, and its 95 % Wilson
     interval;
@@ -154,8 +154,8 @@ def stopping(paths: Scanpaths) -> list[dict[str, Any]]:
     beliefs = checked_beliefs(paths)[:, -1] if paths.n_classes else None
     entries = []
     for glimpses in range(1, paths.budget + 1):
-        rows = paths.glimpses == glimpses
-        entry = {"glimpses": glimpses, "share": float(rows.mean()), **_accuracy(right[rows])}
+        rows = paths.n_glimpses == glimpses
+        entry = {"n_glimpses": glimpses, "share": float(rows.mean()), **_accuracy(right[rows])}
         if beliefs is not None:
             sure = beliefs[rows].max(axis=1)
             entry["confidence"] = float(sure.mean(dtype=np.float64)) if rows.any() else None
@@ -185,7 +185,7 @@ def risk_coverage(paths: Scanpaths) -> dict[str, Any]:
         name = "largest probability of the final belief"
         confidence = checked_beliefs(paths)[:, -1].max(axis=1).astype(np.float64)
     else:
-        name, confidence = "fewest glimpses", -paths.glimpses.astype(np.float64)
+        name, confidence = "fewest glimpses", -paths.n_glimpses.astype(np.float64)
     wrong = (paths.predictions != paths.labels).astype(np.float64)
     _, group = np.unique(-confidence, return_inverse=True)  # 0 are the surest
     evenly = (np.bincount(group, wrong) / np.bincount(group))[group]
@@ -276,11 +276,11 @@ def _risk(wrong: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _last(paths: Scanpaths) -> NDArray[np.int64]:
     """Return the column of what stands after each glimpse, (N, budget)."""
-    return np.minimum(np.arange(paths.budget), paths.glimpses[:, None] - 1)
+    return np.minimum(np.arange(paths.budget), paths.n_glimpses[:, None] - 1)
 
 
 def _samples_per_glimpse(paths: Scanpaths) -> int:
-    per_glimpse, rest = np.divmod(paths.samples, paths.glimpses)
+    per_glimpse, rest = np.divmod(paths.samples, paths.n_glimpses)
     if rest.any() or (per_glimpse != per_glimpse[0]).any():
         raise ValueError(
             f"got {per_glimpse.min()} to {per_glimpse.max()} samples per glimpse; wanted scanpaths "

@@ -21,7 +21,7 @@ class Episodes:
 
     :param labels: int64 (N,), the true classes, >= 0
     :param predictions: int64 (N,), the answers at the episodes' ends, -1 where there was none
-    :param glimpses: int64 (N,), glimpses taken, 1 to budget
+    :param n_glimpses: int64 (N,), glimpses taken, 1 to budget
     :param samples: int64 (N,), numbers of sensor pixels read
     :param coverage: float32 (N,), fraction of the image that any window covered, 0 to 1
     :param rewards: float32 (N,), returns (undiscounted sums of rewards)
@@ -34,7 +34,7 @@ class Episodes:
 
     labels: NDArray[np.int64]
     predictions: NDArray[np.int64]
-    glimpses: NDArray[np.int64]
+    n_glimpses: NDArray[np.int64]
     samples: NDArray[np.int64]
     coverage: NDArray[np.float32]
     rewards: NDArray[np.float32]
@@ -63,7 +63,7 @@ class Episodes:
         ranges = {
             "labels": (0, math.inf),
             "predictions": (-1, math.inf),
-            "glimpses": (1, self.budget),
+            "n_glimpses": (1, self.budget),
             "samples": (0, math.inf),
             "coverage": (0, 1 + 1e-5),  # it is a sum of areas in float32
             "rewards": (-math.inf, math.inf),
@@ -179,7 +179,7 @@ def metrics(episodes: Episodes) -> dict[str, Any]:
         "accuracy_ci95": list(wilson_interval(int(right.sum()), n)),
         "balanced_accuracy": float(balanced),
         "unanswered": float((episodes.predictions == -1).mean()),
-        "mean_glimpses": float(episodes.glimpses.mean()),
+        "mean_glimpses": float(episodes.n_glimpses.mean()),
         "mean_samples": mean_samples,
         "sample_fraction": mean_samples / episodes.pixels,
         "coverage": float(episodes.coverage.mean(dtype=np.float64)),

@@ -130,7 +130,7 @@ def gaze_dependence(paths: Scanpaths, cells: int = _CELLS, zoom_levels: int = 8)
     - ``n_images``, ``cells``, ``zoom_levels``
     - ``label_bits``: entropy of the true classes
     - ``by_glimpse``, for t = 1 .. budget, over the images that took glimpse t (the first is the
-      environment's): ``glimpses`` t; ``n_images``; ``gaze_bits``; ``class_bits``, the information
+      environment's): ``n_glimpses`` t; ``n_images``; ``gaze_bits``; ``class_bits``, the information
       about the true class, 0 to ``label_bits``; ``commonest_share``, of the images whose gaze lies
       in the commonest cell, and ``commonest``, the mean gaze [x, y, zoom] there. None without
       images
@@ -159,7 +159,7 @@ def gaze_dependence(paths: Scanpaths, cells: int = _CELLS, zoom_levels: int = 8)
     n_symbols = cells * cells * zoom_levels + 1
     for column in symbols[:, 1:].T:
         _, kinds = np.unique(kinds * n_symbols + column + 1, return_inverse=True)
-    path_bits, length_bits = entropy_bits(kinds), entropy_bits(paths.glimpses)
+    path_bits, length_bits = entropy_bits(kinds), entropy_bits(paths.n_glimpses)
     counts = np.bincount(kinds)
     return {
         "n_images": len(symbols),
@@ -256,7 +256,7 @@ def _rows(paths: Scanpaths, bins: int, label: int | None, first: bool) -> NDArra
 def _dependence(paths: Scanpaths, symbols: NDArray[np.int64], t: int) -> dict[str, Any]:
     """Return the entry of ``gaze_dependence`` about glimpse t + 1."""
     rows = paths.taken[:, t]
-    entry = {"glimpses": t + 1, "n_images": int(rows.sum())}
+    entry = {"n_glimpses": t + 1, "n_images": int(rows.sum())}
     if not rows.any():
         names = ("gaze_bits", "class_bits", "commonest_share", "commonest")
         return entry | dict.fromkeys(names)

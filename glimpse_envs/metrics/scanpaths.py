@@ -48,7 +48,7 @@ class Scanpaths(Episodes):
     @property
     def taken(self) -> NDArray[np.bool_]:
         """Which glimpses were taken, bool (N, budget)."""
-        return np.arange(self.budget) < self.glimpses[:, None]
+        return np.arange(self.budget) < self.n_glimpses[:, None]
 
     @property
     def n_classes(self) -> int:
@@ -58,7 +58,7 @@ class Scanpaths(Episodes):
     @property
     def standing_beliefs(self) -> NDArray[np.float32]:
         """The belief after glimpse t or, if there were fewer, after the last, (N, budget, K)."""
-        last = np.minimum(np.arange(self.budget), self.glimpses[:, None] - 1)
+        last = np.minimum(np.arange(self.budget), self.n_glimpses[:, None] - 1)
         return np.take_along_axis(self.beliefs, last[:, :, None], axis=1)
 
 

@@ -268,7 +268,7 @@ def _group(name: str, members: list[Entry], names: list[str]) -> Group:
         runs=tuple(entry.name for entry in members),
         seeds=tuple(_seeds(members)),
         accuracy=student_mean(_by_seed(members, lambda e: e.right.mean())),
-        mean_glimpses=student_mean(_by_seed(members, lambda e: e.paths.glimpses.mean())),
+        mean_glimpses=student_mean(_by_seed(members, lambda e: e.paths.n_glimpses.mean())),
         mean_samples=student_mean(_by_seed(members, lambda e: e.paths.samples.mean())),
         settings={key: settings[key] for key in names if key in settings},
     )
@@ -289,7 +289,7 @@ def _by_seed(members: list[Entry], measure: Any) -> list[float]:
 def _pair(first: Entry, second: Entry) -> Pair:
     one = int((first.right & ~second.right).sum())
     other = int((second.right & ~first.right).sum())
-    glimpses = first.paths.glimpses - second.paths.glimpses
+    glimpses = first.paths.n_glimpses - second.paths.n_glimpses
     return Pair(
         first=first.name,
         second=second.name,

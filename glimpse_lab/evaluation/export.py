@@ -195,7 +195,7 @@ def fixations(
             f"split of {config.dataset.name!r}; give the split and the images that were evaluated"
         )
     row, t = np.nonzero(paths.taken)  # (glimpses,) each, by image and then by step
-    last = t + 1 == paths.glimpses[row]
+    last = t + 1 == paths.n_glimpses[row]
     whole = np.int16 if config.dataset.n_classes <= np.iinfo(np.int16).max else np.int32
     names = np.array(config.dataset.classes)
     left, top, side = paths.windows[row, t].T

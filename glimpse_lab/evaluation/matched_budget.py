@@ -20,7 +20,7 @@ def equal_looks(
     read off at that number: between two whole ones as if it took one or the other by chance. Any
     other counts as it is, with the glimpses that it took.
 
-    - ``glimpses``: mean number at which the baseline is taken
+    - ``n_glimpses``: mean number at which the baseline is taken
     - ``accuracy``: of the baseline there
     - ``lead``: the agent's accuracy on these images, less that
     - ``lead_ci95``: [low, high], 95 % interval of the mean difference image by image (Student's t);
@@ -38,16 +38,16 @@ def equal_looks(
             "with other labels; wanted those of the same images, in the same order"
         )
     right = baseline.predictions == baseline.labels
-    glimpses = float(baseline.glimpses.mean())
-    if (baseline.glimpses == baseline.budget).all() and (baseline.answers >= 0).all():
-        glimpses = min(float(agent.glimpses[rows].mean()), glimpses)
+    glimpses = float(baseline.n_glimpses.mean())
+    if (baseline.n_glimpses == baseline.budget).all() and (baseline.answers >= 0).all():
+        glimpses = min(float(agent.n_glimpses[rows].mean()), glimpses)
         whole = int(glimpses)
         by_glimpse = baseline.answers == baseline.labels[:, None]
         low, high = by_glimpse[:, whole - 1], by_glimpse[:, min(whole, baseline.budget - 1)]
         right = low + (glimpses - whole) * (high.astype(float) - low)
     lead = student_mean((agent.predictions[rows] == baseline.labels) - right.astype(float))
     return {
-        "glimpses": glimpses,
+        "n_glimpses": glimpses,
         "accuracy": float(right.mean()),
         "lead": lead.value,
         "lead_ci95": None if lead.low is None else [lead.low, lead.high],

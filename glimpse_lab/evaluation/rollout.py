@@ -263,8 +263,8 @@ def _play_batch(
         lanes = running.nonzero()[0]
         if step.reward is not None:
             rewards[lanes] += step.reward[lanes]
-            columns["step_rewards"][lanes, step.glimpses[lanes] - 1] = step.reward[lanes]
-        last = core.glimpses[lanes] - 1
+            columns["step_rewards"][lanes, step.n_glimpses[lanes] - 1] = step.reward[lanes]
+        last = core.n_glimpses[lanes] - 1
         columns["gaze"][lanes, last] = core.gaze[lanes]
         if core.belief is not None:
             columns["beliefs"][lanes, last] = core.belief[lanes]
@@ -272,13 +272,13 @@ def _play_batch(
                 columns["hidden"][lanes, last] = core.hidden[lanes]
         # what is predicted after a glimpse stands until another prediction
         known = running & (core.predictions >= 0)
-        later = np.arange(budget) >= core.glimpses[:, None] - 1
+        later = np.arange(budget) >= core.n_glimpses[:, None] - 1
         answers = np.where(known[:, None] & later, core.predictions[:, None], answers)
         just = running & step.ended
         if just.any():
             lanes = just.nonzero()[0]
             finals = {**core.summary(lanes), "predictions": core.predictions[lanes]}
-            for name in ("glimpses", "samples", "coverage", "predictions"):
+            for name in ("n_glimpses", "samples", "coverage", "predictions"):
                 final = np.asarray(finals[name])
                 columns.setdefault(name, np.zeros(n, final.dtype))[lanes] = final
             running &= ~step.ended
@@ -299,7 +299,7 @@ def _empty_columns(core: GlimpseCore, record_hidden: bool) -> dict[str, NDArray]
 
 def _add_windows(columns: dict[str, NDArray], core: GlimpseCore) -> None:
     """Add the windows of all glimpses, and what they cover together."""
-    gaze, glimpses = columns["gaze"], columns["glimpses"]
+    gaze, n_glimpses = columns["gaze"], columns["n_glimpses"]
     untaken = np.isnan(gaze[:, :, 0])
     filled = np.where(untaken[:, :, None], np.float32(0.5), gaze)
     windows = core.geometry.windows(filled.reshape(-1, 3)).reshape(gaze.shape)
@@ -315,12 +315,12 @@ class _Played(NamedTuple):
     """What a step of all lanes left.
 
     :param ended: which lanes have ended once, bool (B,)
-    :param glimpses: taken before the step, int64 (B,)
+    :param n_glimpses: taken before the step, int64 (B,)
     :param reward: of the step, float32 (B,); None after the reset
     """
 
     ended: NDArray[np.bool_]
-    glimpses: NDArray[np.int64]
+    n_glimpses: NDArray[np.int64]
     reward: NDArray[np.float32] | None
 
 
@@ -332,10 +332,10 @@ def _steps(player: _Player, core: GlimpseCore, index: NDArray[np.int64]) -> Iter
     core.seed_all(0)
     observation = core.reset(core.lanes, index)
     ended = np.zeros(core.n_lanes, bool)
-    yield _Played(ended, core.glimpses.copy(), None)
+    yield _Played(ended, core.n_glimpses.copy(), None)
     step = 0
     while not ended.all():
-        before = core.glimpses.copy()
+        before = core.n_glimpses.copy()
         observation, reward, stopped = core.step(player(core, observation, step))
         ended = ended | stopped
         step += 1

@@ -73,7 +73,7 @@ def curve(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     """
     return [
         {
-            "glimpses": entry["glimpses"],
+            "n_glimpses": entry["n_glimpses"],
             "samples": entry["mean_samples"],
             "coverage": entry["mean_coverage"],
             "accuracy": entry.get("belief_accuracy", entry["accuracy"]),

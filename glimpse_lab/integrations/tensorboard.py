@@ -92,7 +92,7 @@ def belief_figure(paths: Scanpaths) -> Figure:
     figure = Figure(figsize=(5, 3.2), dpi=100, layout="constrained")
     axes = figure.subplots()
     for row, label in enumerate(paths.labels):
-        belief = paths.beliefs[row, : paths.glimpses[row], label]
+        belief = paths.beliefs[row, : paths.n_glimpses[row], label]
         steps = np.arange(1, len(belief) + 1)
         right = paths.predictions[row] == label
         (line,) = axes.plot(steps, belief, linewidth=1.5, alpha=0.8)

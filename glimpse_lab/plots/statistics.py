@@ -44,7 +44,7 @@ def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
     if not entries:
         raise ValueError("got no entries; wanted those of statistics.by_glimpse")
     believes = "belief_accuracy" in entries[0]
-    glimpses = [entry["glimpses"] for entry in entries]
+    glimpses = [entry["n_glimpses"] for entry in entries]
     figure = new_figure(8.6 if believes else 4.0)
     panels = figure.subplots(
         3 if believes else 1,
@@ -169,11 +169,11 @@ def plot_stopping(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
     """
     if not entries:
         raise ValueError("got no entries; wanted those of statistics.stopping")
-    glimpses = np.array([entry["glimpses"] for entry in entries])
+    glimpses = np.array([entry["n_glimpses"] for entry in entries])
     figure = new_figure(6.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     some = [entry for entry in entries if entry["n_images"]]
-    where = np.array([entry["glimpses"] for entry in some])
+    where = np.array([entry["n_glimpses"] for entry in some])
     right = np.array([entry["accuracy"] for entry in some])
     beyond = np.abs(np.transpose([entry["accuracy_ci95"] for entry in some]) - right)
     upper.errorbar(
@@ -252,6 +252,6 @@ def _line(
     style: str,
     label: str | None = None,
 ) -> None:
-    glimpses = [entry["glimpses"] for entry in entries]
+    glimpses = [entry["n_glimpses"] for entry in entries]
     values = [entry[key] for entry in entries]
     axes.plot(glimpses, values, style, color=colour, linewidth=2, markersize=6, label=label)

@@ -45,8 +45,8 @@ def plot_learning_curve(
     """Plot accuracy and glimpses per image over the time steps; return the path.
 
     It reads ``time/total_timesteps`` and, where they are there, ``rollout/accuracy`` (training,
-    rolling), ``eval/accuracy`` and ``rollout/glimpses``. Missing values (NaN, '' or None) are left
-    out; a panel without any value says so.
+    rolling), ``eval/accuracy`` and ``rollout/n_glimpses``. Missing values (NaN, '' or None) are
+    left out; a panel without any value says so.
 
     :param progress: columns of equal length, as ``read_progress`` gives
     :param path: of the file, its suffix one that matplotlib writes (.png, .svg, .pdf); missing
@@ -73,7 +73,7 @@ def plot_learning_curve(
     if upper.get_legend_handles_labels()[0]:
         upper.legend(loc="best", edgecolor="none", framealpha=0.9)
 
-    drawn = _draw(lower, progress, "rollout/glimpses", "glimpses", BLUE, "-")
+    drawn = _draw(lower, progress, "rollout/n_glimpses", "glimpses", BLUE, "-")
     lower.set(xlabel="time steps", ylabel="glimpses per image")
     lower.set_ylim(0, max(1.0, 1.1 * lower.dataLim.y1) if drawn else 1.0)
     lower.xaxis.set_major_formatter(lambda value, _: _short(value))

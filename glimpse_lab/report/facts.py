@@ -60,7 +60,7 @@ def gaze_text(result: Mapping[str, Any]) -> GazeText | None:
             )
         rows = [
             (
-                str(entry["glimpses"]),
+                str(entry["n_glimpses"]),
                 f"{entry['n_images']:,}",
                 number(entry["gaze_bits"], 2),
                 number(entry["class_bits"], 2),

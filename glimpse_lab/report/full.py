@@ -137,7 +137,7 @@ def draw_figures(
     plot_per_class(result["per_class"], path("per_class"))
     if "reliability" in result:
         plot_reliability(result["reliability"], path("reliability"))
-    if (paths.glimpses > 1).any():
+    if (paths.n_glimpses > 1).any():
         _plot_maps(config, paths, path("fixation_maps"))
         jumps = saccades(paths)
         if (jumps["amplitude"] > 0).any():

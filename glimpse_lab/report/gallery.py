@@ -105,20 +105,20 @@ def choose(paths: Scanpaths, *, each: int = 2, seed: int = 0) -> list[Group]:
             "Looking again helped",
             "right answers after a first glimpse that spoke for another class, those first whose "
             "belief in the truth was lowest then",
-            right & ~first & (paths.glimpses > 1),
+            right & ~first & (paths.n_glimpses > 1),
             _truth(paths)[:, 0],
         )
         add(
             "Looking again misled",
             "wrong answers after a first glimpse that spoke for the truth, those first whose "
             "belief in the truth was highest then",
-            ~right & first & (paths.glimpses > 1),
+            ~right & first & (paths.n_glimpses > 1),
             -_truth(paths)[:, 0],
         )
-    if paths.glimpses.min() < paths.glimpses.max():
+    if paths.n_glimpses.min() < paths.n_glimpses.max():
         everyone = np.ones(n, bool)
-        add("Fewest glimpses", "the shortest episodes, right or wrong", everyone, paths.glimpses)
-        add("Most glimpses", "the longest episodes, right or wrong", everyone, -paths.glimpses)
+        add("Fewest glimpses", "the shortest episodes, right or wrong", everyone, paths.n_glimpses)
+        add("Most glimpses", "the longest episodes, right or wrong", everyone, -paths.n_glimpses)
     return groups
 
 
@@ -189,7 +189,7 @@ def draw_rows(
     channels = 3 if config.shape[2] >= 3 else 1
     frames = []
     for i, row in enumerate(rows):
-        n = paths.glimpses[row]
+        n = paths.n_glimpses[row]
         frames.append(
             draw_strip(
                 shown.images[i][..., :channels],
@@ -214,7 +214,7 @@ def _columns(budget: int) -> int:
 
 def _sentence(paths: Scanpaths, row: int, classes: Sequence[str]) -> str:
     """Say what a picture shows, for those who do not see it too."""
-    label, prediction, n = paths.labels[row], paths.predictions[row], paths.glimpses[row]
+    label, prediction, n = paths.labels[row], paths.predictions[row], paths.n_glimpses[row]
     looks = f"{n} glimpse{'s' * int(n != 1)}"
     truth = f"truth {classes[label]}"
     if prediction < 0:

@@ -179,7 +179,7 @@ def number(value: float | None, digits: int = 1) -> str:
 def rival(result: Mapping[str, Any]) -> Rival | None:
     """Return the best baseline at equal looks that does not peek; None without one."""
     rivals = [
-        Rival(name, found["accuracy"], found["glimpses"], found["lead"], found["lead_ci95"])
+        Rival(name, found["accuracy"], found["n_glimpses"], found["lead"], found["lead_ci95"])
         for name, baseline in (result.get("baselines") or {}).items()
         if (found := baseline.get("equal_looks")) and not _peeks(baseline)
     ]

@@ -136,10 +136,10 @@ class AttackedViewer(nn.Module):
         log_probabilities = []
         for _ in range(self.n_gazes):
             paths = viewer.look(pictures, self.index, deterministic=self.n_gazes == 1)
-            longest = int(paths.glimpses.max())
+            longest = int(paths.n_glimpses.max())
             gaze = np.nan_to_num(paths.gaze[:, :longest], nan=0.5)  # of glimpses not taken
             glimpses = see(viewer.config.sensor, pixels, gaze)
-            read = logits(classifier, glimpses, gaze, paths.glimpses).double()
+            read = logits(classifier, glimpses, gaze, paths.n_glimpses).double()
             if self.n_gazes == 1:
                 return read
             log_probabilities.append(read.log_softmax(dim=1))

@@ -21,7 +21,7 @@ MULTI_CAT = "GlimpseMNIST-MultiCat-v0"
 SACCADE = "GlimpseMNIST-Saccade-v0"
 CLOSER = np.array([5, 2, 0])  # zooms in, to the upper left
 STEP_KEYS = {"label", "prediction"}
-END_KEYS = STEP_KEYS | {"samples", "glimpses", "coverage", "is_success"}
+END_KEYS = STEP_KEYS | {"samples", "n_glimpses", "coverage", "is_success"}
 
 
 def make(env_id: str = MULTI_CAT, **parts) -> gym.Env:
@@ -42,7 +42,7 @@ def same(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:
 def test_the_glimpse_of_the_reset_counts():
     env = make(budget=4)
     observation, _ = env.reset(seed=0)
-    assert env.core.glimpses[0] == 1
+    assert env.core.n_glimpses[0] == 1
     assert observation["remaining"] == 0.75
 
 
@@ -56,7 +56,7 @@ def test_an_answer_ends_the_episode_and_takes_no_glimpse(right):
     assert same(before, after)
     assert (reward, terminated, truncated) == (float(right), True, False)
     assert info["prediction"] == k and info["is_success"] is right
-    assert info["glimpses"] == 2 and info["samples"] == 2 * 64
+    assert info["n_glimpses"] == 2 and info["samples"] == 2 * 64
 
 
 def test_the_move_of_an_answering_step_does_not_count():
@@ -75,7 +75,7 @@ def test_after_the_last_glimpse_one_step_is_left_to_answer():
         assert not terminated and observation["remaining"] == np.float32(remaining)
     _, reward, terminated, truncated, info = env.step(answer(info["label"]))
     assert (reward, terminated, truncated) == (1.0, True, False)
-    assert info["glimpses"] == 3 and info["samples"] == 3 * 64
+    assert info["n_glimpses"] == 3 and info["samples"] == 3 * 64
 
 
 def test_going_on_after_the_last_glimpse_ends_as_wrong():
@@ -87,7 +87,7 @@ def test_going_on_after_the_last_glimpse_ends_as_wrong():
     assert same(before, after)
     assert (reward, terminated, truncated) == (0.0, True, False)
     assert info["prediction"] == -1 and info["is_success"] is False
-    assert info["glimpses"] == 3
+    assert info["n_glimpses"] == 3
 
 
 def test_a_budget_of_one_is_a_glance_and_an_answer():
@@ -95,7 +95,7 @@ def test_a_budget_of_one_is_a_glance_and_an_answer():
     observation, info = env.reset(seed=0)
     assert observation["remaining"] == 0
     _, reward, terminated, _, info = env.step(answer(info["label"]))
-    assert reward == 1 and terminated and info["glimpses"] == 1
+    assert reward == 1 and terminated and info["n_glimpses"] == 1
 
 
 def test_an_agents_prediction_is_none_until_it_answers():
@@ -118,7 +118,7 @@ def test_a_classifier_answers_at_the_step_of_the_last_glimpse():
         assert observation["remaining"] == left / 4
         assert (terminated, truncated) == (left == 0, False)
         assert info["prediction"] == observation["belief"].argmax()
-    assert info["glimpses"] == 4 and info["samples"] == 4 * 81
+    assert info["n_glimpses"] == 4 and info["samples"] == 4 * 81
     assert reward == (info["prediction"] == info["label"]) == info["is_success"]
 
 

@@ -94,9 +94,9 @@ def test_the_history_is_what_was_handed_out_step_by_step(env_id, recorded):
     diary.enter(observation, core.lanes)
     diary.check(observation, core.lanes)
     for _ in range(40):
-        before = core.glimpses.copy()
+        before = core.n_glimpses.copy()
         observation, _, ended = core.step(actions_of(core, rng))
-        looked = (core.glimpses > before).nonzero()[0]
+        looked = (core.n_glimpses > before).nonzero()[0]
         diary.enter({key: rows[looked] for key, rows in observation.items()}, looked)
         diary.check(observation, core.lanes)  # of lanes that ended, the whole episode
         lanes = ended.nonzero()[0]
@@ -196,14 +196,14 @@ def test_the_terminal_observation_holds_the_whole_history(env_id):
     observation = env.reset()
     diary.enter(observation, env.core.lanes)
     for _ in range(30):
-        before, actions = env.core.glimpses.copy(), actions_of(env.core, rng)
+        before, actions = env.core.n_glimpses.copy(), actions_of(env.core, rng)
         observation, _, ended, infos = env.step(actions)
         for lane in range(LANES):
             last = infos[lane].get("terminal_observation")
             assert (last is not None) == ended[lane]
             rows = {key: part[lane] for key, part in observation.items()} if last is None else last
             batch = {key: part[None] for key, part in rows.items()}
-            n = infos[lane]["glimpses"] if ended[lane] else env.core.glimpses[lane]
+            n = infos[lane]["n_glimpses"] if ended[lane] else env.core.n_glimpses[lane]
             if n > before[lane]:
                 diary.enter(batch, [lane])
             diary.check(batch, [lane])

@@ -301,7 +301,7 @@ def test_of_a_single_glance_the_classifier_answers_and_any_action_ends():
     assert (answers == belief.argmax(axis=1)).all()
     gaze = core.gaze.copy()
     step = core.step(np.full((5, 3), 0.9, np.float32))
-    assert step.ended.all() and (core.glimpses == 1).all()
+    assert step.ended.all() and (core.n_glimpses == 1).all()
     np.testing.assert_array_equal(core.gaze, gaze)
     np.testing.assert_array_equal(core.predictions, answers)
     np.testing.assert_array_equal(step.reward, answers == core.labels)

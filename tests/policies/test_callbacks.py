@@ -30,7 +30,7 @@ def test_episode_statistics_are_the_means_over_the_rollout(model: RecurrentPPO) 
     model.learn(128, callback=statistics)
     assert len(seen) > 5
     assert statistics.latest["accuracy"] == pytest.approx(np.mean([s["is_success"] for s in seen]))
-    assert statistics.latest["glimpses"] == pytest.approx(np.mean([s["glimpses"] for s in seen]))
+    assert statistics.latest["n_glimpses"] == pytest.approx(np.mean([s["n_glimpses"] for s in seen]))
 
 
 def test_progress_shows_timesteps_accuracy_and_glimpses(
@@ -39,7 +39,7 @@ def test_progress_shows_timesteps_accuracy_and_glimpses(
     statistics = EpisodeStatistics()
     model.learn(256, callback=[statistics, Progress(statistics)])
     shown = capsys.readouterr().err
-    assert "accuracy 0." in shown and "glimpses" in shown and "256/256" in shown
+    assert "accuracy 0." in shown and "n_glimpses" in shown and "256/256" in shown
 
 
 def test_checkpoints_come_at_their_interval(model: RecurrentPPO) -> None:

@@ -14,7 +14,7 @@ def made_paths(
     gaze: Any,
     labels: Any,
     *,
-    glimpses: Any = None,
+    n_glimpses: Any = None,
     predictions: Any = None,
     answers: Any = None,
     beliefs: Any = None,
@@ -27,12 +27,12 @@ def made_paths(
     """
     gaze = np.array(gaze, np.float32)
     n, budget = gaze.shape[:2]
-    glimpses = np.full(n, budget) if glimpses is None else np.array(glimpses)
-    untaken = np.arange(budget) >= glimpses[:, None]
+    n_glimpses = np.full(n, budget) if n_glimpses is None else np.array(n_glimpses)
+    untaken = np.arange(budget) >= n_glimpses[:, None]
     geometry = Geometry(*size, finest, padded=True)
     windows = geometry.windows(gaze.reshape(-1, 3)).reshape(gaze.shape).astype(np.float32)
     seen = np.stack(
-        [geometry.coverage(gaze, np.minimum(t + 1, glimpses)) for t in range(budget)], axis=1
+        [geometry.coverage(gaze, np.minimum(t + 1, n_glimpses)) for t in range(budget)], axis=1
     )
     coverage = seen[:, -1].copy()
     beliefs = np.zeros((n, budget, 0)) if beliefs is None else np.array(beliefs)
@@ -48,14 +48,14 @@ def made_paths(
         column[untaken] = np.nan
     if answers is None:
         predictions = np.array(labels if predictions is None else predictions)
-        stands = np.arange(budget) >= glimpses[:, None] - 1
+        stands = np.arange(budget) >= n_glimpses[:, None] - 1
         answers = np.where(stands, predictions[:, None], -1)
     answers = np.array(answers)
     return Scanpaths(
         labels=labels,
         predictions=answers[:, -1],
-        glimpses=glimpses,
-        samples=glimpses * finest**2,
+        n_glimpses=n_glimpses,
+        samples=n_glimpses * finest**2,
         coverage=coverage,
         rewards=np.zeros(n),
         answers=answers,

@@ -26,7 +26,7 @@ def three(**changes: Any) -> Scanpaths:
     parts: dict[str, Any] = {
         "gaze": [[UPPER_LEFT, OVERVIEW], [UPPER_LEFT, UPPER_RIGHT], [UPPER_LEFT, UPPER_LEFT]],
         "labels": [0, 1, 1],
-        "glimpses": [1, 2, 2],
+        "n_glimpses": [1, 2, 2],
         "predictions": [0, 1, 0],
         "beliefs": [[[0.9, 0.1], [0, 0]], [[0.6, 0.4], [0.2, 0.8]], [[0.5, 0.5], [0.7, 0.3]]],
     }
@@ -40,7 +40,7 @@ def random_paths(n: int = 200, budget: int = 4, k: int = 5, seed: int = 0) -> Sc
     glimpses = rng.integers(1, budget + 1, n)
     predictions = beliefs[np.arange(n), glimpses - 1].argmax(axis=1)
     return made_paths(
-        rng.random((n, budget, 3)), labels, glimpses=glimpses, predictions=predictions,
+        rng.random((n, budget, 3)), labels, n_glimpses=glimpses, predictions=predictions,
         beliefs=beliefs,
     )  # fmt: skip
 
@@ -51,7 +51,7 @@ def test_by_glimpse_by_hand() -> None:
     assert second.pop("belief_ci95") == list(evaluation.wilson_interval(2, 3))
     assert first == pytest.approx(
         {
-            "glimpses": 1,
+            "n_glimpses": 1,
             "mean_samples": 64.0,
             "mean_coverage": 0.25,
             "share_looking": 1.0,
@@ -66,7 +66,7 @@ def test_by_glimpse_by_hand() -> None:
     )
     assert second == pytest.approx(
         {
-            "glimpses": 2,
+            "n_glimpses": 2,
             "mean_samples": 64 * 5 / 3,
             "mean_coverage": (0.25 + 0.5 + 0.25) / 3,
             "share_looking": 2 / 3,
@@ -100,7 +100,7 @@ def test_without_a_classifier_there_is_nothing_about_beliefs() -> None:
     paths = three(beliefs=None)
     for entry in statistics.by_glimpse(paths):
         assert set(entry) == {
-            *("glimpses", "mean_samples", "mean_coverage", "share_looking", "accuracy")
+            *("n_glimpses", "mean_samples", "mean_coverage", "share_looking", "accuracy")
         }
     assert "confidence" not in statistics.stopping(paths)[0]
     with pytest.raises(ValueError, match="wanted an evaluation with a classifier"):
@@ -157,13 +157,13 @@ def test_stopping_by_hand() -> None:
     paths = three(
         gaze=np.full((3, 3, 3), 0.5),
         beliefs=np.tile([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], (3, 1, 1)),
-        glimpses=[1, 3, 3],
+        n_glimpses=[1, 3, 3],
     )
     one, none, two = statistics.stopping(paths)
     assert one["share"] == pytest.approx(1 / 3) and one["accuracy"] == 1.0
     assert one["confidence"] == pytest.approx(0.9)
     assert none == {
-        "glimpses": 2, "share": 0.0, "n_images": 0, "accuracy": None, "accuracy_ci95": None,
+        "n_glimpses": 2, "share": 0.0, "n_images": 0, "accuracy": None, "accuracy_ci95": None,
         "confidence": None,
     }  # fmt: skip
     assert two["n_images"] == 2 and two["accuracy"] == 0.5
@@ -198,7 +198,7 @@ def test_errors_of_equal_confidence_are_spread_evenly_whatever_their_order() -> 
 
 def test_without_a_classifier_the_quick_answers_are_the_sure_ones() -> None:
     paths = made_paths(
-        np.full((3, 2, 3), 0.5), [0, 0, 0], glimpses=[2, 1, 2], predictions=[1, 0, 0]
+        np.full((3, 2, 3), 0.5), [0, 0, 0], n_glimpses=[2, 1, 2], predictions=[1, 0, 0]
     )
     result = statistics.risk_coverage(paths)
     np.testing.assert_allclose(result["points"], [[1 / 3, 0], [2 / 3, 0.25], [1, 1 / 3]])

@@ -18,7 +18,7 @@ from glimpse_envs.metrics.episodes import Episodes, wilson_interval
 FOUR: dict[str, Any] = {
     "labels": [0, 0, 1, 2],
     "predictions": [0, 1, 1, -1],
-    "glimpses": [1, 2, 3, 3],
+    "n_glimpses": [1, 2, 3, 3],
     "samples": [64, 128, 192, 192],
     "coverage": [1.0, 0.5, 0.25, 0.25],
     "rewards": [1.0, 0.0, 1.0, -0.5],
@@ -120,7 +120,7 @@ def test_confusion_counts_no_answer_in_the_last_column() -> None:
 
 def test_arrays_get_their_types() -> None:
     episodes = four(labels=np.array([0, 0, 1, 2], np.uint8), pixels=np.int64(784))
-    for name in ("labels", "predictions", "glimpses", "samples", "answers"):
+    for name in ("labels", "predictions", "n_glimpses", "samples", "answers"):
         assert getattr(episodes, name).dtype == np.int64
     assert episodes.coverage.dtype == episodes.rewards.dtype == np.float32
     assert type(episodes.pixels) is int and episodes.budget == 3
@@ -135,8 +135,8 @@ def test_arrays_get_their_types() -> None:
         ({"labels": [0.0, 0.0, 1.0, 2.0]}, "labels of type float64"),
         ({"labels": [0, 0, 1, -1]}, "got labels from -1 to 1"),
         ({"predictions": [0, 1, 1, -2]}, "got predictions from -2"),
-        ({"glimpses": [0, 2, 3, 3]}, "got glimpses from 0 to 3"),
-        ({"glimpses": [1, 2, 3, 4]}, "got glimpses from 1 to 4"),
+        ({"n_glimpses": [0, 2, 3, 3]}, "got n_glimpses from 0 to 3"),
+        ({"n_glimpses": [1, 2, 3, 4]}, "got n_glimpses from 1 to 4"),
         ({"coverage": [1.0, 0.5, 0.25, 1.5]}, "got coverage"),
         ({"rewards": [1.0, 0.0, 1.0, np.nan]}, "finite"),
         ({"pixels": 0}, "got pixels"),

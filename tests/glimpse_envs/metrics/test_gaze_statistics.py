@@ -47,7 +47,7 @@ def test_fixations_are_counted_without_the_first() -> None:
 
 
 def test_glimpses_that_were_not_taken_are_not_counted() -> None:
-    paths = made_paths([at((0.1, 0.1)), at((0.9, 0.9))], [0, 1], glimpses=[1, 2])
+    paths = made_paths([at((0.1, 0.1)), at((0.9, 0.9))], [0, 1], n_glimpses=[1, 2])
     np.testing.assert_allclose(gaze_statistics.fixation_map(paths, 2), [[0, 0], [0, 1]])
     for empty in (0, 7):  # only the first glimpse; no such image
         assert not gaze_statistics.fixation_map(paths, 2, label=empty).any()
@@ -126,7 +126,7 @@ def test_amplitudes_are_in_widths_on_images_that_are_not_square() -> None:
 
 def test_summary_of_saccades() -> None:
     path = [(0.5, 0.5, 0.0), (0.75, 0.5, 0.5), (0.75, 0.25, 0.5), (0.75, 0.25, 0.0)]
-    summary = gaze_statistics.saccade_summary(made_paths([path, path], [0, 1], glimpses=[4, 2]))
+    summary = gaze_statistics.saccade_summary(made_paths([path, path], [0, 1], n_glimpses=[4, 2]))
     assert summary == pytest.approx(
         {
             "n_saccades": 4,
@@ -149,12 +149,12 @@ def test_summary_of_saccades() -> None:
 
 def test_a_fixed_sequence_has_0_bits_wherever_it_stops() -> None:
     path = at((0.3, 0.3), (0.7, 0.7), (0.1, 0.9))
-    paths = made_paths([path] * 100, np.arange(100) % 5, glimpses=np.arange(100) % 4 + 1)
+    paths = made_paths([path] * 100, np.arange(100) % 5, n_glimpses=np.arange(100) % 4 + 1)
     result = gaze_statistics.gaze_dependence(paths)
     for entry in result["by_glimpse"]:
         assert entry["gaze_bits"] == entry["class_bits"] == 0.0
         assert entry["commonest_share"] == 1.0
-        assert entry["commonest"] == pytest.approx(path[entry["glimpses"] - 1])
+        assert entry["commonest"] == pytest.approx(path[entry["n_glimpses"] - 1])
     assert [entry["n_images"] for entry in result["by_glimpse"]] == [100, 75, 50, 25]
     assert result["path_bits_given_length"] == 0.0
     assert result["path_bits"] == result["length_bits"] == pytest.approx(2, abs=0.03)
@@ -204,10 +204,10 @@ def test_a_gaze_that_nearly_repeats_is_one_gaze() -> None:
 
 
 def test_nothing_is_said_about_glimpses_that_no_image_took() -> None:
-    paths = made_paths([at((0.1, 0.1))] * 3, [0, 1, 2], glimpses=[1, 1, 1])
+    paths = made_paths([at((0.1, 0.1))] * 3, [0, 1, 2], n_glimpses=[1, 1, 1])
     entry = gaze_statistics.gaze_dependence(paths)["by_glimpse"][1]
     assert entry == {
-        "glimpses": 2, "n_images": 0, "gaze_bits": None, "class_bits": None,
+        "n_glimpses": 2, "n_images": 0, "gaze_bits": None, "class_bits": None,
         "commonest_share": None, "commonest": None,
     }  # fmt: skip
 

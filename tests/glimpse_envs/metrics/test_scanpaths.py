@@ -12,7 +12,7 @@ from glimpse_envs.metrics.scanpaths import Scanpaths
 
 
 def scanpaths(**changes: Any) -> Scanpaths:
-    taken = np.arange(3) < np.array(FOUR["glimpses"])[:, None]
+    taken = np.arange(3) < np.array(FOUR["n_glimpses"])[:, None]
     rng = np.random.default_rng(0)
 
     def filled(*size: int) -> np.ndarray:
@@ -34,7 +34,7 @@ def scanpaths(**changes: Any) -> Scanpaths:
 def test_the_last_belief_stands() -> None:
     paths = scanpaths()
     assert paths.n_classes == 5
-    assert paths.taken.sum(axis=1).tolist() == FOUR["glimpses"]
+    assert paths.taken.sum(axis=1).tolist() == FOUR["n_glimpses"]
     standing = paths.standing_beliefs
     assert np.isfinite(standing).all()
     assert np.array_equal(standing[0], np.tile(paths.beliefs[0, 0], (3, 1)))

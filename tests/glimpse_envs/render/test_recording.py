@@ -58,9 +58,9 @@ def play(core: GlimpseCore, steps: int, seed: int = 0) -> tuple[Diary, np.ndarra
     pace = np.linspace(0.05, 0.6, core.n_lanes)
     diary.enter(core.reset(core.lanes), core.lanes)
     for _ in range(steps):
-        taken = core.glimpses.copy()
+        taken = core.n_glimpses.copy()
         observation, _, ended = core.step(random_actions(core, rng, pace))
-        looked = (core.glimpses > taken).nonzero()[0]
+        looked = (core.n_glimpses > taken).nonzero()[0]
         diary.enter({key: rows[looked] for key, rows in observation.items()}, looked)
         lanes = ended.nonzero()[0]
         if len(lanes):
@@ -132,9 +132,9 @@ def test_episodes_under_way_when_recording_begins_are_left_out(env_id):
     running = core.episodes.copy()
     rng, diary, whole = np.random.default_rng(2), Diary(core), np.zeros(LANES, bool)
     for _ in range(40):
-        taken = core.glimpses.copy()
+        taken = core.n_glimpses.copy()
         observation, _, ended = core.step(random_actions(core, rng, np.full(LANES, 0.2)))
-        looked = ((core.glimpses > taken) & whole).nonzero()[0]
+        looked = ((core.n_glimpses > taken) & whole).nonzero()[0]
         diary.enter({key: rows[looked] for key, rows in observation.items()}, looked)
         lanes = ended.nonzero()[0]
         if len(lanes):
@@ -154,7 +154,7 @@ def test_recording_through_an_sb3_environment():
     for _ in range(40):
         actions = random_actions(env.core, rng, np.full(LANES, 0.3))
         _, _, ended, infos = env.step(actions)
-        wanted += [(infos[lane]["label"], infos[lane]["glimpses"]) for lane in ended.nonzero()[0]]
+        wanted += [(infos[lane]["label"], infos[lane]["n_glimpses"]) for lane in ended.nonzero()[0]]
     got = [(label, len(pairs)) for pairs, label in flatten(parts)]
     assert got == wanted and len(got) > 20
 

@@ -96,8 +96,8 @@ def test_rows_are_what_the_single_environment_shows(env_id: str) -> None:
             assert table["choice"][row] == table["prediction"][row] == info["prediction"]
             row += 1
         assert table["seen"][row - 1] == np.float32(info["coverage"])
-        assert table["step"][row - 1] == info["glimpses"]
-    assert row == len(table["image"]) == paths.glimpses.sum()
+        assert table["step"][row - 1] == info["n_glimpses"]
+    assert row == len(table["image"]) == paths.n_glimpses.sum()
 
 
 def test_an_episode_that_ends_without_an_answer_has_no_choice(
@@ -246,4 +246,4 @@ def test_ten_thousand_images_have_all_their_rows(
     for suffix in (".parquet", ".csv"):
         path = tmp_path / f"many{suffix}"
         export_fixations(path, repeated, config, INFO, images=IMAGES[many])
-        assert fixation_info(path)["n_rows"] == repeated.glimpses.sum()
+        assert fixation_info(path)["n_rows"] == repeated.n_glimpses.sum()

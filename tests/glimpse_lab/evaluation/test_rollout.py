@@ -48,7 +48,7 @@ def test_evaluation_equals_stepping_the_single_environment(model: RecurrentPPO) 
             observation, reward, terminated, _, info = env.step(action)
             start, total = np.zeros(1, bool), total + reward
         assert episodes.predictions[image] == info["prediction"]
-        assert episodes.glimpses[image] == info["glimpses"]
+        assert episodes.n_glimpses[image] == info["n_glimpses"]
         assert episodes.samples[image] == info["samples"]
         assert episodes.coverage[image] == np.float32(info["coverage"])
         assert episodes.rewards[image] == total
@@ -105,7 +105,7 @@ def test_evaluating_a_gaze_equals_stepping_the_scripted_environment(
     counts: list[int] = []
     episodes = evaluate_gaze(strategy, settings, progress=counts.append)
     np.testing.assert_array_equal(episodes.labels, settings.images.labels)
-    assert sum(counts) == 144 and (episodes.glimpses == BUDGET).all()
+    assert sum(counts) == 144 and (episodes.n_glimpses == BUDGET).all()
     parts = {name: getattr(scripted(settings), name) for name in GlimpseConfig.__annotations__}
     env = gymnasium.make("GlimpseDigits-GreedyMap-v0", **parts)
     rng = np.random.default_rng(0)
@@ -180,8 +180,8 @@ def test_scanpaths_are_what_the_single_environment_shows() -> None:
             action, _ = model.predict(seen, deterministic=True)
             observation, reward, terminated, _, info = env.step(action)
             assert paths.step_rewards[row, t] == pytest.approx(reward, abs=1e-5)
-            t = int(info.get("glimpses", t + 2)) - 1 if terminated else t + 1
-        assert paths.seen[row, paths.glimpses[row] - 1] == paths.coverage[row]
+            t = int(info.get("n_glimpses", t + 2)) - 1 if terminated else t + 1
+        assert paths.seen[row, paths.n_glimpses[row] - 1] == paths.coverage[row]
         left, top, side = paths.windows[row, 0]
         assert (left, top, side) == (0, 0, 48)
-        assert np.isnan(paths.gaze[row, paths.glimpses[row] :]).all()
+        assert np.isnan(paths.gaze[row, paths.n_glimpses[row] :]).all()

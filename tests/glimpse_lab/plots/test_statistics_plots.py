@@ -123,10 +123,10 @@ def test_numbers_of_calibration_and_risk_are_named(paths: Scanpaths, tmp_path: P
 
 
 def test_stops_that_never_were_are_left_out(tmp_path: Path) -> None:
-    some = {"glimpses": 1, "share": 0.995, "n_images": 995, "accuracy": 0.5}
+    some = {"n_glimpses": 1, "share": 0.995, "n_images": 995, "accuracy": 0.5}
     some["accuracy_ci95"] = [0.4, 0.6]
-    none = {"glimpses": 2, "share": 0.0, "n_images": 0, "accuracy": None, "accuracy_ci95": None}
-    few = {**some, "glimpses": 3, "share": 0.005, "n_images": 5}
+    none = {"n_glimpses": 2, "share": 0.0, "n_images": 0, "accuracy": None, "accuracy_ci95": None}
+    few = {**some, "n_glimpses": 3, "share": 0.005, "n_images": 5}
     drawing = svg(plot_stopping, [some, none, few], tmp_path / "stopping.svg")
     assert "100%" in drawing and "0.5%" in drawing
     with pytest.raises(ValueError, match="got no entries"):

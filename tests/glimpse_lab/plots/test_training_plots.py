@@ -61,7 +61,7 @@ def test_progress_cut_short_or_empty(tmp_path: Path) -> None:
 
 def test_learning_curve_draws_what_is_there(tmp_path: Path) -> None:
     steps = np.arange(1, 30) * 1000
-    progress = {STEPS: steps, "rollout/accuracy": steps / 3e4, "rollout/glimpses": steps / 1e4}
+    progress = {STEPS: steps, "rollout/accuracy": steps / 3e4, "rollout/n_glimpses": steps / 1e4}
     path = plots.plot_learning_curve(progress, tmp_path / "new" / "learning.png")
     assert list(path.parent.iterdir()) == [path]  # no temporary file is left
     _, height = size(path)
@@ -80,7 +80,7 @@ def test_learning_curve_draws_what_is_there(tmp_path: Path) -> None:
     [
         {STEPS: []},
         {STEPS: [1, 2], "rollout/accuracy": [np.nan, np.nan]},
-        {STEPS: [1, 2], "rollout/accuracy": ["", "0.5"], "rollout/glimpses": [None, ""]},
+        {STEPS: [1, 2], "rollout/accuracy": ["", "0.5"], "rollout/n_glimpses": [None, ""]},
         {STEPS: ["", "2"], "rollout/accuracy": [0.5, ""]},
     ],
 )

@@ -110,7 +110,7 @@ def test_without_beliefs_only_what_needs_none_is_left() -> None:
     assert titles == ["Right, at random", "Wrong, at random", "Fewest glimpses", "Most glimpses"]
     shortest, longest = choose(made(beliefs=False), each=1)[2:]
     paths = made()
-    assert paths.glimpses[shortest.rows[0]] <= 2 and paths.glimpses[longest.rows[0]] == 3
+    assert paths.n_glimpses[shortest.rows[0]] <= 2 and paths.n_glimpses[longest.rows[0]] == 3
 
 
 # ---- pictures of what was shown ----

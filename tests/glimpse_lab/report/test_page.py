@@ -43,14 +43,14 @@ RANDOM = {
     "mean_samples": 361.7,
     "sample_fraction": 0.157,
     "equal_looks": {
-        "glimpses": 5.65, "accuracy": 0.6267, "lead": 0.1922, "lead_ci95": [0.14, 0.244]
+        "n_glimpses": 5.65, "accuracy": 0.6267, "lead": 0.1922, "lead_ci95": [0.14, 0.244]
     },
 }
 FIXED = {
     "accuracy": 0.7,
     "mean_glimpses": 6.0,
     "equal_looks": {
-        "glimpses": 4.487, "accuracy": 0.55, "lead": 0.2689, "lead_ci95": [0.21, 0.33]
+        "n_glimpses": 4.487, "accuracy": 0.55, "lead": 0.2689, "lead_ci95": [0.21, 0.33]
     },
 }
 PEEKS = {
@@ -58,7 +58,7 @@ PEEKS = {
     "mean_glimpses": 6.0,
     "note": "peeks: reads all pixels",
     "reads": 2304,
-    "equal_looks": {"glimpses": 4.487, "accuracy": 0.9, "lead": -0.08, "lead_ci95": None},
+    "equal_looks": {"n_glimpses": 4.487, "accuracy": 0.9, "lead": -0.08, "lead_ci95": None},
 }
 DISTURBED = {
     "split": "test",
@@ -81,7 +81,7 @@ GAZE = {
         "distinct_paths": 121,
         "by_glimpse": [
             {
-                "glimpses": t + 1,
+                "n_glimpses": t + 1,
                 "n_images": 359 - t,
                 "gaze_bits": None if t == 5 else 0.71 * t,
                 "class_bits": None if t == 5 else 0.2 * t,

@@ -284,7 +284,7 @@ def test_after_new_weights_a_refresh_reads_the_running_episodes_anew(kind, schem
     shake(reader)
     after = core.refresh()
     assert not np.allclose(before["belief"], after["belief"], rtol=1e-3)
-    assert [len(pairs) for pairs in seen] == core.glimpses.tolist() == [3, 2, 4, 4, 4, 4]
+    assert [len(pairs) for pairs in seen] == core.n_glimpses.tolist() == [3, 2, 4, 4, 4, 4]
     for lane, pairs in enumerate(seen):
         state = reader.start(1)
         for glimpse, gaze in pairs:

@@ -116,7 +116,7 @@ def test_a_frozen_classifier_stays_as_its_warm_up_left_it(kind):
 def fresh(core: GlimpseCore, lane: int, reader: TorchClassifier) -> tuple[np.ndarray, np.ndarray]:
     """Belief and hidden features of a lane, from its image and its gazes so far."""
     state, image = reader.start(1), core.image(lane)[None]
-    for gaze in core.history[lane, : core.glimpses[lane], None]:
+    for gaze in core.history[lane, : core.n_glimpses[lane], None]:
         state, belief, hidden = reader.update(state, core.config.sensor(image, gaze), gaze)
     return belief[0], hidden[0]
 
@@ -130,7 +130,7 @@ def test_a_rollout_starts_with_what_the_changed_classifier_reads(scheme, memory,
     core, reader, lengths = env.core, env.config.classifier, set()
 
     def check(model: BaseAlgorithm) -> None:
-        lengths.update(core.glimpses.tolist())
+        lengths.update(core.n_glimpses.tolist())
         for lane in range(LANES):
             belief, hidden = fresh(core, lane, reader)
             got = {key: model._last_obs[key][lane] for key in ("belief", "state")}
