@@ -71,7 +71,7 @@ def train_saccader(job: dict[str, Any]) -> tuple[PPO, GlimpseConfig]:
         ENV_ID,
         128,
         reward=job["name"],
-        observe_state=True,
+        observe_classifier_features=True,
         classifier={**CLASSIFIERS[job["classifier"]], "seed": job["seed"]},
     )
     model = PPO(

@@ -37,7 +37,8 @@ class GlimpseConfig:
         None for the scheme's own
     :param classifier: watches the glimpses; adds ``belief`` to the observation. An object, or the
         name of a registered kind or a dict with its type, of which one is made
-    :param observe_state: add the classifier's hidden features as ``state`` to the observation
+    :param observe_classifier_features: add the classifier's hidden features as
+        ``classifier_features`` to the observation
     :param observe_history: add the glimpses and gazes so far to the observation, as ``glimpses``,
         ``gazes`` and the mask ``taken``: for agents without a memory
     :param split: "train", "validation" or "test"
@@ -54,7 +55,7 @@ class GlimpseConfig:
     budget: int = 8
     start: str | None = None
     classifier: Any = None
-    observe_state: bool = False
+    observe_classifier_features: bool = False
     observe_history: bool = False
     split: str = "train"
     scene_seed: int = 0
@@ -132,8 +133,8 @@ class GlimpseConfig:
             parts[name] = unit(rows.shape[1])
         if self.classifier is not None:
             parts["belief"] = unit(self.dataset.n_classes)
-        if self.observe_state:
-            parts["state"] = spaces.Box(
+        if self.observe_classifier_features:
+            parts["classifier_features"] = spaces.Box(
                 -np.inf, np.inf, (self.classifier.hidden_size,), np.float32
             )
         if self.observe_history:
@@ -173,7 +174,7 @@ class GlimpseConfig:
             wanting = [
                 f"action scheme {type(self.scheme).__name__}" * (not self.scheme.answers),
                 f"reward {type(self.reward).__name__}" * self.reward.needs_classifier,
-                "observe_state=True" * bool(self.observe_state),
+                "observe_classifier_features=True" * bool(self.observe_classifier_features),
             ]
             for part in filter(None, wanting):
                 raise ValueError(f"{part} needs a classifier and none is attached; {how}")
@@ -187,8 +188,8 @@ class GlimpseConfig:
             )
         if hasattr(self.classifier, "check_config"):
             self.classifier.check_config(self)
-        if self.observe_state and self.classifier.hidden_size < 1:
-            raise ValueError("observe_state=True, and the classifier's hidden_size is 0")
+        if self.observe_classifier_features and self.classifier.hidden_size < 1:
+            raise ValueError("observe_classifier_features=True, and the classifier's hidden_size is 0")
         self._check_reading()
 
     def _check_reading(self) -> None:

@@ -362,8 +362,8 @@ class GlimpseCore:
             observation[name] = rows[lanes]
         if self.belief is not None:
             observation["belief"] = self.belief[lanes]
-        if self.config.observe_state:
-            observation["state"] = self.hidden[lanes]
+        if self.config.observe_classifier_features:
+            observation["classifier_features"] = self.hidden[lanes]
         if self.config.observe_history:
             observation["glimpses"] = self._seen[lanes]
             observation["gazes"] = self.history[lanes]

@@ -52,7 +52,8 @@ class GlimpseEnv(gym.Env):
     | ``remaining`` | ``Box(0, 1, (1,))`` | unused share of the budget of glimpses |
     | ``map`` | ``Box(0, 1, (64,))`` | GreedyMap: how finely each part has been seen |
     | ``belief`` | ``Box(0, 1, (K,))`` | with a classifier: its class probabilities |
-    | ``state`` | ``Box(-inf, inf, (D,))`` | with ``observe_state``: its hidden features |
+    | ``classifier_features`` | ``Box(-inf, inf, (D,))`` | with ``observe_classifier_features``: its
+    hidden features |
     | ``glimpses`` | ``Box(0, 255, (T, S, S, C), uint8)`` | with ``observe_history``: those taken so
     far |
     | ``gazes`` | ``Box(0, 1, (T, 3))`` | with ``observe_history``: where each was taken |
@@ -80,8 +81,8 @@ class GlimpseEnv(gym.Env):
 
     ## Arguments
     Those of ``GlimpseConfig``: ``dataset``, ``scene``, ``sensor``, ``scheme``, ``reward``,
-    ``budget``, ``start``, ``classifier``, ``observe_state``, ``observe_history``, ``split``,
-    ``scene_seed``, ``augment``; and ``render_mode="rgb_array"``.
+    ``budget``, ``start``, ``classifier``, ``observe_classifier_features``, ``observe_history``,
+    ``split``, ``scene_seed``, ``augment``; and ``render_mode="rgb_array"``.
 
     ## Registered Configurations
     ``Glimpse<Data>-<Scheme>-v0``; see ``glimpse_envs.registration``.

@@ -257,7 +257,7 @@ def scripted(config: GlimpseConfig, classifier: GlimpseClassifier | None = None)
         scheme=Anywhere(close),
         reward="Terminal",
         classifier=classifier,
-        observe_state=False,
+        observe_classifier_features=False,
         observe_history=False,
     )
 

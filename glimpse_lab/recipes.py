@@ -183,7 +183,7 @@ def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, s
             env_kwargs["classifier"] = {"type": "canvas"}
         entries.append({COTRAINING: {**training, "frozen": choice == "frozen"}})
     elif choice == "none":
-        env_kwargs.update(classifier=None, observe_state=False)
+        env_kwargs.update(classifier=None, observe_classifier_features=False)
         if resolve(env_kwargs.get("reward", "Terminal"), Reward).needs_classifier:
             env_kwargs["reward"] = "Terminal"
         extractor = (recipe.get("policy_kwargs") or {}).get("features_extractor_kwargs") or {}

@@ -213,7 +213,7 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
 class GlimpsePolicy(GlimpsePolicyMixin, ActorCriticPolicy):
     """Policy without a memory, for PPO and A2C: it decides from the present observation alone
     (which can hold a memory: the ``map`` of what was seen, or a classifier's ``belief`` and
-    ``state``).
+    ``classifier_features``).
 
     Parameters: see :class:`GlimpsePolicyMixin` and SB3's ``ActorCriticPolicy``.
     """

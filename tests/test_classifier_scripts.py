@@ -29,7 +29,7 @@ RECIPE = {
         "scene": "Plain",
         "budget": 4,
         "classifier": {"type": "canvas", "width": 8},
-        "observe_state": True,
+        "observe_classifier_features": True,
     },
 }
 
@@ -138,7 +138,7 @@ def test_no_classifier_takes_all_of_it_away(folder: Path) -> None:
     path = trained(folder, "none", "--classifier", "none", algorithm="ppo")
     assert not (path / "classifier.pt").exists() and callbacks(path) == {}
     kwargs = yaml.safe_load((path / "config.yml").read_text())["env_kwargs"]
-    assert kwargs["classifier"] is None and kwargs["observe_state"] is False
+    assert kwargs["classifier"] is None and kwargs["observe_classifier_features"] is False
     assert evaluate(folder, path)["n_images"] == 359
 
 

@@ -45,7 +45,7 @@ def full_image_config(config: GlimpseConfig, *, seed: int = 0) -> GlimpseConfig:
         budget=1,
         start="overview",
         classifier=Blind(config.dataset.n_classes),
-        observe_state=False,
+        observe_classifier_features=False,
         observe_history=False,
     )
     return replace(glance, classifier=TorchClassifier(View.of(glance), kind, seed=seed, **settings))

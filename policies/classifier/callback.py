@@ -234,7 +234,7 @@ class CoTrainingCallback(BaseCallback):
     def _refresh(self) -> None:
         """Let the classifier read the running episodes anew, and put that where the agent looks."""
         observations = [core.refresh() for core in self.cores]
-        for key in ("belief", "state"):
+        for key in ("belief", "classifier_features"):
             if key in observations[0]:
                 rows = np.concatenate([observation[key] for observation in observations])
                 self.model._last_obs[key] = rows

@@ -10,8 +10,8 @@ from torch import nn
 from policies.extractors.layers import BypassLayout, FourierFeatures, GlimpseEncoder
 
 NEEDED = {"glimpse", "gaze", "remaining"}
-"""Keys that an observation must have; any other holds a vector: ``map``, ``belief``, ``state``,
-..."""
+"""Keys that an observation must have; any other holds a vector: ``map``, ``belief``,
+``classifier_features``, ..."""
 
 HISTORY = {"glimpses", "gazes", "taken"}
 """Keys of the glimpses so far, where they were, and which of them there are."""
@@ -60,7 +60,8 @@ class GlimpseFeatures(BaseFeaturesExtractor):
 
     :param observation_space: Dict of ``glimpse`` uint8 (S, k * S, C) or transposed by SB3,
         ``gaze`` float32 (3,), ``remaining`` float32 (1,), and any other float32 vectors, such as
-        ``map``, ``belief`` and ``state``; with a history ``glimpses``, ``gazes`` and ``taken``
+        ``map``, ``belief`` and ``classifier_features``; with a history ``glimpses``, ``gazes`` and
+        ``taken``
     :param encoded_dim: size of what is for the memory
     :param normalize_images: whether SB3 divides images by 255 before they come here; the policies
         of this package pass their own setting. Glimpses reach the encoder in [0, 1] either way.
@@ -83,8 +84,11 @@ class GlimpseFeatures(BaseFeaturesExtractor):
         self.channels_first = glimpse_is_channels_first(glimpse_space)
         self.glimpse_scale = _glimpse_scale(glimpse_space, normalize_images)
         self.glimpse_shape = shape
-        #: what was seen before (map, belief, state), by name
-        self.vector_keys = sorted(set(observation_space.keys()) - NEEDED - HISTORY)
+        #: what was seen before (map, belief, classifier features), by name
+        self.vector_keys = sorted(
+            set(observation_space.keys()) - NEEDED - HISTORY,
+            key=lambda key: (key == "classifier_features", key),
+        )
         self.n_vector = sum(observation_space[key].shape[0] for key in self.vector_keys)
         self.has_history = "glimpses" in observation_space.keys()
 
@@ -126,7 +130,7 @@ class GlimpseExtractor(GlimpseFeatures):
     :param encoder: ``"cnn"``, ``"mlp"`` (much faster on a CPU) or a backbone by name, see
         :class:`~policies.extractors.layers.GlimpseEncoder`; ``"none"`` leaves the glimpse out, for
             an agent
-        that sees through a classifier's ``state`` alone
+        that sees through a classifier's features alone
     :param glimpse_dim: size of the code of what
     :param where_dim: size of the code of where
     :param n_frequencies: octaves of the Fourier features of the gaze

@@ -138,7 +138,7 @@ def test_a_classifier_sees_each_glimpse_once():
 
 
 def test_an_answer_leaves_the_belief_alone():
-    env = make(classifier=NumpyClassifier(), observe_state=True)
+    env = make(classifier=NumpyClassifier(), observe_classifier_features=True)
     env.reset(seed=0)
     before, *_ = env.step(CLOSER)
     after, *_ = env.step(answer(0))
@@ -148,10 +148,10 @@ def test_an_answer_leaves_the_belief_alone():
 @pytest.mark.parametrize("size", [1, 5])
 def test_the_hidden_state_is_observed_where_asked(size):
     classifier = NumpyClassifier(hidden_size=size)
-    assert "state" not in make(classifier=classifier).observation_space.spaces
-    env = make(classifier=classifier, observe_state=True)
+    assert "classifier_features" not in make(classifier=classifier).observation_space.spaces
+    env = make(classifier=classifier, observe_classifier_features=True)
     observation, _ = env.reset(seed=0)
-    assert observation["state"].shape == (size,) and observation["state"].any()
+    assert observation["classifier_features"].shape == (size,) and observation["classifier_features"].any()
     assert env.observation_space["belief"].shape == (10,)
     assert env.observation_space.contains(observation)
 
@@ -205,8 +205,8 @@ def test_infos_hold_these_keys_and_no_others(env_id):
 def test_the_label_is_never_in_the_observation():
     keys = make("GlimpseMNIST-GreedyMap-v0").observation_space.spaces.keys()
     assert keys == {"glimpse", "gaze", "remaining", "map"}
-    both = make(classifier=NumpyClassifier(), observe_state=True).observation_space.spaces.keys()
-    assert both == {"glimpse", "gaze", "remaining", "belief", "state"}
+    both = make(classifier=NumpyClassifier(), observe_classifier_features=True).observation_space.spaces.keys()
+    assert both == {"glimpse", "gaze", "remaining", "belief", "classifier_features"}
 
 
 def test_two_images_that_look_the_same_are_observed_the_same():
@@ -367,13 +367,13 @@ def test_a_step_after_the_end_is_refused_until_the_reset():
         ({"split": "tets"}, r"no split 'tets'; did you mean 'test'"),
         ({"sensr": "Crop"}, r"no argument 'sensr'; did you mean 'sensor'"),
         ({"sensor": {"type": "Crop", "size": 40}}, r"40 x 40 pixels does not fit .* 28 x 28"),
-        ({"observe_state": True}, r"observe_state=True needs a classifier.*attach one"),
+        ({"observe_classifier_features": True}, r"observe_classifier_features=True needs a classifier.*attach one"),
         ({"reward": NegativeCrossEntropy()}, r"reward NegativeCrossEntropy needs a classifier"),
         ({"scheme": "Saccade"}, r"scheme Saccade needs a classifier"),
         ({"classifier": 3}, r"got classifier 3; attach one"),
         ({"classifier": NumpyClassifier(7)}, r"knows 7 classes, data set 'mnist' has 10"),
         (
-            {"classifier": NumpyClassifier(hidden_size=0), "observe_state": True},
+            {"classifier": NumpyClassifier(hidden_size=0), "observe_classifier_features": True},
             r"the classifier's hidden_size is 0",
         ),
         ({"classifier": NumpyClassifier(), "scheme": "Saccade", "budget": 1}, r"at least 2"),

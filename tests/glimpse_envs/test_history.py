@@ -257,7 +257,7 @@ def test_a_recorder_that_comes_and_goes_leaves_the_history_alone():
 @pytest.mark.parametrize("env_id", [MULTI_CAT, *IDS[3:]])
 def test_a_refresh_keeps_the_history(env_id):
     classifier = NumpyClassifier()
-    settings = config(env_id, classifier=classifier, observe_state=True)
+    settings = config(env_id, classifier=classifier, observe_classifier_features=True)
     core, rng = GlimpseCore(settings, LANES), np.random.default_rng(0)
     begin(core)
     step = core.step(actions_of(core, rng, pace=0.0))

@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 def parts_of(env_id: str) -> dict[str, Any]:
     needs = any(scheme in env_id for scheme in NEEDS_CLASSIFIER)
-    return {"classifier": NumpyClassifier(), "observe_state": True} if needs else {}
+    return {"classifier": NumpyClassifier(), "observe_classifier_features": True} if needs else {}
 
 
 def random_actions(space: spaces.Space) -> list[Any]:

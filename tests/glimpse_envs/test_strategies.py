@@ -285,11 +285,11 @@ def test_the_classifier_of_a_scripted_environment_answers():
 
 def test_a_scripted_environment_takes_the_classifier_that_is_there():
     own, other = NumpyClassifier(4, 3), NumpyClassifier(4, 3, seed=1)
-    settings = config(classifier=own, observe_state=True)
+    settings = config(classifier=own, observe_classifier_features=True)
     assert scripted(settings).classifier is own
     assert scripted(settings, other).classifier is other
     assert isinstance(scripted(config()).classifier, Blind)
-    assert not scripted(settings).observe_state
+    assert not scripted(settings).observe_classifier_features
 
 
 def test_of_a_single_glance_the_classifier_answers_and_any_action_ends():

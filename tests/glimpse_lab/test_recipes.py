@@ -162,7 +162,7 @@ def chosen(choice: str, callback: Any = None, seed: int = 7, **env_kwargs: Any) 
 @pytest.mark.parametrize("callback", [None, PACKED, [PACKED], [{PACKED: None}]])
 def test_the_recipes_own_choice_changes_nothing_without_training(callback: Any) -> None:
     assert chosen("recipe", callback, budget=3) == (callback, {"budget": 3})
-    given = {"classifier": dict(CANVAS), "observe_state": True}
+    given = {"classifier": dict(CANVAS), "observe_classifier_features": True}
     assert chosen("recipe", callback, **given) == (callback, given)
 
 
@@ -207,8 +207,8 @@ def test_a_classifier_is_trained_as_chosen_with_the_recipes_settings(
     [(None, []), ([PACKED, {COTRAINING: {"warm_up": 5}}], [PACKED]), (COTRAINING, [])],
 )
 def test_none_takes_classifier_and_training_away(callback: Any, left: list) -> None:
-    given = {"classifier": dict(CANVAS), "observe_state": True, "budget": 3}
-    wanted = {"classifier": None, "observe_state": False, "budget": 3}
+    given = {"classifier": dict(CANVAS), "observe_classifier_features": True, "budget": 3}
+    wanted = {"classifier": None, "observe_classifier_features": False, "budget": 3}
     assert chosen("none", callback, **given) == (left, wanted)
 
 

@@ -33,7 +33,7 @@ def make_run(path: Path, classifier: Any = GRU) -> Run:
     recipe["callback"] = {"policies.CoTrainingCallback": TRAINING}
     config = {
         "env": ENV_ID,
-        "env_kwargs": {"budget": 3, "classifier": classifier, "observe_state": True},
+        "env_kwargs": {"budget": 3, "classifier": classifier, "observe_classifier_features": True},
         "algorithm": "ppo_lstm",
         "recipe": recipe,
         "seed": 3,
@@ -132,7 +132,7 @@ def test_a_later_checkpoint_takes_the_place_of_the_first(run: Run) -> None:
 
 def test_a_run_without_a_classifier_has_no_file_of_one(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", None)
-    run.config["env_kwargs"]["observe_state"] = False
+    run.config["env_kwargs"]["observe_classifier_features"] = False
     run.save_model(run.make_model(run.make_env(), "cpu"))
     again = Run(run.path, run.config)
     assert again.classifier is None and again.classifier_extras() == {}
@@ -209,7 +209,7 @@ def test_a_broken_classifier_is_named(run: Run) -> None:
 
 def test_a_model_that_knows_of_no_classifier_is_refused(tmp_path: Path, run: Run) -> None:
     other = make_run(tmp_path / "other", None)
-    other.config["env_kwargs"]["observe_state"] = False
+    other.config["env_kwargs"]["observe_classifier_features"] = False
     other.save_model(other.make_model(other.make_env(), "cpu"))
     shutil.copy(other.model_file, run.model_file)
     with pytest.raises(RunError, match="broken"):

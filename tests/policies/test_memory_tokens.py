@@ -97,7 +97,7 @@ def test_the_lstms_of_the_parent_are_gone(critic: str):
 
 
 @pytest.mark.parametrize("critic", CRITICS)
-@pytest.mark.parametrize("extras", [(), ("map", "belief", "state")])
+@pytest.mark.parametrize("extras", [(), ("map", "belief", "classifier_features")])
 @pytest.mark.parametrize("scheme", ACTION_SPACES)
 def test_prediction_equals_evaluation(scheme: str, extras: tuple[str, ...], critic: str):
     policy = _policy(scheme, extras, **CRITICS[critic])

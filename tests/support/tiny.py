@@ -15,7 +15,7 @@ ACTION_SPACES = {
     "Box": spaces.Box(-1.0, 1.0, (2,), np.float32),
 }
 
-VECTOR_SIZES = {"map": 9, "belief": N_CLASSES, "state": 5}
+VECTOR_SIZES = {"map": 9, "belief": N_CLASSES, "classifier_features": 5}
 
 
 def observation_space(
@@ -77,7 +77,7 @@ class TinyGlimpse(gym.Env[dict[str, np.ndarray], Any]):
             "remaining": np.array([1.0 - self._taken / self.budget], np.float32),
             "map": rng.random(sizes["map"], np.float32),
             "belief": belief,
-            "state": rng.random(sizes["state"], np.float32),
+            "classifier_features": rng.random(sizes["classifier_features"], np.float32),
         }
         return {key: values[key] for key in self.observation_space.keys()}
 

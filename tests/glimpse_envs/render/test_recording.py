@@ -185,7 +185,7 @@ def test_recording_changes_nothing_that_is_observed():
 
 @pytest.mark.parametrize("env_id", [*ANSWERING, *WATCHED])
 def test_refreshing_without_a_change_alters_nothing(env_id):
-    settings = config(env_id, classifier=NumpyClassifier(), observe_state=True)
+    settings = config(env_id, classifier=NumpyClassifier(), observe_classifier_features=True)
     core = GlimpseCore(settings, LANES)
     core.seed_all(0)
     play(core, 13)
@@ -202,7 +202,7 @@ def test_refreshing_without_a_change_alters_nothing(env_id):
 
 @pytest.mark.parametrize("env_id", [*ANSWERING, *WATCHED])
 def test_a_refresh_repeats_what_the_last_step_observed(env_id):
-    settings = config(env_id, classifier=NumpyClassifier(), observe_state=True, budget=9)
+    settings = config(env_id, classifier=NumpyClassifier(), observe_classifier_features=True, budget=9)
     core = GlimpseCore(settings, LANES)
     core.seed_all(0)
     core.reset(core.lanes)
@@ -217,7 +217,7 @@ def test_a_refresh_repeats_what_the_last_step_observed(env_id):
 @pytest.mark.parametrize("env_id", [*ANSWERING, *WATCHED])
 def test_after_a_change_belief_and_state_are_those_of_a_fresh_replay(env_id):
     classifier = NumpyClassifier()
-    core = GlimpseCore(config(env_id, classifier=classifier, observe_state=True), LANES)
+    core = GlimpseCore(config(env_id, classifier=classifier, observe_classifier_features=True), LANES)
     core.seed_all(0)
     diary, _ = play(core, 13)
     old = core.belief.copy()
@@ -230,7 +230,7 @@ def test_after_a_change_belief_and_state_are_those_of_a_fresh_replay(env_id):
         for glimpse, gaze in pairs:
             state, belief, hidden = classifier.update(state, glimpse[None], gaze[None])
         np.testing.assert_allclose(observation["belief"][lane], belief[0], rtol=1e-6)
-        np.testing.assert_allclose(observation["state"][lane], hidden[0], rtol=1e-6)
+        np.testing.assert_allclose(observation["classifier_features"][lane], hidden[0], rtol=1e-6)
         if env_id in WATCHED:
             assert core.predictions[lane] == belief.argmax()
 

@@ -60,7 +60,7 @@ def test_rows_are_what_the_single_environment_shows(env_id: str) -> None:
         env_id,
         split="validation",
         classifier=config.classifier,
-        observe_state=True,
+        observe_classifier_features=True,
         **PARTS[env_id],
     )
     answers = config.scheme.answers
@@ -77,11 +77,11 @@ def test_rows_are_what_the_single_environment_shows(env_id: str) -> None:
             belief = [table[f"belief_{k}"][row] for k in range(10)]
             assert belief == pytest.approx(observation["belief"], abs=1e-5)
             hidden = [table[f"hidden_{k}"][row] for k in range(config.classifier.hidden_size)]
-            assert hidden == pytest.approx(observation["state"], abs=1e-4)
+            assert hidden == pytest.approx(observation["classifier_features"], abs=1e-4)
             window = env.unwrapped.core.windows(0)[-1]
             assert [table[name][row] for name in ("left", "top", "side")] == pytest.approx(window)
             standing = info["prediction"]  # the classifier's, where it answers
-            seen = {key: value for key, value in observation.items() if key != "state"}
+            seen = {key: value for key, value in observation.items() if key != "classifier_features"}
             action, _ = model.predict(seen, deterministic=True)
             observation, reward, terminated, _, info = env.step(action)
             assert table["reward"][row] == pytest.approx(reward, abs=1e-5)

@@ -34,7 +34,7 @@ def test_one_glance_at_full_resolution_is_all_that_it_gets() -> None:
         sensor={"type": "Retina", "size": 6, "scales": 2},
         scheme="Saccade",
         classifier=own,
-        observe_state=True,
+        observe_classifier_features=True,
         start="random",
         split="test",
     )

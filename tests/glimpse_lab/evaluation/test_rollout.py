@@ -165,7 +165,7 @@ def test_scanpaths_are_what_the_single_environment_shows() -> None:
         "GlimpseDigits-MultiCat-v0",
         split="validation",
         classifier=shown.classifier,
-        observe_state=True,
+        observe_classifier_features=True,
         reward="InformationGain",
     )
     for row, image in enumerate((5, 3)):
@@ -175,8 +175,8 @@ def test_scanpaths_are_what_the_single_environment_shows() -> None:
         while not terminated:
             assert np.array_equal(paths.gaze[row, t], observation["gaze"])
             assert paths.beliefs[row, t] == pytest.approx(observation["belief"], abs=1e-5)
-            assert paths.hidden[row, t] == pytest.approx(observation["state"], abs=1e-4)
-            seen = {key: value for key, value in observation.items() if key != "state"}
+            assert paths.hidden[row, t] == pytest.approx(observation["classifier_features"], abs=1e-4)
+            seen = {key: value for key, value in observation.items() if key != "classifier_features"}
             action, _ = model.predict(seen, deterministic=True)
             observation, reward, terminated, _, info = env.step(action)
             assert paths.step_rewards[row, t] == pytest.approx(reward, abs=1e-5)

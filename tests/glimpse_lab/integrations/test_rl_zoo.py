@@ -94,7 +94,7 @@ def test_a_model_gets_the_classifier_that_it_was_saved_beside(
             env = rl_zoo3.create_test_env(env_id, hyperparams=hyperparams, should_render=False)
             config = env.get_attr("config")[0]
             assert config.split == "test" and config.augment is None
-            assert config.budget == 5 and config.observe_state
+            assert config.budget == 5 and config.observe_classifier_features
             found[steps] = config.classifier.digest()
         manager.classifier_file(model).unlink()
         try:

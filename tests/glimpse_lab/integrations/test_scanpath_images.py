@@ -69,7 +69,7 @@ def test_the_belief_is_drawn_where_there_is_a_classifier(tmp_path: Path) -> None
     callbacks = [PackedSequences(), *make_callbacks(
         {"callback": [{"glimpse_lab.ScanpathImages": {"n_images": 2, "every": 1000}}]}
     )]  # fmt: skip
-    train(tmp_path, callbacks, steps=64, classifier=classifier, observe_state=True)
+    train(tmp_path, callbacks, steps=64, classifier=classifier, observe_classifier_features=True)
     belief = events(tmp_path).Images("scanpaths/belief")
     assert [event.step for event in belief] == [0, 64]
     assert pixels(belief[0]).shape == (320, 500, 3)
@@ -78,7 +78,7 @@ def test_the_belief_is_drawn_where_there_is_a_classifier(tmp_path: Path) -> None
 
 def test_training_does_not_notice(tmp_path: Path) -> None:
     """Same weights of agent and classifier with and without the callback, co-training included."""
-    parts = {"classifier": {"type": "canvas", "width": 4}, "observe_state": True}
+    parts = {"classifier": {"type": "canvas", "width": 4}, "observe_classifier_features": True}
     weights = []
     for name in ("without", "with"):
         callbacks: list = [PackedSequences(), CoTrainingCallback(warm_up=64, batch_size=16)]

@@ -215,7 +215,7 @@ def test_the_three_faces_agree_with_a_shared_classifier(kind: str, env_id: str, 
     reader = made.unwrapped.config.classifier
     parts: dict[str, Any] = {
         "classifier": reader,
-        "observe_state": True,
+        "observe_classifier_features": True,
         "reward": "InformationGain",
     }
     singles = [gymnasium.make(env_id, **parts) for _ in range(lanes)]
@@ -261,7 +261,7 @@ def stack(rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("scheme", ["MultiCategorical", "Saccade"])
 def test_after_new_weights_a_refresh_reads_the_running_episodes_anew(kind, scheme):
     reader = classifier(kind)
-    settings = config(scheme=scheme, classifier=reader, observe_state=True, budget=5)
+    settings = config(scheme=scheme, classifier=reader, observe_classifier_features=True, budget=5)
     core, rng = GlimpseCore(settings, 6), np.random.default_rng(0)
     core.seed_all(0)
     core.reset(core.lanes)
@@ -279,7 +279,7 @@ def test_after_new_weights_a_refresh_reads_the_running_episodes_anew(kind, schem
             seen[step] = [(core.glimpse(step), core.gaze[step].copy())]
     before = core.refresh()
     again = core.refresh()
-    for key in ("belief", "state"):
+    for key in ("belief", "classifier_features"):
         np.testing.assert_allclose(before[key], again[key], rtol=1e-5, atol=1e-6)
     shake(reader)
     after = core.refresh()
@@ -290,4 +290,4 @@ def test_after_new_weights_a_refresh_reads_the_running_episodes_anew(kind, schem
         for glimpse, gaze in pairs:
             state, belief, hidden = reader.update(state, glimpse[None], gaze[None])
         np.testing.assert_allclose(after["belief"][lane], belief[0], rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(after["state"][lane], hidden[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(after["classifier_features"][lane], hidden[0], rtol=1e-5, atol=1e-6)

@@ -29,7 +29,7 @@ QUADRANTS = {"dataset": quadrants(), "scene": "Plain", "budget": 3}
 
 
 def make_env(reader: Any, env_id: str = ENV_ID, **parts: Any) -> GlimpseVecEnv:
-    parts = {**QUADRANTS, "observe_state": True, **parts}
+    parts = {**QUADRANTS, "observe_classifier_features": True, **parts}
     return GlimpseVecEnv(env_id, LANES, seed=0, classifier=reader, **parts)
 
 
@@ -133,9 +133,9 @@ def test_a_rollout_starts_with_what_the_changed_classifier_reads(scheme, memory,
         lengths.update(core.n_glimpses.tolist())
         for lane in range(LANES):
             belief, hidden = fresh(core, lane, reader)
-            got = {key: model._last_obs[key][lane] for key in ("belief", "state")}
+            got = {key: model._last_obs[key][lane] for key in ("belief", "classifier_features")}
             np.testing.assert_allclose(got["belief"], belief, rtol=1e-5, atol=1e-6)
-            np.testing.assert_allclose(got["state"], hidden, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(got["classifier_features"], hidden, rtol=1e-5, atol=1e-5)
 
     learn(make_model(env), cotraining(frozen=frozen), start=check, rollouts=4)
     assert len(lengths) > 1
@@ -143,7 +143,7 @@ def test_a_rollout_starts_with_what_the_changed_classifier_reads(scheme, memory,
 
 def test_gymnasium_environments_that_share_a_classifier_are_trained_together():
     reader = classifier("gru")
-    parts = {**QUADRANTS, "classifier": reader, "observe_state": True}
+    parts = {**QUADRANTS, "classifier": reader, "observe_classifier_features": True}
     env = DummyVecEnv([lambda: gymnasium.make(ENV_ID, **parts) for _ in range(LANES)])
     model, digests = make_model(env), []
     cores = [core for core in env.get_attr("core")]
@@ -226,7 +226,7 @@ def test_a_classifier_that_is_no_torch_classifier_is_refused():
     with pytest.raises(ValueError, match=f"Guess.*{message}"):
         learn(make_model(make_env(Guess())), cotraining())
     with pytest.raises(ValueError, match=f"classifier None; {message}"):
-        learn(make_model(make_env(None, observe_state=False)), cotraining())
+        learn(make_model(make_env(None, observe_classifier_features=False)), cotraining())
 
 
 def test_classifiers_of_their_own_are_refused():
@@ -367,7 +367,7 @@ def test_a_state_holds_no_optimiser_before_the_training():
 
 
 def test_a_policy_weight_that_is_no_number_stops_the_training():
-    model = make_model(make_env(None, observe_state=False))
+    model = make_model(make_env(None, observe_classifier_features=False))
     assert model.learn(64, callback=Diverged()).num_timesteps == 64
     with th.no_grad():
         model.policy.value_net.bias[0] = float("nan")
@@ -378,7 +378,7 @@ def test_a_policy_weight_that_is_no_number_stops_the_training():
 
 
 def test_a_policy_that_diverges_in_its_last_update_is_noticed_too():
-    model = make_model(make_env(None, observe_state=False))
+    model = make_model(make_env(None, observe_classifier_features=False))
     model.batch_size = LANES * STEPS  # one update, after which nothing is computed any more
 
     def spoil(model: BaseAlgorithm) -> None:

@@ -19,7 +19,7 @@ th.set_num_threads(1)
 DIM = 16
 SMALL = {"dim": DIM, "n_blocks": 1, "n_heads": 2}
 SHAPES = [(8, 8, 1), (8, 8, 3), (8, 8, 9), (8, 24, 3), (12, 12, 1)]
-EXTRAS = [(), ("belief",), ("map", "state"), ("map", "belief", "state")]
+EXTRAS = [(), ("belief",), ("map", "classifier_features"), ("map", "belief", "classifier_features")]
 SENSORS = {"crop": "Crop", "retina": {"type": "Retina", "size": 8, "scales": 3}}
 
 
