@@ -3,9 +3,9 @@
     python benchmarks/gaze_baselines.py RUN_DIR [--only random centre] [--out FILE.json]
 
 Takes a run of train.py whose classifier was co-trained. Every baseline begins with the classifier
-as the run's warm-up left it (kept in the data directory), and trains it for as many updates of the
-same size as the run did beside its agent, with the same falling learning rate (after a short rise),
-on episodes along the baseline's gaze. "best-fixed" is found on the validation split by
+as the run's pretraining left it (kept in the data directory), and trains it for as many updates of
+the same size as the run did beside its agent, with the same falling learning rate (after a short
+rise), on episodes along the baseline's gaze. "best-fixed" is found on the validation split by
 ``glimpse_lab.evaluation.baselines``. All are then shown each test image once; a baseline always
 takes all glimpses of the budget, and its accuracy after fewer is what the same classifier says on
 the way (an agent that answers when it chooses has no such figure). "best-fixed" is searched with a
@@ -43,9 +43,9 @@ from policies.classifier.trainer import Fitter, pretrain
 
 
 class Study:
-    """The run, its warm-up, and how much it trained its classifier."""
+    """The run, its pretraining, and how much it trained its classifier."""
 
-    def __init__(self, path: Path, warm_up: Path | None, packages: list[str]) -> None:
+    def __init__(self, path: Path, pretraining: Path | None, packages: list[str]) -> None:
         self.run = Run.open(path, packages)
         self.config = self.run.env_config(split="train")
         callbacks = make_callbacks(self.run.recipe)
@@ -54,11 +54,11 @@ class Study:
             raise ValueError(f"{path} has no co-trained classifier; wanted a run that has one")
         self.training = found[0]
         key = self.run.classifier_extras().get("key")
-        self.warm_up = warm_up or data_directory() / "classifiers" / f"{key}.pt"
-        if not self.warm_up.is_file():
+        self.pretraining = pretraining or data_directory() / "classifiers" / f"{key}.pt"
+        if not self.pretraining.is_file():
             raise ValueError(
-                f"there is no {self.warm_up}, the classifier of {path} after its warm-up; give it "
-                "by --warm-up FILE, or train the run again with this GLIMPSE_DATA_DIR"
+                f"there is no {self.pretraining}, the classifier of {path} after its pretraining; give it "
+                "by --pretraining FILE, or train the run again with this GLIMPSE_DATA_DIR"
             )
         updates = read_progress(path / "progress.csv").get("classifier/updates", np.zeros(0))
         self.n_updates = int(np.nansum(updates))
@@ -67,10 +67,10 @@ class Study:
         self._trained: dict[GazeStrategy, GlimpseConfig] = {}
 
     def fresh(self) -> tuple[TorchClassifier, Fitter]:
-        """Return the classifier after its warm-up, and what trains it on."""
-        classifier = TorchClassifier.load(self.warm_up)
+        """Return the classifier after its pretraining, and what trains it on."""
+        classifier = TorchClassifier.load(self.pretraining)
         fitter = Fitter(classifier, **self.training.fit)
-        fitter.optimizer.load_state_dict(read_file(self.warm_up)["extras"]["optimizer"])
+        fitter.optimizer.load_state_dict(read_file(self.pretraining)["extras"]["optimizer"])
         return classifier, fitter
 
     def trained(self, strategy: GazeStrategy) -> GlimpseConfig:
@@ -127,7 +127,7 @@ def main() -> None:
     names = [*baseline_strategies(), "best-fixed"]
     parser.add_argument("--only", nargs="+", default=names, choices=names)
     parser.add_argument(
-        "--warm-up", type=Path, metavar="FILE", help="classifier to begin with; default: the run's"
+        "--pretraining", type=Path, metavar="FILE", help="classifier to begin with; default: the run's"
     )
     parser.add_argument("--out", type=Path, help="default: baselines.json in the run directory")
     parser.add_argument(
@@ -136,8 +136,8 @@ def main() -> None:
     args = parser.parse_args()
     th.set_num_threads(1)
     trust(args.packages)
-    study = Study(args.run, args.warm_up, args.packages)
-    print(f"{study.n_updates} updates of {study.training.batch_size} episodes after the warm-up")
+    study = Study(args.run, args.pretraining, args.packages)
+    print(f"{study.n_updates} updates of {study.training.batch_size} episodes after the pretraining")
     agent = study.learned()
     results = {"learned": metrics(agent)}
     out = args.out or args.run / "baselines.json"

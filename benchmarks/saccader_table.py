@@ -92,7 +92,7 @@ def train_saccader(job: dict[str, Any]) -> tuple[PPO, GlimpseConfig]:
         device="cpu",
     )
     callback = CoTrainingCallback(
-        warm_up=0,
+        pretraining=0,
         passes=job["passes"],
         random_share=0.0,
         capacity=10_000,

@@ -60,7 +60,7 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch, capsys)
     recipe = recipe["GlimpseDigits-MultiCat-v0"]
     recipe["env_kwargs"]["classifier"]["width"] = 4
     training = recipe["callback"][0]["policies.CoTrainingCallback"]
-    training.update(warm_up=256, passes=1, batch_size=32)
+    training.update(pretraining=256, passes=1, batch_size=32)
     recipe.update(n_timesteps=1024, n_envs=16)
     (tmp_path / "ppo.yml").write_text(yaml.safe_dump({"default": recipe}))
     arguments = ["--recipe", "ppo.yml", "--name", "tiny", "--no-video"]

@@ -18,7 +18,7 @@ from policies.classifier.model import TorchClassifier, read_file
 
 ROOT = Path(__file__).parents[1]
 ENV_ID, SACCADE = "GlimpseDigits-MultiCat-v0", "GlimpseDigits-Saccade-v0"
-TRAINING = {"warm_up": 128, "batch_size": 32, "random_share": 0.5}
+TRAINING = {"pretraining": 128, "batch_size": 32, "random_share": 0.5}
 RECIPE = {
     "n_envs": 8,
     "n_timesteps": 256,
@@ -118,7 +118,7 @@ def test_eval_reads_model_and_classifier_from_the_folder(cotrained: Path, folder
     assert "Traceback" not in errors
 
 
-def test_a_frozen_classifier_is_that_of_its_warm_up(folder: Path) -> None:
+def test_a_frozen_classifier_is_that_of_its_pretraining(folder: Path) -> None:
     path = trained(folder, "frozen", "--classifier", "frozen")
     assert callbacks(path)["policies.CoTrainingCallback"]["frozen"] is True
     own = TorchClassifier.load(path / "classifier.pt").digest()
@@ -150,9 +150,9 @@ def test_saccades_are_trained_with_a_classifier(folder: Path) -> None:
     assert metrics["env_kwargs"]["classifier"]["type"] == "canvas"
 
 
-def test_a_warm_up_stopped_by_ctrl_c_is_saved_and_goes_on(folder: Path) -> None:
+def test_a_pretraining_stopped_by_ctrl_c_is_saved_and_goes_on(folder: Path) -> None:
     arguments = ["--recipe", "ppo.yml", "--runs", "runs", "--name", "stopped", "--no-video"]
-    endless = {**TRAINING, "warm_up": 10**9}
+    endless = {**TRAINING, "pretraining": 10**9}
     callback = f"callback=[{{policies.CoTrainingCallback: {json.dumps(endless)}}}]"
     process, shown = start(folder, "train.py", *arguments, "--set", callback), ""
     try:
@@ -166,15 +166,15 @@ def test_a_warm_up_stopped_by_ctrl_c_is_saved_and_goes_on(folder: Path) -> None:
     assert process.returncode == 130 and "Traceback" not in errors, errors
     path = folder / "runs" / ENV_ID / "stopped"
     assert "--resume" in output and (path / "model.zip").exists()
-    warmed = read_file(path / "classifier.pt")["extras"]["warmed"]
-    assert warmed % 32 == 0
+    pretrained = read_file(path / "classifier.pt")["extras"]["pretrained"]
+    assert pretrained % 32 == 0
     config = yaml.safe_load((path / "config.yml").read_text())
-    training = {**TRAINING, "warm_up": warmed + 64}  # so that it ends
+    training = {**TRAINING, "pretraining": pretrained + 64}  # so that it ends
     config["recipe"]["callback"] = {"policies.CoTrainingCallback": training}
     (path / "config.yml").write_text(yaml.safe_dump(config))
     status, _, errors = run(folder, "train.py", "--resume", path, "--no-video")
     assert status == 0, errors
-    assert read_file(path / "classifier.pt")["extras"]["warmed"] == warmed + 64
+    assert read_file(path / "classifier.pt")["extras"]["pretrained"] == pretrained + 64
     assert json.loads((path / "metrics.json").read_text())["timesteps"] >= 256
 
 

@@ -21,7 +21,7 @@ import eval as evaluation
 import train
 
 ROOT = Path(__file__).parents[1]
-TRAINING = "callback=[{policies.CoTrainingCallback: {warm_up: 256, batch_size: 64}}]"
+TRAINING = "callback=[{policies.CoTrainingCallback: {pretraining: 256, batch_size: 64}}]"
 TINY = ["--set", "n_envs=8", "n_steps=16", "batch_size=64", "n_epochs=1", TRAINING]
 
 

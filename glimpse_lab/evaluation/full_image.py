@@ -13,7 +13,7 @@ from glimpse_envs.data.loaders import data_directory
 from glimpse_envs.sensors import Crop
 from glimpse_envs.strategies import Blind, Centre
 from policies.classifier.model import TorchClassifier, View
-from policies.classifier.pretraining import recall, warm_up_key
+from policies.classifier.pretraining import pretraining_key, recall
 from policies.classifier.trainer import Fitter, pretrain
 
 #: episodes of its training: about two minutes of one core on MNIST
@@ -64,8 +64,8 @@ def full_image_classifier(
     """Train a classifier of whole images on the train split, or find it where it was trained
     before.
 
-    It is kept by content, as warm-ups are. Ctrl-C keeps what was learnt so far, and the next call
-    goes on from there.
+    It is kept by content, as pretrainings are. Ctrl-C keeps what was learnt so far, and the next
+    call goes on from there.
 
     :param config: of the agent, with the augmentation of its training
     :param n_images: episodes, each used once
@@ -80,7 +80,7 @@ def full_image_classifier(
     classifier = glance.classifier
     train = replace(glance, split="train")
     fitter = Fitter(classifier, **fit)
-    key = warm_up_key(train, _GAZE, [n_images, batch_size, 0.0, fit], seed)
+    key = pretraining_key(train, _GAZE, [n_images, batch_size, 0.0, fit], seed)
     folder = data_directory() / "classifiers" if folder is None else folder
     file, part = folder / f"{key}.pt", folder / f"{key}.part.pt"
     if file.exists():
@@ -89,12 +89,12 @@ def full_image_classifier(
         return classifier, glance
     seen = 0
     if part.exists():
-        seen = int(recall(part, fitter)["warmed"])
+        seen = int(recall(part, fitter)["pretrained"])
         print(f"the full-image classifier goes on from {seen:,} episodes: {part}")
     fitter.rng = np.random.default_rng([seed, seen])
 
     def save(path: Path) -> None:
-        classifier.save(path, warmed=seen, optimizer=fitter.optimizer.state_dict())
+        classifier.save(path, pretrained=seen, optimizer=fitter.optimizer.state_dict())
 
     last = time.monotonic()
     updates = pretrain(

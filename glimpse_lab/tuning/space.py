@@ -55,9 +55,9 @@ class Suggests(Protocol):
 def default_space(recipe: Recipe, env_kwargs: dict[str, Any]) -> Space:
     """Return ranges that suit PPO and RecurrentPPO here, around what the recipe has.
 
-    The classifier's learning rate has three values alone: each needs a warm-up of its own, which
-    trials with the same one share. The price stays within a factor of two: the score of a search is
-    accuracy, which alone would make glimpses free.
+    The classifier's learning rate has three values alone: each needs a pretraining of its own,
+    which trials with the same one share. The price stays within a factor of two: the score of a
+    search is accuracy, which alone would make glimpses free.
 
     :param recipe: of PPO or RecurrentPPO
     :param env_kwargs: of the environment

@@ -13,48 +13,48 @@ from glimpse_envs.components import resolve
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.strategies import GazeStrategy
 from policies.classifier.model import TorchClassifier
-from policies.classifier.pretraining import recall, warm_up_key
+from policies.classifier.pretraining import pretraining_key, recall
 from policies.classifier.replay import Collector, SequenceStore, join
 from policies.classifier.trainer import Fit, Fitter, by_glimpse, check_arguments, pretrain
 
-#: what the draws of a seed are for, so that warm-up and agent never see the same episodes
-_WARM_UP, _BESIDE = 1, 2
+#: what the draws of a seed are for, so that pretraining and agent never see the same episodes
+_PRETRAINING, _BESIDE = 1, 2
 
 
 class CoTrainingCallback(BaseCallback):
     """Train the environment's :class:`~policies.classifier.model.TorchClassifier` while the agent
     learns.
 
-    First, before the agent's first rollout, on a gaze that no agent chose (the warm-up: from
+    First, before the agent's first rollout, on a gaze that no agent chose (the pretraining: from
     nothing, agent and classifier have nothing to learn from each other). Then between rollouts on
-    the agent's own episodes, mixed with some along the warm-up's gaze: alone, classifier and
+    the agent's own episodes, mixed with some along the pretraining's gaze: alone, classifier and
     saccader narrow each other until both are stuck on one spot. The learning rate falls linearly to
-    a share of itself over the warm-up, and on to 0 over the agent's training. After an update all
-    running episodes are read anew.
+    a share of itself over the pretraining, and on to 0 over the agent's training. After an update
+    all running episodes are read anew.
 
     The gradient is that of :class:`~policies.classifier.trainer.Fitter`; the algorithm is left as
     it is.
 
-    :param warm_up: episodes before the agent's training, each used once
-    :param gaze: of the warm-up and of the mixed-in episodes: a
+    :param pretraining: episodes before the agent's training, each used once
+    :param gaze: of the pretraining and of the mixed-in episodes: a
         :class:`~glimpse_envs.strategies.GazeStrategy` as an object, a name or a dict
     :param passes: how often each of the agent's episodes is used, on average
     :param random_share: share of a batch that follows ``gaze``, in [0, 1)
     :param capacity: newest episodes of the agent that are kept to draw from
     :param batch_size: episodes of one update
     :param handover: share of the learning rate that is left when the agent's training begins
-    :param frozen: train in the warm-up alone, with a learning rate that falls to 0
+    :param frozen: train in the pretraining alone, with a learning rate that falls to 0
     :param fit: arguments of :class:`~policies.classifier.trainer.Fitter`, such as
         ``learning_rate``
     """
 
-    #: seconds between two calls of ``checkpoint`` in the warm-up
+    #: seconds between two calls of ``checkpoint`` in the pretraining
     INTERVAL = 20.0
 
     def __init__(
         self,
         *,
-        warm_up: int = 50_000,
+        pretraining: int = 50_000,
         gaze: Any = "Walk",
         passes: float = 1.0,
         random_share: float = 0.25,
@@ -66,23 +66,23 @@ class CoTrainingCallback(BaseCallback):
     ) -> None:
         super().__init__()
         check_arguments(fit)
-        if not 0.0 <= random_share < 1.0 or passes < 0.0 or warm_up < 0 or batch_size < 2:
+        if not 0.0 <= random_share < 1.0 or passes < 0.0 or pretraining < 0 or batch_size < 2:
             raise ValueError(
-                f"got warm_up={warm_up}, passes={passes}, random_share={random_share}, "
+                f"got pretraining={pretraining}, passes={passes}, random_share={random_share}, "
                 f"batch_size={batch_size}; wanted at least 0, 0, a share in [0, 1) and 2"
             )
-        self.warm_up, self.gaze = int(warm_up), resolve(gaze, GazeStrategy)
+        self.pretraining, self.gaze = int(pretraining), resolve(gaze, GazeStrategy)
         self.passes, self.random_share = passes, random_share
         self.batch_size, self.frozen, self.fit = batch_size, frozen, fit
         self.handover = 0.0 if frozen else handover
         self.store = SequenceStore(capacity)
         self.fitter: Fitter | None = None
-        self.warmed = 0  # episodes of the warm-up so far
-        #: tells this warm-up from those of other settings and first weights
+        self.pretrained = 0  # episodes of the pretraining so far
+        #: tells this pretraining from those of other settings and first weights
         self.key: str | None = None
-        #: called at intervals in the warm-up, so that a kill loses little
+        #: called at intervals in the pretraining, so that a kill loses little
         self.checkpoint: Callable[[Any], None] = lambda model: None
-        #: folder of finished warm-ups, which the same settings find again
+        #: folder of finished pretrainings, which the same settings find again
         self.cache: Path | None = None
         self._restored: dict[str, Any] = {}
         self._due = 0.0
@@ -94,14 +94,14 @@ class CoTrainingCallback(BaseCallback):
         optimizer = self._restored.get("optimizer")
         if self.fitter is not None:
             optimizer = self.fitter.optimizer.state_dict()
-        return {"warmed": self.warmed, "key": self.key, "optimizer": optimizer}
+        return {"pretrained": self.pretrained, "key": self.key, "optimizer": optimizer}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state when training starts.
 
         :param state: what :meth:`state` gave
         """
-        self.warmed = int(state.get("warmed", 0))
+        self.pretrained = int(state.get("pretrained", 0))
         self.key = state.get("key")
         self._restored = state
 
@@ -123,11 +123,11 @@ class CoTrainingCallback(BaseCallback):
         if self._restored.get("optimizer"):
             self.fitter.optimizer.load_state_dict(self._restored["optimizer"])
             self._restored = {}
-        training = [self.warm_up, self.batch_size, self.handover, self.fit]
-        self.key = self.key or warm_up_key(config, self.gaze, training, seed)
-        self.fitter.rng = np.random.default_rng([seed, _WARM_UP, self.warmed])
-        self._warm_up(seed)
-        # the same draws, whether the warm-up was made just now or found
+        training = [self.pretraining, self.batch_size, self.handover, self.fit]
+        self.key = self.key or pretraining_key(config, self.gaze, training, seed)
+        self.fitter.rng = np.random.default_rng([seed, _PRETRAINING, self.pretrained])
+        self._pretrain(seed)
+        # the same draws, whether the pretraining was made just now or found
         self.fitter.rng = np.random.default_rng([seed, _BESIDE, self.model.num_timesteps])
         classifier.bfloat16 = self.fitter.bfloat16
         if self.frozen or not self.passes:
@@ -137,11 +137,11 @@ class CoTrainingCallback(BaseCallback):
         for core in self.cores:
             core.record(self.store.add)
 
-    def _warm_up(self, seed: int) -> None:
-        if self.warmed >= self.warm_up:
+    def _pretrain(self, seed: int) -> None:
+        if self.pretrained >= self.pretraining:
             return
         if self.cache is None:
-            self._fit_warm_up(seed, None)
+            self._fit_pretraining(seed, None)
             return
         file = self.cache / f"{self.key}.pt"
         self.cache.mkdir(parents=True, exist_ok=True)
@@ -151,34 +151,34 @@ class CoTrainingCallback(BaseCallback):
                 if file.exists():
                     print(f"the classifier was trained before with these settings: {file}")
                     recall(file, self.fitter)
-                    self.warmed = self.warm_up
+                    self.pretrained = self.pretraining
                     self.checkpoint(self.model)
                 else:
-                    self._fit_warm_up(seed, file)
+                    self._fit_pretraining(seed, file)
         finally:
             lock.unlink(missing_ok=True)  # whoever waits for it still finds the file
 
-    def _fit_warm_up(self, seed: int, file: Path | None) -> None:
+    def _fit_pretraining(self, seed: int, file: Path | None) -> None:
         last = time.monotonic()
-        begun = self.warmed
+        begun = self.pretrained
         for seen in pretrain(
             self.fitter,
             self.cores[0].config,
             self.gaze,
-            self.warm_up,
+            self.pretraining,
             begun=begun,
             batch_size=self.batch_size,
             scales=(1.0, self.handover),
-            seed=[seed, _WARM_UP, begun],
+            seed=[seed, _PRETRAINING, begun],
         ):
-            self.warmed = seen
+            self.pretrained = seen
             if time.monotonic() - last >= self.INTERVAL:
                 self.checkpoint(self.model)
                 last = time.monotonic()
-        self.warmed = self.warm_up
+        self.pretrained = self.pretraining
         if file is not None:
             self.fitter.classifier.save(file, **self.state())
-            print(f"the classifier after its warm-up is kept as {file}")
+            print(f"the classifier after its pretraining is kept as {file}")
         self.checkpoint(self.model)
 
     def _on_rollout_start(self) -> None:

@@ -10,11 +10,11 @@ from glimpse_envs.strategies import GazeStrategy
 from policies.classifier.model import read_file
 from policies.classifier.trainer import Fitter
 
-#: of what makes a warm-up; raise it when sensors, strategies or the loss change
+#: of what makes a pretraining; raise it when sensors, strategies or the loss change
 _VERSION = 1
 
 
-def warm_up_key(config: GlimpseConfig, gaze: GazeStrategy, training: list[Any], seed: int) -> str:
+def pretraining_key(config: GlimpseConfig, gaze: GazeStrategy, training: list[Any], seed: int) -> str:
     """Return hexadecimal digits that tell this training from others.
 
     :param config: the environment, with the classifier as it is before its training
@@ -39,7 +39,7 @@ def warm_up_key(config: GlimpseConfig, gaze: GazeStrategy, training: list[Any], 
 def recall(file: Path, fitter: Fitter) -> dict[str, Any]:
     """Take weights and optimiser of a training with the same settings.
 
-    :param file: named by :func:`warm_up_key`
+    :param file: named by :func:`pretraining_key`
     :param fitter: of the classifier that gets them
     :return: what else was kept
     :raises ClassifierError: if the file is broken

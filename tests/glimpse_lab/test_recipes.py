@@ -44,7 +44,7 @@ def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None
     callbacks = make_callbacks(recipe)
     for callback in callbacks:
         if isinstance(callback, CoTrainingCallback):
-            callback.warm_up, callback.batch_size = 64, 32
+            callback.pretraining, callback.batch_size = 64, 32
     model.learn(16, callback=callbacks)
     assert {"n_envs", "n_timesteps"} <= recipe.keys()
 
@@ -167,7 +167,7 @@ def test_the_recipes_own_choice_changes_nothing_without_training(callback: Any) 
 
 
 def test_a_classifier_that_is_trained_gets_the_seed_of_the_run() -> None:
-    for entry in (COTRAINING, {COTRAINING: {"warm_up": 5}}):
+    for entry in (COTRAINING, {COTRAINING: {"pretraining": 5}}):
         callback, kwargs = chosen("recipe", [PACKED, entry], classifier=dict(CANVAS))
         assert callback == [PACKED, entry] and kwargs["classifier"] == {**CANVAS, "seed": 7}
     _, kwargs = chosen("recipe", COTRAINING, classifier="gru")
@@ -185,8 +185,8 @@ def test_a_classifier_that_is_trained_gets_the_seed_of_the_run() -> None:
         (None, [], {}),
         (PACKED, [PACKED], {}),
         ([PACKED, COTRAINING], [PACKED], {}),
-        ({COTRAINING: {"warm_up": 5}}, [], {"warm_up": 5}),
-        ([{COTRAINING: {"warm_up": 5, "frozen": True}}, PACKED], [PACKED], {"warm_up": 5}),
+        ({COTRAINING: {"pretraining": 5}}, [], {"pretraining": 5}),
+        ([{COTRAINING: {"pretraining": 5, "frozen": True}}, PACKED], [PACKED], {"pretraining": 5}),
         ([{COTRAINING: None}], [], {}),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_classifier_is_trained_as_chosen_with_the_recipes_settings(
 
 @pytest.mark.parametrize(
     ("callback", "left"),
-    [(None, []), ([PACKED, {COTRAINING: {"warm_up": 5}}], [PACKED]), (COTRAINING, [])],
+    [(None, []), ([PACKED, {COTRAINING: {"pretraining": 5}}], [PACKED]), (COTRAINING, [])],
 )
 def test_none_takes_classifier_and_training_away(callback: Any, left: list) -> None:
     given = {"classifier": dict(CANVAS), "observe_classifier_features": True, "budget": 3}

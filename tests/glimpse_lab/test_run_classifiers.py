@@ -23,7 +23,7 @@ from policies.classifier.model import TorchClassifier, read_file
 RECIPE = Path(__file__).parents[2] / "hyperparams" / "ppo_lstm.yml"
 ENV_ID = "GlimpseDigits-MultiCat-v0"
 GRU = {"type": "gru", "seed": 5, **SMALL["gru"]}
-TRAINING = {"warm_up": 64, "batch_size": 16, "passes": 1.0, "bfloat16": False}
+TRAINING = {"pretraining": 64, "batch_size": 16, "passes": 1.0, "bfloat16": False}
 
 
 def make_run(path: Path, classifier: Any = GRU) -> Run:
@@ -66,7 +66,7 @@ def killed(run: Run) -> tuple[Run, str]:
     shutil.copy(run.model_file, run.path / "model.first")
     shutil.copy(run.classifier_file, run.path / "classifier.first")
     shake(run.classifier)
-    run.save_model(model, {"warmed": -1})
+    run.save_model(model, {"pretrained": -1})
     (run.path / "model.first").replace(run.model_file)
     (run.path / "classifier.first").replace(run.path / "classifier.previous.pt")
     return Run.open(run.path), first
@@ -104,7 +104,7 @@ def test_what_a_resumed_training_needs_is_kept_beside_the_weights(run: Run) -> N
     run.save_model(model, callback.state())
     again = Run.open(run.path)
     extras = again.classifier_extras()
-    assert extras["warmed"] == 64
+    assert extras["pretrained"] == 64
     resumed = again.make_model(again.make_env(), "cpu")
     again.load_weights(resumed)
     (second,) = make_callbacks(again.recipe)
@@ -122,10 +122,10 @@ def test_a_later_checkpoint_takes_the_place_of_the_first(run: Run) -> None:
     model, callback = train(run)
     run.save_model(model, callback.state())
     shake(run.classifier)
-    run.save_model(model, {"warmed": 9})
+    run.save_model(model, {"pretrained": 9})
     again = Run.open(run.path)
     assert again.classifier.digest() == run.classifier.digest()
-    assert again.classifier_extras() == {"warmed": 9}
+    assert again.classifier_extras() == {"pretrained": 9}
     names = {file.name for file in run.path.iterdir()}
     assert names == {"config.yml", "model.zip", "classifier.pt"}
 
@@ -223,7 +223,7 @@ def test_a_kill_between_the_renames_leaves_the_checkpoint_before(killed: tuple[R
     run, first = killed
     assert read_file(run.classifier_file)["digest"] != first
     assert run.classifier.digest() == first
-    assert run.classifier_extras()["warmed"] == 64
+    assert run.classifier_extras()["pretrained"] == 64
     model = run.make_model(run.make_env(), "cpu")
     run.load_weights(model)
     assert model.num_timesteps == 64
@@ -232,15 +232,15 @@ def test_a_kill_between_the_renames_leaves_the_checkpoint_before(killed: tuple[R
 def test_a_kill_before_the_new_classifier_has_its_name_does_too(killed: tuple[Run, str]) -> None:
     run, first = killed
     run.classifier_file.unlink()
-    assert run.classifier.digest() == first and run.classifier_extras()["warmed"] == 64
+    assert run.classifier.digest() == first and run.classifier_extras()["pretrained"] == 64
 
 
 def test_the_checkpoint_after_a_kill_is_whole_again(killed: tuple[Run, str]) -> None:
     run, first = killed
-    run.save_model(run.make_model(run.make_env(), "cpu"), {"warmed": 64})
+    run.save_model(run.make_model(run.make_env(), "cpu"), {"pretrained": 64})
     assert not (run.path / "classifier.previous.pt").exists()
     again = Run.open(run.path)
-    assert again.classifier.digest() == first and again.classifier_extras() == {"warmed": 64}
+    assert again.classifier.digest() == first and again.classifier_extras() == {"pretrained": 64}
 
 
 def test_a_second_kill_in_a_row_still_leaves_the_checkpoint_before(

@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(tmp_path_factory.mktemp("runs") / "run", config)
     run.create()
     model = run.make_model(run.make_env(), "cpu")
-    cotraining = CoTrainingCallback(warm_up=64, batch_size=16)
+    cotraining = CoTrainingCallback(pretraining=64, batch_size=16)
     run.save_model(model.learn(64, callback=cotraining), cotraining.state())
     write_report(run, *evaluate_run(run, model, "test"))
     write_film(run, model, "test", n_images=2)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 ZOO = ("-m", "glimpse_lab.integrations.rl_zoo")
 ENV = "GlimpseDigits-MultiCat-v0"
 TINY = ["n_envs:4", "n_steps:16", "batch_size:32", "n_epochs:1"]
-COTRAINED = "callback:[{'policies.CoTrainingCallback':{'warm_up':64,'batch_size':32}}]"
+COTRAINED = "callback:[{'policies.CoTrainingCallback':{'pretraining':64,'batch_size':32}}]"
 COMMON = ["--env", ENV, "--device", "cpu", "--num-threads", "1"]
 
 
@@ -125,7 +125,7 @@ def test_training_goes_on_with_model_and_classifier(trained: Path, tmp_path: Pat
     output = python(
         *(*ZOO, "train", "--algo", "ppo", "-conf", "hyperparams/ppo.yml"),
         *(*COMMON, "-f", tmp_path, "-n", 64, "-i", model, "-params", *TINY),
-        *(COTRAINED.replace("'warm_up':64", "'warm_up':64,'passes':0"), "--eval-freq", -1),
+        *(COTRAINED.replace("'pretraining':64", "'pretraining':64,'passes':0"), "--eval-freq", -1),
     )
     assert "Loading pretrained agent" in output
     before = _classifier(model.parent, ENV).digest()

@@ -81,7 +81,7 @@ def test_training_does_not_notice(tmp_path: Path) -> None:
     parts = {"classifier": {"type": "canvas", "width": 4}, "observe_classifier_features": True}
     weights = []
     for name in ("without", "with"):
-        callbacks: list = [PackedSequences(), CoTrainingCallback(warm_up=64, batch_size=16)]
+        callbacks: list = [PackedSequences(), CoTrainingCallback(pretraining=64, batch_size=16)]
         if name == "with":
             callbacks.insert(1, ScanpathImages(n_images=5, every=32))
         model = train(tmp_path / name, callbacks, **parts)

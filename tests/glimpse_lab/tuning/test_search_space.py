@@ -102,7 +102,7 @@ def test_draws_reach_reward_classifier_and_inner_settings() -> None:
     assert drawn["learning_rate"] == "lin_0.0002" and drawn["batch_size"] == 128 * 8 // 2
     (callback,) = drawn["callback"]
     assert callback["policies.CoTrainingCallback"]["passes"] == 5.0
-    assert callback["policies.CoTrainingCallback"]["warm_up"] == 40000
+    assert callback["policies.CoTrainingCallback"]["pretraining"] == 40000
     assert drawn["policy_kwargs"]["features_extractor_kwargs"] == {"encoder": "cnn"}
     assert kwargs["budget"] == 3 and kwargs["reward"]["terms"][-1]["cost"] == 0.02
     drawn, _ = apply({"learning_rate": 2e-4}, {**recipe, "learning_rate": 1e-3}, {})

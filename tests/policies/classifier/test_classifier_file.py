@@ -17,13 +17,13 @@ from policies.classifier.model import ClassifierError, TorchClassifier, read_fil
 def test_a_classifier_comes_back_from_its_file(kind, tmp_path):
     reader = classifier(kind, seed=3)
     shake(reader)
-    digest = reader.save(tmp_path / "deeper" / "c.pt", optimizer={"step": th.ones(2)}, warmed=4)
+    digest = reader.save(tmp_path / "deeper" / "c.pt", optimizer={"step": th.ones(2)}, pretrained=4)
     again = TorchClassifier.load(tmp_path / "deeper" / "c.pt")
     assert again.digest() == digest == reader.digest()
     assert again.specification() == reader.specification() and again.view == reader.view
     np.testing.assert_array_equal(beliefs(reader), beliefs(again))
     extras = read_file(tmp_path / "deeper" / "c.pt")["extras"]
-    assert extras["warmed"] == 4 and th.equal(extras["optimizer"]["step"], th.ones(2))
+    assert extras["pretrained"] == 4 and th.equal(extras["optimizer"]["step"], th.ones(2))
     assert [file.name for file in (tmp_path / "deeper").iterdir()] == ["c.pt"]
 
 

@@ -43,7 +43,7 @@ def make_model(env: VecEnv, kind: type[BaseAlgorithm] = PPO, seed: int = 0) -> B
 
 
 def cotraining(**settings: Any) -> CoTrainingCallback:
-    small = {"warm_up": 64, "batch_size": 16, "passes": 2.0, "bfloat16": False}
+    small = {"pretraining": 64, "batch_size": 16, "passes": 2.0, "bfloat16": False}
     return CoTrainingCallback(**{**small, **settings})
 
 
@@ -88,7 +88,7 @@ def test_the_classifier_changes_between_rollouts_and_never_within_one(kind):
         logged.append(dict(model.logger.name_to_value))
 
     learn(model, cotraining(), start=lambda m: starts.append(reader.digest()), end=end)
-    assert len({first, *starts, *ends}) == 1 + 1 + 3  # untrained, warmed up, after each rollout
+    assert len({first, *starts, *ends}) == 1 + 1 + 3  # untrained, pretrained up, after each rollout
     assert starts[1:] == ends[:-1] and ends[0] != starts[0]
     for recorded in logged:
         assert recorded["classifier/updates"] >= 1 and np.isfinite(recorded["classifier/loss"])
@@ -96,7 +96,7 @@ def test_the_classifier_changes_between_rollouts_and_never_within_one(kind):
 
 
 @pytest.mark.parametrize("kind", [PPO, RecurrentPPO])
-def test_a_frozen_classifier_stays_as_its_warm_up_left_it(kind):
+def test_a_frozen_classifier_stays_as_its_pretraining_left_it(kind):
     env = make_env(classifier("gru"))
     reader, digests = env.config.classifier, []
     first = reader.digest()
@@ -108,7 +108,7 @@ def test_a_frozen_classifier_stays_as_its_warm_up_left_it(kind):
         end=lambda m: digests.append(reader.digest()),
     )
     assert len(set(digests)) == 1 and digests[0] != first and len(digests) == 6
-    assert callback.warmed == 64 and updates(callback) == {4} and len(callback.store) == 0
+    assert callback.pretrained == 64 and updates(callback) == {4} and len(callback.store) == 0
     final = callback.fitter.optimizer.param_groups[0]["lr"]
     assert final == pytest.approx(2e-3 / 4)  # three quarters of the way from 1 to 0
 
@@ -181,18 +181,18 @@ def test_episodes_of_every_lane_are_kept_and_used():
     np.testing.assert_array_equal(np.subtract(made, 4), np.floor(3 * own / 12 + 1e-9))
 
 
-def test_without_passes_or_warm_up_nothing_is_trained():
+def test_without_passes_or_pretraining_nothing_is_trained():
     env = make_env(classifier("gru"))
     first = env.config.classifier.digest()
-    learn(make_model(env), cotraining(warm_up=0, passes=0.0))
+    learn(make_model(env), cotraining(pretraining=0, passes=0.0))
     assert env.config.classifier.digest() == first
-    learn(make_model(env), cotraining(warm_up=0))
+    learn(make_model(env), cotraining(pretraining=0))
     assert env.config.classifier.digest() != first
 
 
-def test_the_learning_rate_falls_over_warm_up_and_training_to_zero():
+def test_the_learning_rate_falls_over_pretraining_and_training_to_zero():
     env, rates = make_env(classifier("gru")), []
-    callback = cotraining(warm_up=160, handover=0.4, learning_rate=1e-2)
+    callback = cotraining(pretraining=160, handover=0.4, learning_rate=1e-2)
     rate = lambda m: rates.append(callback.fitter.optimizer.param_groups[0]["lr"])  # noqa: E731
     learn(make_model(env), callback, start=rate, end=rate, rollouts=4)
     assert rates[0] == pytest.approx(1e-2 * (1 - 0.6 * 9 / 10))
@@ -242,7 +242,7 @@ def test_another_kind_of_environment_is_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"warm_up": -1}, {"passes": -1.0}, {"random_share": 1.0}, {"batch_size": 1}]
+    "wrong", [{"pretraining": -1}, {"passes": -1.0}, {"random_share": 1.0}, {"batch_size": 1}]
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="wanted at least 0"):
@@ -270,11 +270,11 @@ def warm(folder: Path, reader: TorchClassifier, seed: int = 0, **settings: Any) 
     callback = cotraining(frozen=True, **settings)
     callback.cache = folder
     learn(make_model(make_env(reader), seed=seed), callback, rollouts=1)
-    assert callback.warmed == callback.warm_up
+    assert callback.pretrained == callback.pretraining
     return reader.digest(), updates(callback)
 
 
-def test_a_finished_warm_up_is_found_again(tmp_path, capsys):
+def test_a_finished_pretraining_is_found_again(tmp_path, capsys):
     first, steps = warm(tmp_path, classifier("gru"))
     (file,) = tmp_path.glob("*.pt")
     written = file.stat().st_mtime_ns
@@ -282,7 +282,7 @@ def test_a_finished_warm_up_is_found_again(tmp_path, capsys):
     again, same_steps = warm(tmp_path, classifier("gru"))
     shown = capsys.readouterr()
     assert f"trained before with these settings: {file}" in shown.out
-    assert "images/s" not in shown.err  # no progress bar of a warm-up
+    assert "images/s" not in shown.err  # no progress bar of a pretraining
     assert (again, same_steps) == (first, steps)
     assert [f.stat().st_mtime_ns for f in tmp_path.iterdir()] == [written]
 
@@ -293,27 +293,27 @@ def test_a_finished_warm_up_is_found_again(tmp_path, capsys):
         {"reader": classifier("gru", seed=1)},
         {"reader": classifier("gru", hidden_size=9)},
         {"seed": 1},
-        {"warm_up": 96},
+        {"pretraining": 96},
         {"gaze": "Centre"},
         {"learning_rate": 1e-3},
         {"batch_size": 32},
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_other_settings_warm_up_anew(other, tmp_path):
+def test_other_settings_pretraining_anew(other, tmp_path):
     digests = {warm(tmp_path, classifier("gru"))[0]}
     digests.add(warm(tmp_path, **{"reader": classifier("gru"), **other})[0])
     assert len(digests) == 2 and len(list(tmp_path.glob("*.pt"))) == 2
 
 
-def test_a_classifier_that_knows_something_is_not_replaced_by_a_kept_warm_up(tmp_path):
+def test_a_classifier_that_knows_something_is_not_replaced_by_a_kept_pretraining(tmp_path):
     kept, _ = warm(tmp_path, classifier("gru"))
     experienced = classifier("gru")
     shake(experienced)
     assert warm(tmp_path, experienced)[0] != kept
 
 
-def test_a_warm_up_that_was_stopped_goes_on_with_its_optimiser(tmp_path):
+def test_a_pretraining_that_was_stopped_goes_on_with_its_optimiser(tmp_path):
     saved: list[dict[str, Any]] = []
 
     def stop(model: BaseAlgorithm) -> None:
@@ -322,16 +322,16 @@ def test_a_warm_up_that_was_stopped_goes_on_with_its_optimiser(tmp_path):
             reader.save(tmp_path / "c.pt", **saved[-1])
             raise KeyboardInterrupt
 
-    reader, first = classifier("gru"), cotraining(warm_up=128)
+    reader, first = classifier("gru"), cotraining(pretraining=128)
     first.INTERVAL, first.checkpoint = 0.0, stop
     with pytest.raises(KeyboardInterrupt):
         learn(make_model(make_env(reader)), first)
-    assert [state["warmed"] for state in saved] == [16, 32, 48]
+    assert [state["pretrained"] for state in saved] == [16, 32, 48]
 
-    second = cotraining(warm_up=128, frozen=True)
+    second = cotraining(pretraining=128, frozen=True)
     second.INTERVAL, going_on = 0.0, []
-    second.checkpoint = lambda model: going_on.append(second.state()["warmed"])
-    second.restore({"warmed": saved[-1]["warmed"], "optimizer": saved[-1]["optimizer"]})
+    second.checkpoint = lambda model: going_on.append(second.state()["pretrained"])
+    second.restore({"pretrained": saved[-1]["pretrained"], "optimizer": saved[-1]["optimizer"]})
     learn(make_model(make_env(TorchClassifier.load(tmp_path / "c.pt"))), second, rollouts=1)
     assert going_on == [64, 80, 96, 112, 128, 128]
     assert updates(second) == {8}  # the moments went on too
@@ -360,7 +360,7 @@ def test_a_callback_that_is_stopped_before_it_starts_keeps_what_was_restored():
 
 
 def test_a_state_holds_no_optimiser_before_the_training():
-    assert cotraining().state() == {"warmed": 0, "key": None, "optimizer": None}
+    assert cotraining().state() == {"pretrained": 0, "key": None, "optimizer": None}
 
 
 # ---- a policy that has diverged ----
