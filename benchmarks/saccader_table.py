@@ -5,7 +5,7 @@
 Source: Yax, Doerig and Kietzmann, "Toward machines that see like us", Table 1: MNIST, a 9 x 9 crop,
 six looks, the first at the middle; a classifier (feed-forward or recurrent) that learns beside a
 PPO saccader which reads its hidden layer; accuracy on train and test images after 100,000 images.
-Here an image is an episode, and the classifier sees each of them ``--passes`` times. Its table
+Here an image is an episode, and the classifier sees each of them ``--epochs`` times. Its table
 gives the extra rows to the reward at each step, its text to the reward at the end: both are run.
 
 Two baselines look at the middle and at random places, with classifiers of their own trained on as
@@ -93,7 +93,7 @@ def train_saccader(job: dict[str, Any]) -> tuple[PPO, GlimpseConfig]:
     )
     callback = CoTrainingCallback(
         pretraining=0,
-        passes=job["passes"],
+        epochs=job["epochs"],
         random_share=0.0,
         capacity=10_000,
         batch_size=BATCH,
@@ -113,7 +113,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         config = make_config(**kwargs)
         strategy = Centre() if job["name"] == "centre gaze" else Walk()
         fitter = Fitter(config.classifier, seed=job["seed"])
-        n = int(job["episodes"] * job["passes"])
+        n = int(job["episodes"] * job["epochs"])
         seed = job["seed"]
         for _ in pretrain(
             fitter, config, strategy, n, batch_size=BATCH, seed=seed, progress=False
@@ -137,7 +137,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     return {**job, **accuracy, "coverage": coverage, "seconds": time.perf_counter() - begin}
 
 
-def jobs(seeds: list[int], episodes: int, passes: float) -> Iterator[dict[str, Any]]:
+def jobs(seeds: list[int], episodes: int, epochs: float) -> Iterator[dict[str, Any]]:
     """Yield one job for each row, classifier and seed."""
     for seed in seeds:
         for name, gamma, rate in PUBLISHED:
@@ -149,7 +149,7 @@ def jobs(seeds: list[int], episodes: int, passes: float) -> Iterator[dict[str, A
                     "classifier": classifier,
                     "seed": seed,
                     "episodes": episodes,
-                    "passes": passes,
+                    "epochs": epochs,
                 }
 
 
@@ -189,12 +189,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--episodes", type=int, default=EPISODES, help="default: %(default)s")
     parser.add_argument(
-        "--passes", type=float, default=1.0, help="of the classifier; default: %(default)s"
+        "--epochs", type=float, default=1.0, help="of the classifier; default: %(default)s"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes; default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("saccader_table.jsonl"))
     args = parser.parse_args()
-    wanted = list(jobs(args.seeds, args.episodes, args.passes))
+    wanted = list(jobs(args.seeds, args.episodes, args.epochs))
     rows = finished(args.out)
     done = [{key: row[key] for key in wanted[0]} for row in rows]
     left = [job for job in wanted if job not in done]

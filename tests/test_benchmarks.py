@@ -42,7 +42,7 @@ def test_the_table_runs_both_binary_rewards_with_all_settings(saccades):
 def test_a_row_of_the_table_is_trained_and_evaluated(saccades, name, classifier):
     gamma, rate = (None, None) if name == "random gaze" else (0.9, 1e-3)
     job = {"name": name, "gamma": gamma, "learning_rate": rate, "classifier": classifier}
-    row = saccades.run({**job, "seed": 0, "episodes": 512, "passes": 1.0})
+    row = saccades.run({**job, "seed": 0, "episodes": 512, "epochs": 1.0})
     assert 0.0 <= row["train"] <= 1.0 and 0.0 <= row["test"] <= 1.0 and row["coverage"] > 0.0
 
 
@@ -60,7 +60,7 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch, capsys)
     recipe = recipe["GlimpseDigits-MultiCat-v0"]
     recipe["env_kwargs"]["classifier"]["width"] = 4
     training = recipe["callback"][0]["policies.CoTrainingCallback"]
-    training.update(pretraining=256, passes=1, batch_size=32)
+    training.update(pretraining=256, epochs=1, batch_size=32)
     recipe.update(n_timesteps=1024, n_envs=16)
     (tmp_path / "ppo.yml").write_text(yaml.safe_dump({"default": recipe}))
     arguments = ["--recipe", "ppo.yml", "--name", "tiny", "--no-video"]

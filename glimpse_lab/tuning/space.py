@@ -13,7 +13,7 @@ A key is a hyperparameter of the recipe, with dots that reach inside
 and a
   space where that does not divide is refused;
 * ``price``: of a glimpse, in whatever reward the environment has;
-* ``classifier_training.KEY``: an argument of ``policies.CoTrainingCallback``, such as ``passes``.
+* ``classifier_training.KEY``: an argument of ``policies.CoTrainingCallback``, such as ``epochs``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MINIBATCHES, PRICE, CLASSIFIER = "minibatches", "price", "classifier_training."
 _SCHEDULED = ("learning_rate", "clip_range")
 _SMALLEST_BATCH = 32
 #: of ``CoTrainingCallback``, and of SB3 what recipes leave out
-_CLASSIFIER_DEFAULTS = {"learning_rate": 2e-3, "passes": 1.0}
+_CLASSIFIER_DEFAULTS = {"learning_rate": 2e-3, "epochs": 1.0}
 _DEFAULTS = {"clip_range": 0.2}
 
 
@@ -81,9 +81,9 @@ def default_space(recipe: Recipe, env_kwargs: dict[str, Any]) -> Space:
         training = {**_CLASSIFIER_DEFAULTS, **training}
         rate = float(training["learning_rate"])
         space[f"{CLASSIFIER}learning_rate"] = [rate / 2, rate, 2 * rate]
-        passes = float(training["passes"])
-        if passes > 0.0 and not training.get("frozen"):
-            space[f"{CLASSIFIER}passes"] = {"low": passes / 2, "high": 2 * passes, "log": True}
+        epochs = float(training["epochs"])
+        if epochs > 0.0 and not training.get("frozen"):
+            space[f"{CLASSIFIER}epochs"] = {"low": epochs / 2, "high": 2 * epochs, "log": True}
     return space
 
 

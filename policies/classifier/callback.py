@@ -38,7 +38,7 @@ class CoTrainingCallback(BaseCallback):
     :param pretraining: episodes before the agent's training, each used once
     :param gaze: of the pretraining and of the mixed-in episodes: a
         :class:`~glimpse_envs.strategies.GazeStrategy` as an object, a name or a dict
-    :param passes: how often each of the agent's episodes is used, on average
+    :param epochs: how often each of the agent's episodes is used, on average
     :param random_share: share of a batch that follows ``gaze``, in [0, 1)
     :param capacity: newest episodes of the agent that are kept to draw from
     :param batch_size: episodes of one update
@@ -56,7 +56,7 @@ class CoTrainingCallback(BaseCallback):
         *,
         pretraining: int = 50_000,
         gaze: Any = "Walk",
-        passes: float = 1.0,
+        epochs: float = 1.0,
         random_share: float = 0.25,
         capacity: int = 20_000,
         batch_size: int = 256,
@@ -66,13 +66,13 @@ class CoTrainingCallback(BaseCallback):
     ) -> None:
         super().__init__()
         check_arguments(fit)
-        if not 0.0 <= random_share < 1.0 or passes < 0.0 or pretraining < 0 or batch_size < 2:
+        if not 0.0 <= random_share < 1.0 or epochs < 0.0 or pretraining < 0 or batch_size < 2:
             raise ValueError(
-                f"got pretraining={pretraining}, passes={passes}, random_share={random_share}, "
+                f"got pretraining={pretraining}, epochs={epochs}, random_share={random_share}, "
                 f"batch_size={batch_size}; wanted at least 0, 0, a share in [0, 1) and 2"
             )
         self.pretraining, self.gaze = int(pretraining), resolve(gaze, GazeStrategy)
-        self.passes, self.random_share = passes, random_share
+        self.epochs, self.random_share = epochs, random_share
         self.batch_size, self.frozen, self.fit = batch_size, frozen, fit
         self.handover = 0.0 if frozen else handover
         self.store = SequenceStore(capacity)
@@ -130,7 +130,7 @@ class CoTrainingCallback(BaseCallback):
         # the same draws, whether the pretraining was made just now or found
         self.fitter.rng = np.random.default_rng([seed, _BESIDE, self.model.num_timesteps])
         classifier.bfloat16 = self.fitter.bfloat16
-        if self.frozen or not self.passes:
+        if self.frozen or not self.epochs:
             return
         self.rng = np.random.default_rng([seed, self.model.num_timesteps])
         self.collector = Collector(config, self.gaze, [seed, _BESIDE, self.model.num_timesteps])
@@ -198,10 +198,10 @@ class CoTrainingCallback(BaseCallback):
             core.record(None)  # what is played from now on is no training
 
     def _on_rollout_end(self) -> None:
-        if self.frozen or not self.passes or not len(self.store):
+        if self.frozen or not self.epochs or not len(self.store):
             return
         own = max(1, round(self.batch_size * (1.0 - self.random_share)))
-        self._due += self.passes * (self.store.total - self._counted) / own
+        self._due += self.epochs * (self.store.total - self._counted) / own
         fits: list[Fit] = []
         n_updates, self._due = int(self._due), self._due % 1.0
         given = None

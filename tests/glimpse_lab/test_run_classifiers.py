@@ -23,7 +23,7 @@ from policies.classifier.model import TorchClassifier, read_file
 RECIPE = Path(__file__).parents[2] / "hyperparams" / "ppo_lstm.yml"
 ENV_ID = "GlimpseDigits-MultiCat-v0"
 GRU = {"type": "gru", "seed": 5, **SMALL["gru"]}
-TRAINING = {"pretraining": 64, "batch_size": 16, "passes": 1.0, "bfloat16": False}
+TRAINING = {"pretraining": 64, "batch_size": 16, "epochs": 1.0, "bfloat16": False}
 
 
 def make_run(path: Path, classifier: Any = GRU) -> Run:
@@ -109,7 +109,7 @@ def test_what_a_resumed_training_needs_is_kept_beside_the_weights(run: Run) -> N
     again.load_weights(resumed)
     (second,) = make_callbacks(again.recipe)
     second.restore(extras)
-    second.passes = 0.0  # so that nothing is trained before we look
+    second.epochs = 0.0  # so that nothing is trained before we look
     resumed.learn(32, callback=second, reset_num_timesteps=False)
     ours, theirs = (c.fitter.optimizer.state_dict()["state"] for c in (callback, second))
     assert ours.keys() == theirs.keys() and len(ours) > 4

@@ -160,8 +160,8 @@ def test_errors_say_what_is_wrong() -> None:
 def test_settings_are_flat_and_parts_go_by_their_names() -> None:
     assert flat({"sensor": "Crop"}) == flat({"sensor": {"type": "Crop"}}) == {"sensor": "Crop"}
     assert flat({"sensor": {"type": "Crop", "size": 8}}) == {"sensor": "Crop", "sensor.size": 8}
-    callbacks = ["a.B", {"c.D": {"passes": 1, "gaze": {"type": "Grid"}}}]
-    found = {"callback.a.B": True, "callback.c.D.passes": 1, "callback.c.D.gaze": "Grid"}
+    callbacks = ["a.B", {"c.D": {"epochs": 1, "gaze": {"type": "Grid"}}}]
+    found = {"callback.a.B": True, "callback.c.D.epochs": 1, "callback.c.D.gaze": "Grid"}
     assert flat({"callback": callbacks}) == found == flat(found)
     terms = ["UncertaintyReduction", {"type": "GlimpseCost", "cost": 0.01}]
     assert flat({"terms": terms}) == {

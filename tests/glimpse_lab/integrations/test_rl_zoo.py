@@ -125,7 +125,7 @@ def test_training_goes_on_with_model_and_classifier(trained: Path, tmp_path: Pat
     output = python(
         *(*ZOO, "train", "--algo", "ppo", "-conf", "hyperparams/ppo.yml"),
         *(*COMMON, "-f", tmp_path, "-n", 64, "-i", model, "-params", *TINY),
-        *(COTRAINED.replace("'pretraining':64", "'pretraining':64,'passes':0"), "--eval-freq", -1),
+        *(COTRAINED.replace("'pretraining':64", "'pretraining':64,'epochs':0"), "--eval-freq", -1),
     )
     assert "Loading pretrained agent" in output
     before = _classifier(model.parent, ENV).digest()

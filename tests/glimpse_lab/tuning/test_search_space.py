@@ -94,14 +94,14 @@ def test_draws_reach_reward_classifier_and_inner_settings() -> None:
         "minibatches": 2,
         "n_steps": 8,
         "price": 0.02,
-        "classifier_training.passes": 5.0,
+        "classifier_training.epochs": 5.0,
         "policy_kwargs.features_extractor_kwargs.encoder": "cnn",
         "env_kwargs.budget": 3,
     }
     drawn, kwargs = apply(choice, recipe, env_kwargs)
     assert drawn["learning_rate"] == "lin_0.0002" and drawn["batch_size"] == 128 * 8 // 2
     (callback,) = drawn["callback"]
-    assert callback["policies.CoTrainingCallback"]["passes"] == 5.0
+    assert callback["policies.CoTrainingCallback"]["epochs"] == 5.0
     assert callback["policies.CoTrainingCallback"]["pretraining"] == 40000
     assert drawn["policy_kwargs"]["features_extractor_kwargs"] == {"encoder": "cnn"}
     assert kwargs["budget"] == 3 and kwargs["reward"]["terms"][-1]["cost"] == 0.02
@@ -166,4 +166,4 @@ def test_batches_that_do_not_divide_are_refused(space: dict[str, Any]) -> None:
 
 def test_a_classifier_that_is_not_trained_has_no_learning_rate() -> None:
     with pytest.raises(RecipeError, match="trains no classifier"):
-        apply({"classifier_training.passes": 2.0}, {"n_envs": 4}, {})
+        apply({"classifier_training.epochs": 2.0}, {"n_envs": 4}, {})

@@ -43,7 +43,7 @@ def make_model(env: VecEnv, kind: type[BaseAlgorithm] = PPO, seed: int = 0) -> B
 
 
 def cotraining(**settings: Any) -> CoTrainingCallback:
-    small = {"pretraining": 64, "batch_size": 16, "passes": 2.0, "bfloat16": False}
+    small = {"pretraining": 64, "batch_size": 16, "epochs": 2.0, "bfloat16": False}
     return CoTrainingCallback(**{**small, **settings})
 
 
@@ -162,7 +162,7 @@ def test_gymnasium_environments_that_share_a_classifier_are_trained_together():
 
 def test_episodes_of_every_lane_are_kept_and_used():
     env, ended, made = make_env(classifier("gru")), [], []
-    callback = cotraining(passes=3.0, random_share=0.25)  # 12 of 16 are the agent's own
+    callback = cotraining(epochs=3.0, random_share=0.25)  # 12 of 16 are the agent's own
     model = make_model(VecMonitor(env))
 
     class Count(Spy):
@@ -181,10 +181,10 @@ def test_episodes_of_every_lane_are_kept_and_used():
     np.testing.assert_array_equal(np.subtract(made, 4), np.floor(3 * own / 12 + 1e-9))
 
 
-def test_without_passes_or_pretraining_nothing_is_trained():
+def test_without_epochs_or_pretraining_nothing_is_trained():
     env = make_env(classifier("gru"))
     first = env.config.classifier.digest()
-    learn(make_model(env), cotraining(pretraining=0, passes=0.0))
+    learn(make_model(env), cotraining(pretraining=0, epochs=0.0))
     assert env.config.classifier.digest() == first
     learn(make_model(env), cotraining(pretraining=0))
     assert env.config.classifier.digest() != first
@@ -242,7 +242,7 @@ def test_another_kind_of_environment_is_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"pretraining": -1}, {"passes": -1.0}, {"random_share": 1.0}, {"batch_size": 1}]
+    "wrong", [{"pretraining": -1}, {"epochs": -1.0}, {"random_share": 1.0}, {"batch_size": 1}]
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="wanted at least 0"):
@@ -343,7 +343,7 @@ def test_a_restored_callback_that_was_warm_trains_on_at_once():
     learn(make_model(env), first, rollouts=1)
     state, made = first.state(), updates(first)
     moment = first.fitter.optimizer.state_dict()["state"][0]["exp_avg"].clone()
-    second, seen = cotraining(passes=0.0), []
+    second, seen = cotraining(epochs=0.0), []
     second.checkpoint = seen.append
     second.restore(state)
     learn(make_model(env), second, rollouts=1)
