@@ -227,7 +227,7 @@ class GlimpseCore:
             self._classify(lanes, self.config.sensor.read(self._prepared, rows, gaze), gaze)
         return self._observe(self.lanes, self._read(self.lanes))
 
-    def foresee(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
+    def lookahead(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the classifier would believe after one more glimpse, which is not taken.
 
         It reads pixels that were not looked at: for searches and baselines, not for agents.
@@ -237,7 +237,7 @@ class GlimpseCore:
         :raises ValueError: without a classifier
         """
         if self.config.classifier is None:
-            raise ValueError("foresee() is for environments with a classifier; attach one")
+            raise ValueError("lookahead() is for environments with a classifier; attach one")
         gaze = self.geometry.clamp(gaze)
         rows = self.lanes if self.config.composed else self.index
         glimpse = self.config.sensor.read(self._prepared, rows, gaze)

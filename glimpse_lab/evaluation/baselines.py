@@ -59,7 +59,7 @@ def best_fixed(
     chosen: list[tuple[float, float, float]] = []
 
     def score(gaze: NDArray[np.float32]) -> float:
-        belief = core.foresee(np.tile(gaze, (len(index), 1)))
+        belief = core.lookahead(np.tile(gaze, (len(index), 1)))
         return float(np.log(belief[core.lanes, core.labels] + 1e-7).mean())
 
     steps = config.budget - 1

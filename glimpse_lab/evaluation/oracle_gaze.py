@@ -76,7 +76,7 @@ class UncertaintyGaze(PeekingGaze):
         gazes = lattice(config)
         best, lowest = np.zeros(core.n_lanes, np.int64), np.full(core.n_lanes, np.inf)
         for k, gaze in enumerate(gazes):
-            belief = core.foresee(np.tile(gaze, (core.n_lanes, 1)))
+            belief = core.lookahead(np.tile(gaze, (core.n_lanes, 1)))
             entropy = -(belief * np.log(belief + 1e-12)).sum(axis=1)
             best[entropy < lowest] = k
             lowest = np.minimum(lowest, entropy)

@@ -260,11 +260,11 @@ def test_there_is_nothing_to_refresh_without_a_classifier():
         core.refresh()
 
 
-# ---- foresee ----
+# ---- lookahead ----
 
 
 @pytest.mark.parametrize("env_id", WATCHED)
-def test_foreseeing_a_glimpse_is_reading_it_without_taking_it(env_id):
+def test_a_lookahead_is_reading_it_without_taking_it(env_id):
     core = GlimpseCore(config(env_id, budget=6), LANES)
     core.seed_all(0)
     core.reset(core.lanes)
@@ -272,15 +272,15 @@ def test_foreseeing_a_glimpse_is_reading_it_without_taking_it(env_id):
         actions = np.random.default_rng(4).uniform(-1, 1, (LANES, 2)).astype(np.float32)
         move = core.config.scheme.decode(actions, core.gaze, core.geometry, 10)
         before = {name: getattr(core, name).copy() for name in ("belief", "gaze", "history")}
-        foreseen = core.foresee(move.gaze)
+        looked_ahead = core.lookahead(move.gaze)
         for name, rows in before.items():
             np.testing.assert_array_equal(getattr(core, name), rows, err_msg=name)
-        np.testing.assert_allclose(foreseen, core.step(actions).observation["belief"], rtol=1e-6)
+        np.testing.assert_allclose(looked_ahead, core.step(actions).observation["belief"], rtol=1e-6)
 
 
-def test_nothing_is_foreseen_without_a_classifier():
+def test_no_lookahead_without_a_classifier():
     core = GlimpseCore(config(ANSWERING[0]), 2)
     core.seed_all(0)
     core.reset(core.lanes)
     with pytest.raises(ValueError, match="environments with a classifier"):
-        core.foresee(np.full((2, 3), 0.5, np.float32))
+        core.lookahead(np.full((2, 3), 0.5, np.float32))
