@@ -1,6 +1,6 @@
 """Stable-Baselines3 policies that learn where to look and when to answer."""
 
-from policies.actions.cacla import ActorLearningAutomaton
+from policies.actions.cacla import CACLA
 from policies.actions.factored import (
     FactoredCategoricalDistribution,
     FactoredHybridDistribution,
@@ -29,7 +29,7 @@ from policies.memory_tokens import GlimpseTokenPolicy
 from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
 
 __all__ = [
-    "ActorLearningAutomaton",
+    "CACLA",
     "BypassLayout",
     "Checkpoint",
     "CoTrainingCallback",

@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from policies.actions.hybrid import HybridDistribution
 
 
-class ActorLearningAutomaton(BaseCallback):
+class CACLA(BaseCallback):
     """Train the ``Box`` parts of a hybrid policy with ``continuous="deterministic"``.
 
     Such parts have no log-probability, so PPO's loss has no gradient for them. Between rollouts
@@ -36,7 +36,7 @@ class ActorLearningAutomaton(BaseCallback):
         law = self.model.policy.action_dist
         if not isinstance(law, HybridDistribution) or law.continuous != "deterministic":
             raise ValueError(
-                f"ActorLearningAutomaton got a policy whose actions are {type(law).__name__}; "
+                f"CACLA got a policy whose actions are {type(law).__name__}; "
                 "wanted Dict actions with continuous parts that are deterministic: policy_kwargs "
                 "continuous='deterministic' (HybridPolicy) or hybrid={'continuous': "
                 "'deterministic'} (GlimpsePolicy); Gaussian parts need no such callback"

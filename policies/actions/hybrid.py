@@ -52,7 +52,7 @@ class HybridDistribution(DiagGaussianDistribution):
     :param continuous: ``"gaussian"``: ``Box`` parts are sampled around their mean and the mean is
         the mode; ``"deterministic"``: they are what the network says, plus noise of the deviation
         that counts as the environment's own. PPO gives these heads no gradient: train them
-        otherwise, as :class:`~policies.actions.cacla.ActorLearningAutomaton` does.
+        otherwise, as :class:`~policies.actions.cacla.CACLA` does.
     :raises ValueError: for a part that the view does not have, or gates in a circle
     """
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from glimpse_envs import BoxActions
 from glimpse_envs.sb3 import GlimpseVecEnv
 from policies import (
-    ActorLearningAutomaton,
+    CACLA,
     GlimpseLstmPolicy,
     HybridLstmPolicy,
     HybridPolicy,
@@ -38,8 +38,8 @@ def pointing_error(model) -> float:
     return float(np.abs(points[:, 0] - seen[:, 1])[seen[:, 0] <= 0.0].mean())
 
 
-def test_parts_without_a_probability_learn_with_the_automaton_and_not_without():
-    model = make_model().learn(16384, callback=ActorLearningAutomaton(epochs=6))
+def test_parts_without_a_probability_learn_with_cacla_and_not_without():
+    model = make_model().learn(16384, callback=CACLA(epochs=6))
     alone = make_model().learn(16384)
     assert pointing_error(model) < 0.15
     assert pointing_error(alone) > 0.3
@@ -73,20 +73,20 @@ def test_recurrent_policies_learn_with_it(packed):
         },
     )
     before = model.policy.action_net.moves.weight.clone()
-    model.learn(256, callback=[ActorLearningAutomaton(), *[PackedSequences()] * packed])
+    model.learn(256, callback=[CACLA(), *[PackedSequences()] * packed])
     assert not th.equal(before, model.policy.action_net.moves.weight)
     assert np.isfinite(model.logger.name_to_value["train/automaton_loss"])
 
 
 def test_a_recurrent_policy_of_any_dict_learns_with_it():
     model = make_model(RecurrentPPO, HybridLstmPolicy, n_steps=8)
-    model.learn(512, callback=ActorLearningAutomaton())
+    model.learn(512, callback=CACLA())
 
 
 def test_policies_without_such_parts_are_refused():
     env = make_vec_env(lambda: BoxActions(SayOrPoint()), 1)
     gaussian = PPO(HybridPolicy, env, n_steps=8, batch_size=8, device="cpu")
     with pytest.raises(ValueError, match=r"HybridDistribution; wanted .* deterministic"):
-        gaussian.learn(8, callback=ActorLearningAutomaton())
+        gaussian.learn(8, callback=CACLA())
     with pytest.raises(ValueError, match="got epochs=0"):
-        ActorLearningAutomaton(epochs=0)
+        CACLA(epochs=0)
