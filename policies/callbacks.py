@@ -79,24 +79,24 @@ class EpsilonGreedy(BaseCallback):
         return self.initial + (self.final - self.initial) * fallen
 
     def _on_training_start(self) -> None:
-        self.law = self.model.policy.action_dist
-        if not isinstance(self.law, FactoredCategoricalDistribution):
+        self.distribution = self.model.policy.action_dist
+        if not isinstance(self.distribution, FactoredCategoricalDistribution):
             raise ValueError(
-                f"EpsilonGreedy got a policy whose actions are {type(self.law).__name__}; wanted "
+                f"EpsilonGreedy got a policy whose actions are {type(self.distribution).__name__}; wanted "
                 "GlimpsePolicy or GlimpseLstmPolicy with Discrete actions, such as those of "
                 "GreedyMap; drop the callback or use these"
             )
 
     def _on_rollout_start(self) -> None:
         # not SB3's own count of the progress, which is behind in the first rollout
-        self.law.epsilon = self.epsilon(self.model.num_timesteps / self.model._total_timesteps)
-        self.logger.record("rollout/epsilon", self.law.epsilon)
+        self.distribution.epsilon = self.epsilon(self.model.num_timesteps / self.model._total_timesteps)
+        self.logger.record("rollout/epsilon", self.distribution.epsilon)
 
     def _on_step(self) -> bool:
         return True
 
     def _on_training_end(self) -> None:
-        self.law.epsilon = 0.0
+        self.distribution.epsilon = 0.0
 
 
 class EpisodeStatistics(BaseCallback):

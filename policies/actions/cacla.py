@@ -33,10 +33,10 @@ class CACLA(BaseCallback):
         self.epochs, self.weight = int(epochs), weight
 
     def _on_training_start(self) -> None:
-        law = self.model.policy.action_dist
-        if not isinstance(law, HybridDistribution) or law.continuous != "deterministic":
+        distribution = self.model.policy.action_dist
+        if not isinstance(distribution, HybridDistribution) or distribution.continuous != "deterministic":
             raise ValueError(
-                f"CACLA got a policy whose actions are {type(law).__name__}; "
+                f"CACLA got a policy whose actions are {type(distribution).__name__}; "
                 "wanted Dict actions with continuous parts that are deterministic: policy_kwargs "
                 "continuous='deterministic' (HybridPolicy) or hybrid={'continuous': "
                 "'deterministic'} (GlimpsePolicy); Gaussian parts need no such callback"
@@ -68,18 +68,18 @@ def automaton_loss(policy: Any, batch: Any) -> th.Tensor:
     :return: scalar
     """
     if isinstance(policy, RecurrentActorCriticPolicy):
-        law, _ = policy.get_distribution(
+        distribution, _ = policy.get_distribution(
             batch.observations, batch.lstm_states.pi, batch.episode_starts
         )
         counts = batch.mask > 1e-8  # rows that are no padding
     else:
-        law = policy.get_distribution(batch.observations)
+        distribution = policy.get_distribution(batch.observations)
         counts = th.ones_like(batch.advantages, dtype=th.bool)
     better = counts & (batch.advantages > 0.0)
-    opened = law.opened(batch.actions)
+    opened = distribution.opened(batch.actions)
     total = batch.actions.new_zeros(())
-    for part in law.boxes():
-        distance = (batch.actions[:, part.columns] - law.laws[part.name].mean).square().sum(dim=1)
+    for part in distribution.boxes():
+        distance = (batch.actions[:, part.columns] - distribution.components[part.name].mean).square().sum(dim=1)
         chosen = better & opened[part.name] if part.name in opened else better
         total = total + th.where(chosen, distance, 0.0).sum()
     return total / counts.sum()

@@ -1,4 +1,4 @@
-"""The laws of single parts of an action: what a hybrid distribution is made of.
+"""The component distributions of single parts of an action: what a hybrid distribution is made of.
 
 Each takes and gives columns of a :class:`~glimpse_envs.boxview.BoxView`, float32 (B, width), and
 has ``log_prob(columns)``, ``entropy()``, ``sample()`` and ``mode()``, the first two (B,).
@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch as th
-from torch.distributions import Bernoulli, Categorical, Normal
+from torch import distributions
 
 
 @dataclass
-class Choices:
+class Categorical:
     """Categoricals side by side, for ``Discrete`` and ``MultiDiscrete``: columns are scores."""
 
     logits: list[th.Tensor]  # (B, n) each
 
     def __post_init__(self) -> None:
-        self.parts = [Categorical(logits=logits, validate_args=False) for logits in self.logits]
+        self.parts = [distributions.Categorical(logits=logits, validate_args=False) for logits in self.logits]
 
     def chosen(self, columns: th.Tensor) -> list[th.Tensor]:
         """Return the index of each categorical, int64 (B,) each."""
@@ -47,17 +47,17 @@ class Choices:
 
 
 @dataclass
-class Switches:
+class Bernoulli:
     """Bernoullis side by side, for ``MultiBinary``: a column above 0 is 1."""
 
     logits: th.Tensor  # (B, n)
 
     def log_prob(self, columns: th.Tensor) -> th.Tensor:
-        law = Bernoulli(logits=self.logits, validate_args=False)
-        return law.log_prob((columns > 0).to(self.logits.dtype)).sum(dim=1)
+        distribution = distributions.Bernoulli(logits=self.logits, validate_args=False)
+        return distribution.log_prob((columns > 0).to(self.logits.dtype)).sum(dim=1)
 
     def entropy(self) -> th.Tensor:
-        return Bernoulli(logits=self.logits, validate_args=False).entropy().sum(dim=1)
+        return distributions.Bernoulli(logits=self.logits, validate_args=False).entropy().sum(dim=1)
 
     def sample(self) -> th.Tensor:
         return 2.0 * th.bernoulli(self.logits.sigmoid()) - 1.0
@@ -67,18 +67,18 @@ class Switches:
 
 
 @dataclass
-class Numbers:
+class Gaussian:
     """Gaussians side by side, for ``Box``."""
 
     mean: th.Tensor  # (B, n)
     std: th.Tensor  # (n,)
 
     def log_prob(self, columns: th.Tensor) -> th.Tensor:
-        law = Normal(self.mean, self.std, validate_args=False)
-        return law.log_prob(columns).sum(dim=1)
+        distribution = distributions.Normal(self.mean, self.std, validate_args=False)
+        return distribution.log_prob(columns).sum(dim=1)
 
     def entropy(self) -> th.Tensor:
-        return Normal(self.mean, self.std, validate_args=False).entropy().sum(dim=1)
+        return distributions.Normal(self.mean, self.std, validate_args=False).entropy().sum(dim=1)
 
     def sample(self) -> th.Tensor:
         return self.mean + self.std * th.randn_like(self.mean)
@@ -87,8 +87,8 @@ class Numbers:
         return self.mean
 
 
-class Settled(Numbers):
-    """Numbers that the network alone decides, for ``Box``: they count neither in the probability
+class DeterministicMean(Gaussian):
+    """Gaussian that the network alone decides, for ``Box``: they count neither in the probability
     nor in the entropy, whatever noise is added while exploring.
     """
 
@@ -99,4 +99,4 @@ class Settled(Numbers):
         return self.mean.new_zeros(len(self.mean))
 
 
-Law = Choices | Switches | Numbers
+Component = Categorical | Bernoulli | Gaussian

@@ -63,8 +63,8 @@ class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
 
     With an attribute ``epsilon`` above 0 the behaviour is epsilon-greedy: probabilities are
     (1 - epsilon) p + epsilon / n over the n actions that are possible (after the last glimpse the
-    answers alone). That is the exact law of what is sampled, so PPO's ratio is exact; the mode
-    and :meth:`stop_probability` stay those of p.
+    answers alone). That is the exact distribution of what is sampled, so PPO's ratio is exact; the
+    mode and :meth:`stop_probability` stay those of p.
 
     :param action_dim: number of actions, n_moves + K
     :param n_moves: the first so many actions are moves
@@ -255,7 +255,7 @@ class FactoredHybridDistribution(HybridDistribution):
 
     def stop_probability(self) -> th.Tensor:
         """Return float32 (B,), probability of answering now."""
-        return self.laws["decision"].parts[0].probs[:, 1]
+        return self.components["decision"].parts[0].probs[:, 1]
 
 
 Factored = (

@@ -12,7 +12,13 @@ from torch import nn
 
 from glimpse_envs.boxview import BoxView, Part
 from glimpse_envs.components import nearest
-from policies.actions.components import Choices, Law, Numbers, Settled, Switches
+from policies.actions.components import (
+    Bernoulli,
+    Categorical,
+    Component,
+    DeterministicMean,
+    Gaussian,
+)
 
 CONTINUOUS = ("gaussian", "deterministic")
 
@@ -84,7 +90,7 @@ class HybridDistribution(DiagGaussianDistribution):
         self.n_continuous = sum(
             part.columns.stop - part.columns.start for part in self.boxes()
         )
-        self.laws: dict[str, Law] = {}
+        self.components: dict[str, Component] = {}
 
     def proba_distribution_net(
         self, latent_dim: int, log_std_init: float = 0.0
@@ -114,13 +120,13 @@ class HybridDistribution(DiagGaussianDistribution):
             columns = mean_actions[:, part.columns]
             if isinstance(part.space, spaces.Box):
                 width = columns.shape[1]
-                kind = Numbers if self.continuous == "gaussian" else Settled
-                self.laws[name] = kind(columns, std[begun : begun + width])
+                kind = Gaussian if self.continuous == "gaussian" else DeterministicMean
+                self.components[name] = kind(columns, std[begun : begun + width])
                 begun += width
             elif isinstance(part.space, spaces.MultiBinary):
-                self.laws[name] = Switches(columns)
+                self.components[name] = Bernoulli(columns)
             else:
-                self.laws[name] = Choices(list(columns.split(_sizes(part.space), dim=1)))
+                self.components[name] = Categorical(list(columns.split(_sizes(part.space), dim=1)))
         return self
 
     def log_prob(self, actions: th.Tensor) -> th.Tensor:
@@ -131,7 +137,7 @@ class HybridDistribution(DiagGaussianDistribution):
         total = actions.new_zeros(len(actions))
         opened = self.opened(actions)
         for name, part in self.parts.items():
-            value = self.laws[name].log_prob(actions[:, part.columns])
+            value = self.components[name].log_prob(actions[:, part.columns])
             total = total + (th.where(opened[name], value, 0.0) if name in opened else value)
         return total
 
@@ -155,10 +161,10 @@ class HybridDistribution(DiagGaussianDistribution):
         total: Any = 0.0
         opened: dict[str, th.Tensor] = {}
         for name in self.order:
-            value = self.weights.get(name, 1.0) * self.laws[name].entropy()
+            value = self.weights.get(name, 1.0) * self.components[name].entropy()
             gate = self.gates.get(name)
             if gate is not None:
-                probabilities = self.laws[gate.part].parts[0].probs
+                probabilities = self.components[gate.part].parts[0].probs
                 opened[name] = probabilities[:, gate.values].sum(dim=1) * opened.get(gate.part, 1.0)
                 value = opened[name] * value
             total = total + value
@@ -166,11 +172,11 @@ class HybridDistribution(DiagGaussianDistribution):
 
     def sample(self) -> th.Tensor:
         """Return float32 (B, view.size)."""
-        return th.cat([self.laws[name].sample() for name in self.parts], dim=1)
+        return th.cat([self.components[name].sample() for name in self.parts], dim=1)
 
     def mode(self) -> th.Tensor:
         """Return float32 (B, view.size), the most probable value of each part."""
-        return th.cat([self.laws[name].mode() for name in self.parts], dim=1)
+        return th.cat([self.components[name].mode() for name in self.parts], dim=1)
 
     def actions_from_params(
         self, mean_actions: th.Tensor, log_std: th.Tensor, deterministic: bool = False

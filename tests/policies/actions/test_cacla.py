@@ -48,10 +48,10 @@ def test_parts_without_a_probability_learn_with_cacla_and_not_without():
 def test_the_loss_draws_to_better_actions_that_counted_alone():
     model = make_model(n_steps=8).learn(256)
     batch = next(model.rollout_buffer.get(None))
-    law = model.policy.get_distribution(batch.observations)
-    columns = law.parts["say"].columns
+    distribution = model.policy.get_distribution(batch.observations)
+    columns = distribution.parts["say"].columns
     said = batch.actions[:, columns].argmax(dim=1)
-    distance = (batch.actions[:, law.parts["point"].columns] - law.laws["point"].mean)[:, 0]
+    distance = (batch.actions[:, distribution.parts["point"].columns] - distribution.component distributions["point"].mean)[:, 0]
     chosen = (said == 0) & (batch.advantages > 0)
     assert 0 < chosen.sum() < len(chosen)
     wanted = distance[chosen].square().sum() / len(chosen)

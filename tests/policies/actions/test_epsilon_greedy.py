@@ -29,9 +29,9 @@ SMALL = {"features_extractor_kwargs": {"encoder": "mlp", "encoded_dim": 16}, "ne
 
 
 def _law(epsilon: float) -> FactoredCategoricalDistribution:
-    law = FactoredCategoricalDistribution(N_ACTIONS, N_MOVES, bypass=BypassLayout())
-    law.epsilon = epsilon
-    return law
+    distribution = FactoredCategoricalDistribution(N_ACTIONS, N_MOVES, bypass=BypassLayout())
+    distribution.epsilon = epsilon
+    return distribution
 
 
 def _logits(n: int = 5, last: bool = True) -> th.Tensor:
@@ -45,57 +45,57 @@ def _logits(n: int = 5, last: bool = True) -> th.Tensor:
     return head(th.cat([th.randn(n, LATENT), columns], dim=1))
 
 
-# ---- the law ----
+# ---- the distribution ----
 
 
 @pytest.mark.parametrize("epsilon", [0.0, *EPSILONS])
 def test_probabilities_are_the_mixture_with_uniform_ones(epsilon: float):
-    logits, law = _logits(last=False), _law(epsilon)
-    law.proba_distribution(logits)
+    logits, distribution = _logits(last=False), _law(epsilon)
+    distribution.proba_distribution(logits)
     want = (1.0 - epsilon) * logits.softmax(dim=1) + epsilon / N_ACTIONS
-    th.testing.assert_close(law.distribution.probs, want, atol=1e-7, rtol=1e-5)
+    th.testing.assert_close(distribution.distribution.probs, want, atol=1e-7, rtol=1e-5)
     for action in range(N_ACTIONS):
-        log_prob = law.log_prob(th.full((5,), action))
+        log_prob = distribution.log_prob(th.full((5,), action))
         th.testing.assert_close(log_prob, want[:, action].log())
-    th.testing.assert_close(law.entropy(), -(want * want.log()).sum(dim=1))
+    th.testing.assert_close(distribution.entropy(), -(want * want.log()).sum(dim=1))
 
 
 def test_logits_that_are_not_normalised_give_the_same_mixture():
-    logits, law = _logits(last=False), _law(0.3)
-    want = law.proba_distribution(logits).distribution.probs.clone()
-    got = law.proba_distribution(logits + th.randn(5, 1)).distribution.probs
+    logits, distribution = _logits(last=False), _law(0.3)
+    want = distribution.proba_distribution(logits).distribution.probs.clone()
+    got = distribution.proba_distribution(logits + th.randn(5, 1)).distribution.probs
     th.testing.assert_close(got, want)
 
 
 @pytest.mark.parametrize("epsilon", EPSILONS)
 def test_after_the_last_glimpse_the_mixture_is_over_answers_alone(epsilon: float):
-    logits, law = _logits(), _law(epsilon)
-    law.proba_distribution(logits)
+    logits, distribution = _logits(), _law(epsilon)
+    distribution.proba_distribution(logits)
     answers = logits[-1, N_MOVES:].softmax(dim=0)
-    probs = law.distribution.probs[-1]
+    probs = distribution.distribution.probs[-1]
     assert not probs[:N_MOVES].any()
     want = (1.0 - epsilon) * answers + epsilon / N_CLASSES
     th.testing.assert_close(probs[N_MOVES:], want, atol=1e-7, rtol=1e-5)
-    assert (th.stack([law.sample()[-1] for _ in range(200)]) >= N_MOVES).all()
-    log_prob = law.log_prob(th.zeros(5, dtype=th.long))[-1]
+    assert (th.stack([distribution.sample()[-1] for _ in range(200)]) >= N_MOVES).all()
+    log_prob = distribution.log_prob(th.zeros(5, dtype=th.long))[-1]
     assert log_prob.isfinite() and log_prob < -1e7
 
 
 def test_epsilon_zero_is_the_plain_law_bit_for_bit():
-    logits, law, plain = _logits(), _law(0.3), _law(0.0)
-    law.proba_distribution(logits)
-    law.epsilon = 0.0
-    law.proba_distribution(logits)
+    logits, distribution, plain = _logits(), _law(0.3), _law(0.0)
+    distribution.proba_distribution(logits)
+    distribution.epsilon = 0.0
+    distribution.proba_distribution(logits)
     plain.proba_distribution(logits)
-    assert th.equal(law.distribution.logits, plain.distribution.logits)
-    assert th.equal(law.distribution.logits, th.distributions.Categorical(logits=logits).logits)
+    assert th.equal(distribution.distribution.logits, plain.distribution.logits)
+    assert th.equal(distribution.distribution.logits, th.distributions.Categorical(logits=logits).logits)
 
 
 def test_epsilon_one_is_uniform_whatever_the_logits():
-    law = _law(1.0).proba_distribution(_logits())
+    distribution = _law(1.0).proba_distribution(_logits())
     want = th.full((5, N_ACTIONS), 1.0 / N_ACTIONS)
     want[-1] = th.tensor([0.0] * N_MOVES + [1.0 / N_CLASSES] * N_CLASSES)
-    th.testing.assert_close(law.distribution.probs, want)
+    th.testing.assert_close(distribution.distribution.probs, want)
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1e-6, *EPSILONS])
@@ -103,9 +103,9 @@ def test_log_prob_and_entropy_have_finite_gradients(epsilon: float):
     logits = _logits().detach()
     logits[0, 0] = 60.0  # near certain
     logits.requires_grad_()
-    law = _law(epsilon).proba_distribution(logits)
-    entropy = law.entropy()
-    every = th.stack([law.log_prob(th.full((5,), action)) for action in range(N_ACTIONS)])
+    distribution = _law(epsilon).proba_distribution(logits)
+    entropy = distribution.entropy()
+    every = th.stack([distribution.log_prob(th.full((5,), action)) for action in range(N_ACTIONS)])
     assert entropy.isfinite().all() and every.isfinite().all() and (entropy >= -1e-6).all()
     (entropy.sum() + every.sum()).backward()
     assert logits.grad.isfinite().all()
@@ -114,10 +114,10 @@ def test_log_prob_and_entropy_have_finite_gradients(epsilon: float):
 
 
 def test_gradients_are_those_of_the_mixture():
-    logits, law = _logits().detach().requires_grad_(), _law(0.3)
+    logits, distribution = _logits().detach().requires_grad_(), _law(0.3)
     actions = th.tensor([0, 3, 7, 9, 8])
-    law.proba_distribution(logits)
-    (ours,) = th.autograd.grad(law.log_prob(actions).sum(), logits)
+    distribution.proba_distribution(logits)
+    (ours,) = th.autograd.grad(distribution.log_prob(actions).sum(), logits)
     n_possible = th.tensor([N_ACTIONS] * 4 + [N_CLASSES])
     chosen = logits.softmax(dim=1).gather(1, actions[:, None])[:, 0]
     (want,) = th.autograd.grad((0.7 * chosen + 0.3 / n_possible).log().sum(), logits)
@@ -127,10 +127,10 @@ def test_gradients_are_those_of_the_mixture():
 @pytest.mark.parametrize("epsilon", [0.3, 1.0])
 def test_samples_have_the_frequencies_of_the_mixture(epsilon: float):
     logits, n = _logits(2), 20_000
-    law = _law(epsilon).proba_distribution(logits.repeat_interleave(n, dim=0))
+    distribution = _law(epsilon).proba_distribution(logits.repeat_interleave(n, dim=0))
     th.manual_seed(1)
-    counts = th.stack([part.bincount(minlength=N_ACTIONS) for part in law.sample().view(2, n)])
-    want = law.distribution.probs[::n]
+    counts = th.stack([part.bincount(minlength=N_ACTIONS) for part in distribution.sample().view(2, n)])
+    want = distribution.distribution.probs[::n]
     spread = (want * (1.0 - want) / n).sqrt()
     assert ((counts / n - want).abs() <= 4.5 * spread + 1e-9).all()
 
@@ -141,10 +141,10 @@ def test_the_mode_and_the_stop_probability_know_no_epsilon():
     mode, stop = plain.mode(), plain.stop_probability()
     assert 0 < (mode < N_MOVES).sum() < 50
     for epsilon in EPSILONS:
-        law = _law(epsilon).proba_distribution(logits)
-        assert th.equal(law.mode(), mode)
-        assert th.equal(law.get_actions(deterministic=True), mode)
-        assert th.equal(law.stop_probability(), stop)
+        distribution = _law(epsilon).proba_distribution(logits)
+        assert th.equal(distribution.mode(), mode)
+        assert th.equal(distribution.get_actions(deterministic=True), mode)
+        assert th.equal(distribution.stop_probability(), stop)
 
 
 # ---- the callback ----
@@ -177,10 +177,10 @@ class SpyPPO(PPO):
     """Writes down epsilon in every update."""
 
     def train(self) -> None:
-        law = self.policy.action_dist
-        self.seen = [*getattr(self, "seen", []), law.epsilon]
+        distribution = self.policy.action_dist
+        self.seen = [*getattr(self, "seen", []), distribution.epsilon]
         super().train()
-        assert law.epsilon == self.seen[-1]
+        assert distribution.epsilon == self.seen[-1]
 
 
 def _model(algorithm=PPO, scheme: str = "Discrete", **kwargs):
