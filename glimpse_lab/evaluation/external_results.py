@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 FULL_IMAGE = "full image"
-_WHOLE = "peeks: a classifier of the same kind that sees the whole image at once"
+_WHOLE = "oracle: a classifier of the same kind that sees the whole image at once"
 _SUFFIX = " (equally trained)"
 _NOTE = "its own classifier, trained for this gaze as long as the agent's beside the agent"
 

@@ -12,7 +12,7 @@ from glimpse_envs.core import GlimpseCore
 from glimpse_lab.evaluation.baselines import lattice
 
 
-class PeekingGaze(ABC):
+class OracleGaze(ABC):
     """A gaze that reads the image, or glimpses that it does not take, before each choice."""
 
     @abstractmethod
@@ -31,7 +31,7 @@ class PeekingGaze(ABC):
         """Return how many pixels it reads in an episode beside those of its glimpses."""
 
 
-class SaliencyGaze(PeekingGaze):
+class SaliencyGaze(OracleGaze):
     """The finest window with the largest sum of the grey image's gradient magnitudes.
 
     What earlier windows showed counts no more (inhibition of return; Itti, Koch and Niebur, "A
@@ -64,7 +64,7 @@ class SaliencyGaze(PeekingGaze):
         return config.shape[0] * config.shape[1]
 
 
-class UncertaintyGaze(PeekingGaze):
+class UncertaintyGaze(OracleGaze):
     """The next glimpse after which the classifier's belief has the lowest entropy.
 
     It tries every gaze of a lattice (half a window apart, at every zoom that the agent reaches).

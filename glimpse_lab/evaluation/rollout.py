@@ -19,7 +19,7 @@ from glimpse_envs.envs import draw_lane
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render.videos import tile_frames
 from glimpse_envs.strategies import GazeStrategy, scripted
-from glimpse_lab.evaluation.oracle_gaze import PeekingGaze
+from glimpse_lab.evaluation.oracle_gaze import OracleGaze
 
 _LANES = 500
 _Images = int | NDArray[np.int64] | None
@@ -58,7 +58,7 @@ def evaluate(
 
 
 def evaluate_gaze(
-    strategy: GazeStrategy | PeekingGaze,
+    strategy: GazeStrategy | OracleGaze,
     config: GlimpseConfig,
     *,
     classifier: GlimpseClassifier | None = None,
@@ -202,14 +202,14 @@ class _Script:
 
     def __init__(
         self,
-        strategy: GazeStrategy | PeekingGaze,
+        strategy: GazeStrategy | OracleGaze,
         config: GlimpseConfig,
         rng: np.random.Generator,
     ) -> None:
         self.strategy, self.config, self.rng = strategy, config, rng
 
     def __call__(self, core: GlimpseCore, observation: Observation, step: int) -> Any:
-        if isinstance(self.strategy, PeekingGaze):
+        if isinstance(self.strategy, OracleGaze):
             return self.strategy(step, core, self.config).clip(0.0, 1.0)
         return self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0)
 

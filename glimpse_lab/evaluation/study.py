@@ -34,8 +34,8 @@ _NOTES = {
     "centre": "the middle, as closely as can be, again and again",
     "grid": "the four quadrants in turn",
     "overview-random": "random windows, as close as can be, after an overview",
-    "saliency": "peeks: the finest window with the strongest edges, earlier ones left out",
-    "uncertainty": "peeks: the window after which the classifier is surest",
+    "saliency": "oracle: the finest window with the strongest edges, earlier ones left out",
+    "uncertainty": "oracle: the window after which the classifier is surest",
 }
 
 
@@ -101,9 +101,9 @@ def study(
     """Compare a trained agent with baseline gazes, and show it other budgets.
 
     The baselines look with the agent's own classifier, which has learnt from the agent's looks, and
-    always take all glimpses of the budget. Gazes that peek see fewer images, evenly spread over the
-    split, since they try many glimpses before each; the search of a fixed one as many, of the
-    validation split (which is no test of it where that is the split to evaluate).
+    always take all glimpses of the budget. Gazes that are oracles see fewer images, evenly spread
+    over the split, since they try many glimpses before each; the search of a fixed one as many, of
+    the validation split (which is no test of it where that is the split to evaluate).
 
     :param config: the environment, with the split to evaluate, without augmentation
     :param agent: its episodes, of all images of the split
@@ -116,9 +116,9 @@ def study(
     n_searched = max(100, min(_IMAGES, _READINGS // tried))
     some = _spread(n, n_searched)
     fair = baseline_strategies() if config.classifier is not None and config.budget > 1 else {}
-    peeking = {"saliency": SaliencyGaze(), "uncertainty": UncertaintyGaze()} if fair else {}
+    oracle = {"saliency": SaliencyGaze(), "uncertainty": UncertaintyGaze()} if fair else {}
     budgets = other_budgets(config)
-    total = n * (len(fair) + bool(fair) + len(budgets)) + len(some) * len(peeking)
+    total = n * (len(fair) + bool(fair) + len(budgets)) + len(some) * len(oracle)
     episodes: dict[str, Scanpaths] = {}
     notes: dict[str, dict[str, Any]] = {}
     with _bar(total, progress) as advance:
@@ -139,12 +139,12 @@ def study(
                 "note": f"the best sequence for all, found on {n_found} validation images{own}",
                 "gazes": [list(gaze) for gaze in found.gazes],
             }
-        for name, gaze in peeking.items():
+        for name, gaze in oracle.items():
             episodes[name] = play(gaze, images=some)
             note = f"{_NOTES[name]}; on {len(some)} images" if len(some) < n else _NOTES[name]
             notes[name] = {"note": note, "reads": gaze.reads(config)}
     beside = {
-        name: equal_looks(agent, paths, some if name in peeking else None)
+        name: equal_looks(agent, paths, some if name in oracle else None)
         for name, paths in episodes.items()
     }
     return {

@@ -61,7 +61,7 @@ def write_page(
     :param path: of the file; missing folders are made
     :param title: of the page, such as the environment's id and the run's name
     :param result: what ``metrics.json`` holds. Beside that: a baseline's ``equal_looks``, ``note``
-        (one that begins with "peeks" stands out of competition) and ``reads``, shown below its
+        (one that begins with "oracle" stands out of competition) and ``reads``, shown below its
         name; ``gaze``, a dict with ``dependence`` (by glimpse ``gaze_bits``, ``class_bits`` and
         ``commonest_share``, and the numbers of paths) and ``collapse`` (``collapsed``, ``share``,
         ``threshold``, ``n_fixations``); ``robustness``, as benchmarks/robustness.py writes it

@@ -39,7 +39,7 @@ FIGURES = {
         "per image. Along a curve every image has to be answered after 1, 2, ... glimpses at the "
         "latest, by the class that the classifier then holds likeliest (without one, by the "
         "answers given so far). A diamond is the agent with another budget and its own answers. "
-        "Gazes that peek read more than is shown.",
+        "Oracle gazes read more than is shown.",
     ),
     "accuracy_coverage": Caption(
         "good",
@@ -124,7 +124,7 @@ class Row(NamedTuple):
     """A line of the table of baselines; a dash where something was not measured.
 
     :param best: the baseline that the headline names
-    :param peeks: it reads what it did not look at, and stands out of competition
+    :param oracle: it reads what it did not look at, and stands out of competition
     """
 
     name: str
@@ -138,7 +138,7 @@ class Row(NamedTuple):
     share: str
     notes: tuple[str, ...]
     best: bool = False
-    peeks: bool = False
+    oracle: bool = False
 
 
 class Rival(NamedTuple):
@@ -177,11 +177,11 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def rival(result: Mapping[str, Any]) -> Rival | None:
-    """Return the best baseline at equal looks that does not peek; None without one."""
+    """Return the best baseline at equal looks that is no oracle; None without one."""
     rivals = [
         Rival(name, found["accuracy"], found["n_glimpses"], found["lead"], found["lead_ci95"])
         for name, baseline in (result.get("baselines") or {}).items()
-        if (found := baseline.get("equal_looks")) and not _peeks(baseline)
+        if (found := baseline.get("equal_looks")) and not _is_oracle(baseline)
     ]
     return max(rivals, key=lambda rival: rival.accuracy, default=None)
 
@@ -249,7 +249,7 @@ def baseline_rows(result: Mapping[str, Any]) -> list[Row]:
     for name, baseline in baselines.items():
         row = _row(name, baseline)
         row = row._replace(
-            best=best is not None and name == best.name, peeks=_peeks(baseline)
+            best=best is not None and name == best.name, oracle=_is_oracle(baseline)
         )
         rows.append((baseline["accuracy"], row))
     return [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
@@ -289,5 +289,5 @@ def _reads(pixels: int) -> str:
     return f"reads {pixels:,} pixels per image beside its samples"
 
 
-def _peeks(baseline: Mapping[str, Any]) -> bool:
-    return str(baseline.get("note") or "").lower().startswith("peeks")
+def _is_oracle(baseline: Mapping[str, Any]) -> bool:
+    return str(baseline.get("note") or "").lower().startswith("oracle")

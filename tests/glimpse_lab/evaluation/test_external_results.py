@@ -35,7 +35,7 @@ def test_equally_trained_baselines_and_the_whole_image_are_baselines(tmp_path):
     assert equally_trained(tmp_path, RESULT).keys() == {"grid (equally trained)"}
     found = full_image(robustness(tmp_path, RESULT))
     assert found["full image"]["accuracy"] == 0.9
-    assert found["full image"]["note"].startswith("peeks")
+    assert found["full image"]["note"].startswith("oracle")
 
 
 def test_what_is_about_another_agent_is_left_out_and_said(tmp_path, capsys):

@@ -56,7 +56,7 @@ FIXED = {
 PEEKS = {
     "accuracy": 0.95,
     "mean_glimpses": 6.0,
-    "note": "peeks: reads all pixels",
+    "note": "oracle: reads all pixels",
     "reads": 2304,
     "equal_looks": {"n_glimpses": 4.487, "accuracy": 0.9, "lead": -0.08, "lead_ci95": None},
 }
@@ -169,7 +169,7 @@ def test_a_full_page_holds_the_numbers_of_the_result(tmp_path: Path) -> None:
         "81.9 %", "77.6 to 85.5 %", "4.5", "of at most 6", "287", "12.5 %",  # headline
         "62.7 %", "57.6 to 67.5 %", "5.7", "362", "15.7 %", "reads 2,304 pixels",  # baselines
         "+26.9 (+21.0 to +33.0)", "\N{MINUS SIGN}8.0", "pgd 8/255", "41.0 % (38.0 to 44.0 %)",
-        "peeks: reads all pixels", "out of competition",
+        "oracle: reads all pixels", "out of competition",
         "is not stuck in one place", "31 %", "1,252", "121 different paths", "2.84",
         "A fixed rule chose them", "python eval.py RUN", "1519f23 with local changes",
         "401,408", "budget: 6", "python 3.11.7",
@@ -283,7 +283,7 @@ def test_too_much_for_a_page_is_an_error(tmp_path: Path) -> None:
 # ---- what is said about baselines ----
 
 
-def test_the_headline_names_the_best_baseline_that_does_not_peek() -> None:
+def test_the_headline_names_the_best_baseline_that_is_no_oracle() -> None:
     baselines = {"random gaze": RANDOM, "fixed": FIXED, "saliency": PEEKS, "old": {"accuracy": 0.9}}
     result = {**RESULT, "baselines": baselines}
     found = rival(result)
