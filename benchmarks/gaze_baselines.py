@@ -31,7 +31,7 @@ from glimpse_envs.metrics.episodes import metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.strategies import GazeStrategy
 from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed
-from glimpse_lab.evaluation.matched_budget import equal_looks
+from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
 from glimpse_lab.plots.training import read_progress
 from glimpse_lab.recipes import make_callbacks, trust
@@ -93,8 +93,8 @@ class Study:
         """Train a classifier for a gaze and return the metrics of the test split."""
         test = replace(self.trained(strategy), split="test")
         paths = evaluate_gaze(strategy, test, seed=1)
-        beside = equal_looks(agent, paths)
-        return {"gaze": str(strategy), **metrics(paths), "equal_looks": beside}
+        beside = matched_budget(agent, paths)
+        return {"gaze": str(strategy), **metrics(paths), "matched_budget": beside}
 
     def best_fixed(self) -> GazeStrategy:
         """Return the best fixed sequence, as a classifier for random gaze sees it."""

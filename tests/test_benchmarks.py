@@ -74,7 +74,7 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch, capsys)
     assert kept["updates"] > 0 and set(kept["results"]) == {"learned", "random"}
     learned = json.loads((run / "metrics.json").read_text())["accuracy"]
     assert kept["results"]["learned"]["accuracy"] == pytest.approx(learned)
-    assert "lead" in kept["results"]["random"]["equal_looks"]
+    assert "lead" in kept["results"]["random"]["matched_budget"]
     measured = json.loads((run / "metrics.json").read_text())
     assert list(equally_trained(run, measured)) == ["random (equally trained)"]
 

@@ -1,4 +1,4 @@
-"""A baseline beside an agent at equal looks, on the same images."""
+"""A baseline beside an agent at a matched budget, on the same images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glimpse_envs.metrics.episodes import Episodes
 from glimpse_lab.evaluation.significance import student_mean
 
 
-def equal_looks(
+def matched_budget(
     agent: Episodes, baseline: Episodes, rows: NDArray[np.int64] | None = None
 ) -> dict[str, Any]:
     """Compare a baseline with an agent at the mean number of glimpses that the agent takes.

@@ -21,7 +21,7 @@ from glimpse_envs.metrics.episodes import metrics
 from glimpse_envs.metrics.gaze_statistics import collapse, gaze_dependence, saccade_summary
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed, lattice
-from glimpse_lab.evaluation.matched_budget import equal_looks
+from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.oracle_gaze import SaliencyGaze, UncertaintyGaze
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
 
@@ -144,7 +144,7 @@ def study(
             note = f"{_NOTES[name]}; on {len(some)} images" if len(some) < n else _NOTES[name]
             notes[name] = {"note": note, "reads": gaze.reads(config)}
     beside = {
-        name: equal_looks(agent, paths, some if name in oracle else None)
+        name: matched_budget(agent, paths, some if name in oracle else None)
         for name, paths in episodes.items()
     }
     return {
@@ -152,7 +152,7 @@ def study(
             name: {
                 **metrics(paths),
                 "curve": curve(by_glimpse(paths)),
-                "equal_looks": beside[name],
+                "matched_budget": beside[name],
                 **notes[name],
             }
             for name, paths in episodes.items()

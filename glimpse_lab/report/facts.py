@@ -117,7 +117,7 @@ def limits(result: Mapping[str, Any]) -> list[str]:
     else:
         found.append(
             "A baseline looks as often at every image, the agent may stop sooner at some: its lead "
-            "at equal looks is that of where it looks and of when it stops together."
+            "at a matched budget is that of where it looks and of when it stops together."
         )
     if any("off-distribution" in name for name in baselines):
         found.append(

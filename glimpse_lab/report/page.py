@@ -60,11 +60,12 @@ def write_page(
 
     :param path: of the file; missing folders are made
     :param title: of the page, such as the environment's id and the run's name
-    :param result: what ``metrics.json`` holds. Beside that: a baseline's ``equal_looks``, ``note``
-        (one that begins with "oracle" stands out of competition) and ``reads``, shown below its
-        name; ``gaze``, a dict with ``dependence`` (by glimpse ``gaze_bits``, ``class_bits`` and
-        ``commonest_share``, and the numbers of paths) and ``collapse`` (``collapsed``, ``share``,
-        ``threshold``, ``n_fixations``); ``robustness``, as benchmarks/robustness.py writes it
+    :param result: what ``metrics.json`` holds. Beside that: a baseline's ``matched_budget``,
+        ``note`` (one that begins with "oracle" stands out of competition) and ``reads``, shown
+        below its name; ``gaze``, a dict with ``dependence`` (by glimpse ``gaze_bits``,
+        ``class_bits`` and ``commonest_share``, and the numbers of paths) and ``collapse``
+        (``collapsed``, ``share``, ``threshold``, ``n_fixations``); ``robustness``, as
+        benchmarks/robustness.py writes it
     :param figures: PNG, JPEG or GIF files or their content, by a key of ``wording.FIGURES``
     :param gallery: of ``draw_gallery``
     :param film: an mp4 or gif; too large a one for the page is named instead

@@ -15,7 +15,7 @@ from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import Episodes, confusion, metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render.videos import tile_frames, write_video
-from glimpse_lab.evaluation.matched_budget import equal_looks
+from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.rollout import evaluate, record
 from glimpse_lab.plots.training import plot_confusion, plot_learning_curve, read_progress
 from glimpse_lab.report.gallery import draw_rows
@@ -59,7 +59,7 @@ def evaluate_run(
         "budget": config.budget,
         **metrics(episodes),
         "baselines": {
-            RANDOM_GAZE: {**metrics(baseline), "equal_looks": equal_looks(episodes, baseline)}
+            RANDOM_GAZE: {**metrics(baseline), "matched_budget": matched_budget(episodes, baseline)}
         },
         "seconds": round(time.perf_counter() - begin, 2),
         "seed": run.config["seed"],

@@ -142,7 +142,7 @@ class Row(NamedTuple):
 
 
 class Rival(NamedTuple):
-    """The best baseline at equal looks, see ``equal_looks.equal_looks``.
+    """The best baseline at a matched budget, see ``matched_budget.matched_budget``.
 
     :param accuracy: its own, 0 to 1
     :param glimpses: at which mean number
@@ -177,11 +177,11 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def rival(result: Mapping[str, Any]) -> Rival | None:
-    """Return the best baseline at equal looks that is no oracle; None without one."""
+    """Return the best baseline at a matched budget that is no oracle; None without one."""
     rivals = [
         Rival(name, found["accuracy"], found["n_glimpses"], found["lead"], found["lead_ci95"])
         for name, baseline in (result.get("baselines") or {}).items()
-        if (found := baseline.get("equal_looks")) and not _is_oracle(baseline)
+        if (found := baseline.get("matched_budget")) and not _is_oracle(baseline)
     ]
     return max(rivals, key=lambda rival: rival.accuracy, default=None)
 
@@ -210,7 +210,7 @@ def headline(result: Mapping[str, Any]) -> str:
         lead += f" (95 % interval {points(low)} to {points(high)}, paired over the images)"
         lead += "; this may be chance" if low <= 0.0 <= high else ""
     return (
-        f"{text} The best baseline at equal looks, {best.name}, is right for "
+        f"{text} The best baseline at a matched budget, {best.name}, is right for "
         f"{percent(best.accuracy)} with {number(best.glimpses)} glimpses: {lead}."
     )
 
@@ -233,7 +233,7 @@ def tiles(result: Mapping[str, Any]) -> list[Tile]:
             Tile(
                 points(best.lead),
                 "points ahead of the best baseline",
-                f"at equal looks; {best.name}: {percent(best.accuracy)}",
+                f"at a matched budget; {best.name}: {percent(best.accuracy)}",
             )
         )
     return found
@@ -257,7 +257,7 @@ def baseline_rows(result: Mapping[str, Any]) -> list[Row]:
 
 def _row(name: str, metrics: Mapping[str, Any], *, agent: bool = False) -> Row:
     interval, reads = metrics.get("accuracy_ci95"), metrics.get("reads")
-    equal = metrics.get("equal_looks") or {}
+    equal = metrics.get("matched_budget") or {}
     return Row(
         name=name,
         agent=agent,

@@ -42,14 +42,14 @@ RANDOM = {
     "mean_glimpses": 5.65,
     "mean_samples": 361.7,
     "sample_fraction": 0.157,
-    "equal_looks": {
+    "matched_budget": {
         "n_glimpses": 5.65, "accuracy": 0.6267, "lead": 0.1922, "lead_ci95": [0.14, 0.244]
     },
 }
 FIXED = {
     "accuracy": 0.7,
     "mean_glimpses": 6.0,
-    "equal_looks": {
+    "matched_budget": {
         "n_glimpses": 4.487, "accuracy": 0.55, "lead": 0.2689, "lead_ci95": [0.21, 0.33]
     },
 }
@@ -58,7 +58,7 @@ PEEKS = {
     "mean_glimpses": 6.0,
     "note": "oracle: reads all pixels",
     "reads": 2304,
-    "equal_looks": {"n_glimpses": 4.487, "accuracy": 0.9, "lead": -0.08, "lead_ci95": None},
+    "matched_budget": {"n_glimpses": 4.487, "accuracy": 0.9, "lead": -0.08, "lead_ci95": None},
 }
 DISTURBED = {
     "split": "test",
@@ -292,8 +292,8 @@ def test_the_headline_names_the_best_baseline_that_is_no_oracle() -> None:
     assert "random gaze, is right for 62.7" in text and "with 5.7 glimpses" in text
     assert "lead is +19.2 points (95 % interval +14.0 to +24.4, paired" in text
     assert "chance" not in text
-    looks = {**RANDOM["equal_looks"], "lead": -0.011, "lead_ci95": [-0.04, 0.018]}
-    close = headline({**RESULT, "baselines": {"close": {**RANDOM, "equal_looks": looks}}})
+    looks = {**RANDOM["matched_budget"], "lead": -0.011, "lead_ci95": [-0.04, 0.018]}
+    close = headline({**RESULT, "baselines": {"close": {**RANDOM, "matched_budget": looks}}})
     assert "\N{MINUS SIGN}1.1 points" in close and "to +1.8" in close and "chance" in close
     assert "No baseline" in headline(RESULT)
 
