@@ -153,14 +153,14 @@ class Diverged(BaseCallback):
 
 
 def check_weights(model: BaseAlgorithm) -> None:
-    """Raise a ValueError if a weight of the policy is no number.
+    """Raise a ValueError if a weight of the policy is not finite.
 
     :param model: while or after it trains
     """
     for name, weight in model.policy.named_parameters():
         if not th.isfinite(weight).all():
             raise ValueError(
-                f"training diverged: weight {name} of the policy is no number at "
+                f"training diverged: weight {name} of the policy is not finite at "
                 f"{model.num_timesteps:,} timesteps. The last checkpoint is kept; try a smaller "
                 "learning_rate, clip_range or max_grad_norm"
             )

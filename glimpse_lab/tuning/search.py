@@ -200,7 +200,7 @@ class Study:
         """Train and return the metrics on the whole validation split.
 
         :raises optuna.TrialPruned: if it is worse than the median of the others at the same time
-        :raises _DivergedError: if a weight is no number any more
+        :raises _DivergedError: if a weight is not finite any more
         """
         run, model, callbacks = self._make(choice, trial.number)
         statistics = EpisodeStatistics()
@@ -268,7 +268,7 @@ class _Made(NamedTuple):
 
 
 class _DivergedError(Exception):
-    """A weight of the policy is no number."""
+    """A weight of the policy is not finite."""
 
 
 class _Reports(BaseCallback):

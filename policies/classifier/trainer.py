@@ -20,7 +20,7 @@ from policies.classifier.replay import Collector
 
 
 class DivergedError(ValueError):
-    """Training gave a loss that is no number; the message says what to try."""
+    """Training gave a loss that is not finite; the message says what to try."""
 
 
 class Fit(NamedTuple):
@@ -96,7 +96,7 @@ class Fitter:
 
         :param batch: episodes
         :param scale: of the learning rate
-        :raises DivergedError: if the loss is no number; nothing has been updated then
+        :raises DivergedError: if the loss is not finite; nothing has been updated then
         """
         classifier = self.classifier
         device = next(classifier.parameters()).device

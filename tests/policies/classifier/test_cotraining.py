@@ -371,7 +371,7 @@ def test_a_policy_weight_that_is_no_number_stops_the_training():
     assert model.learn(64, callback=Diverged()).num_timesteps == 64
     with th.no_grad():
         model.policy.value_net.bias[0] = float("nan")
-    message = r"training diverged: weight value_net\.bias .* is no number at 64 timesteps"
+    message = r"training diverged: weight value_net\.bias .* is not finite at 64 timesteps"
     with pytest.raises(ValueError, match=message):
         model.learn(64, callback=Diverged(), reset_num_timesteps=False)
     assert model.num_timesteps == 64
