@@ -1,4 +1,4 @@
-"""A learned gaze against gazes that no agent chose, each beside an equally trained classifier.
+"""A learned gaze against scripted gazes, each beside an equally trained classifier.
 
     python benchmarks/gaze_baselines.py RUN_DIR [--only random centre] [--out FILE.json]
 
@@ -29,7 +29,7 @@ from glimpse_envs.data.loaders import data_directory
 from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
-from glimpse_envs.strategies import GazeStrategy
+from glimpse_envs.strategies import ScriptedGaze
 from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed
 from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
@@ -64,7 +64,7 @@ class Study:
         self.n_updates = int(np.nansum(updates))
         if not self.n_updates:
             raise ValueError(f"the classifier of {path} was not trained beside its agent")
-        self._trained: dict[GazeStrategy, GlimpseConfig] = {}
+        self._trained: dict[ScriptedGaze, GlimpseConfig] = {}
 
     def fresh(self) -> tuple[TorchClassifier, Fitter]:
         """Return the classifier after its pretraining, and what trains it on."""
@@ -73,13 +73,13 @@ class Study:
         fitter.optimizer.load_state_dict(read_file(self.pretraining)["extras"]["optimizer"])
         return classifier, fitter
 
-    def trained(self, strategy: GazeStrategy) -> GlimpseConfig:
+    def trained(self, strategy: ScriptedGaze) -> GlimpseConfig:
         """Return the environment with a classifier that was trained for a gaze, once for each."""
         if strategy not in self._trained:
             self._trained[strategy] = self._train(strategy)
         return self._trained[strategy]
 
-    def _train(self, strategy: GazeStrategy) -> GlimpseConfig:
+    def _train(self, strategy: ScriptedGaze) -> GlimpseConfig:
         classifier, fitter = self.fresh()
         config = replace(self.config, classifier=classifier, reward="Terminal")
         n = self.n_updates * self.training.batch_size
@@ -89,14 +89,14 @@ class Study:
             pass
         return config
 
-    def baseline(self, strategy: GazeStrategy, agent: Scanpaths) -> dict[str, Any]:
+    def baseline(self, strategy: ScriptedGaze, agent: Scanpaths) -> dict[str, Any]:
         """Train a classifier for a gaze and return the metrics of the test split."""
         test = replace(self.trained(strategy), split="test")
         paths = evaluate_gaze(strategy, test, seed=1)
         beside = matched_budget(agent, paths)
         return {"gaze": str(strategy), **metrics(paths), "matched_budget": beside}
 
-    def best_fixed(self) -> GazeStrategy:
+    def best_fixed(self) -> ScriptedGaze:
         """Return the best fixed sequence, as a classifier for random gaze sees it."""
         judge = self.trained(baseline_strategies()["random"])
         return best_fixed(judge, judge.classifier, progress=True)

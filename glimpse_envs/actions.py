@@ -290,7 +290,7 @@ class Saccade(ActionScheme):
 class Anywhere(ActionScheme):
     """The next gaze itself, ``Box(0, 1, (3,))``: x, y, zoom; a classifier answers.
 
-    With it a gaze that no agent chose, such as a grid or the best fixed sequence, meets the images,
+    With it a scripted gaze, such as a grid or the best fixed sequence, meets the images,
     the sensor and the classifier of another environment.
 
     :param close: zoom of a first look that starts "centre" or "random"

@@ -1,4 +1,4 @@
-"""Gazes that no agent chose: what a learned gaze has to beat, and what a classifier starts with."""
+"""Scripted gazes: what a learned gaze has to beat, and what a classifier starts with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glimpse_envs.components import Component, check_integer, check_number, reso
 from glimpse_envs.config import GlimpseConfig
 
 
-class GazeStrategy(Component):
+class ScriptedGaze(Component):
     """Where to look next, whatever the image shows.
 
     :cvar schemeless: agents of any scheme that reach the same zooms would be given the same gazes
@@ -48,7 +48,7 @@ def _check_zoom(strategy: Uniform | Centre) -> None:
 
 
 @dataclass(frozen=True)
-class Uniform(GazeStrategy):
+class Uniform(ScriptedGaze):
     """Uniformly random windows that lie inside the image (a retina: whose middle does).
 
     :param zoom: of all of them; None to draw it, too, from the zooms that steps reach
@@ -76,7 +76,7 @@ class Uniform(GazeStrategy):
 
 
 @dataclass(frozen=True)
-class Walk(GazeStrategy):
+class Walk(ScriptedGaze):
     """Uniformly random moves and zooms of the agent's own action scheme, which never answers."""
 
     def __call__(
@@ -93,7 +93,7 @@ class Walk(GazeStrategy):
 
 
 @dataclass(frozen=True)
-class Mixture(GazeStrategy):
+class Mixture(ScriptedGaze):
     """Each lane follows one of several strategies at each step, drawn with equal probability.
 
     :param strategies: as objects, names or dicts
@@ -102,7 +102,7 @@ class Mixture(GazeStrategy):
     strategies: tuple[Any, ...] = (Uniform(), Walk())
 
     def __post_init__(self) -> None:
-        strategies = tuple(resolve(strategy, GazeStrategy) for strategy in self.strategies)
+        strategies = tuple(resolve(strategy, ScriptedGaze) for strategy in self.strategies)
         if not strategies:
             raise ValueError("got Mixture of nothing; wanted at least one strategy")
         object.__setattr__(self, "strategies", strategies)
@@ -119,7 +119,7 @@ class Mixture(GazeStrategy):
 
 
 @dataclass(frozen=True)
-class Glance(GazeStrategy):
+class Glance(ScriptedGaze):
     """An overview, unless the environment itself begins with one, then random finest windows."""
 
     schemeless = True
@@ -134,7 +134,7 @@ class Glance(GazeStrategy):
 
 
 @dataclass(frozen=True)
-class Centre(GazeStrategy):
+class Centre(ScriptedGaze):
     """The middle of the image, again and again.
 
     :param zoom: None for the finest
@@ -155,7 +155,7 @@ class Centre(GazeStrategy):
 
 
 @dataclass(frozen=True)
-class Grid(GazeStrategy):
+class Grid(ScriptedGaze):
     """Tiles of the image row by row, from the start again after the last.
 
     :param side: tiles along each side; windows as large as a tile where the sensor zooms so far
@@ -197,7 +197,7 @@ class Grid(GazeStrategy):
 
 
 @dataclass(frozen=True)
-class Fixed(GazeStrategy):
+class Fixed(ScriptedGaze):
     """The same gazes for every image, from the start again after the last.
 
     :param gazes: x, y, zoom each, in [0, 1]

@@ -12,16 +12,16 @@ from glimpse_envs.core import GlimpseCore
 from glimpse_envs.strategies import (
     Centre,
     Fixed,
-    GazeStrategy,
     Glance,
     Grid,
+    ScriptedGaze,
     Uniform,
     reachable_zooms,
     scripted,
 )
 
 
-def baseline_strategies() -> dict[str, GazeStrategy]:
+def baseline_strategies() -> dict[str, ScriptedGaze]:
     """Return by name, the gazes that need no search.
 
     Each follows the environment's own start.

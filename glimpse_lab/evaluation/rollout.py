@@ -18,7 +18,7 @@ from glimpse_envs.core import GlimpseCore, Observation
 from glimpse_envs.envs import draw_lane
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render.videos import tile_frames
-from glimpse_envs.strategies import GazeStrategy, scripted
+from glimpse_envs.strategies import ScriptedGaze, scripted
 from glimpse_lab.evaluation.oracle_gaze import OracleGaze
 
 _LANES = 500
@@ -58,7 +58,7 @@ def evaluate(
 
 
 def evaluate_gaze(
-    strategy: GazeStrategy | OracleGaze,
+    strategy: ScriptedGaze | OracleGaze,
     config: GlimpseConfig,
     *,
     classifier: GlimpseClassifier | None = None,
@@ -66,7 +66,7 @@ def evaluate_gaze(
     images: _Images = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Scanpaths:
-    """Show each image of the split once along a gaze that no agent chose; the classifier answers
+    """Show each image of the split once along a scripted gaze; the classifier answers
     after the last glimpse of the budget, and ``answers`` tells what it would have said before.
 
     :param strategy: the gaze after the environment's own first glimpse
@@ -202,7 +202,7 @@ class _Script:
 
     def __init__(
         self,
-        strategy: GazeStrategy | OracleGaze,
+        strategy: ScriptedGaze | OracleGaze,
         config: GlimpseConfig,
         rng: np.random.Generator,
     ) -> None:

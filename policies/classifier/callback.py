@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from glimpse_envs.components import resolve
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.strategies import GazeStrategy
+from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.model import TorchClassifier
 from policies.classifier.pretraining import pretraining_key, recall
 from policies.classifier.replay import Collector, SequenceStore, join
@@ -25,7 +25,7 @@ class CoTrainingCallback(BaseCallback):
     """Train the environment's :class:`~policies.classifier.model.TorchClassifier` while the agent
     learns.
 
-    First, before the agent's first rollout, on a gaze that no agent chose (the pretraining: from
+    First, before the agent's first rollout, on a scripted gaze (the pretraining: from
     nothing, agent and classifier have nothing to learn from each other). Then between rollouts on
     the agent's own episodes, mixed with some along the pretraining's gaze: alone, classifier and
     saccader narrow each other until both are stuck on one spot. The learning rate falls linearly to
@@ -37,7 +37,7 @@ class CoTrainingCallback(BaseCallback):
 
     :param pretraining: episodes before the agent's training, each used once
     :param gaze: of the pretraining and of the mixed-in episodes: a
-        :class:`~glimpse_envs.strategies.GazeStrategy` as an object, a name or a dict
+        :class:`~glimpse_envs.strategies.ScriptedGaze` as an object, a name or a dict
     :param epochs: how often each of the agent's episodes is used, on average
     :param random_share: share of a batch that follows ``gaze``, in [0, 1)
     :param capacity: newest episodes of the agent that are kept to draw from
@@ -71,7 +71,7 @@ class CoTrainingCallback(BaseCallback):
                 f"got pretraining={pretraining}, epochs={epochs}, random_share={random_share}, "
                 f"batch_size={batch_size}; wanted at least 0, 0, a share in [0, 1) and 2"
             )
-        self.pretraining, self.gaze = int(pretraining), resolve(gaze, GazeStrategy)
+        self.pretraining, self.gaze = int(pretraining), resolve(gaze, ScriptedGaze)
         self.epochs, self.random_share = epochs, random_share
         self.batch_size, self.frozen, self.fit = batch_size, frozen, fit
         self.handover = 0.0 if frozen else handover

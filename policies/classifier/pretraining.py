@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.strategies import GazeStrategy
+from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.model import read_file
 from policies.classifier.trainer import Fitter
 
@@ -14,7 +14,7 @@ from policies.classifier.trainer import Fitter
 _VERSION = 1
 
 
-def pretraining_key(config: GlimpseConfig, gaze: GazeStrategy, training: list[Any], seed: int) -> str:
+def pretraining_key(config: GlimpseConfig, gaze: ScriptedGaze, training: list[Any], seed: int) -> str:
     """Return hexadecimal digits that tell this training from others.
 
     :param config: the environment, with the classifier as it is before its training

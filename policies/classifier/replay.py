@@ -4,7 +4,7 @@ import numpy as np
 
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Sequences
-from glimpse_envs.strategies import Blind, GazeStrategy, scripted
+from glimpse_envs.strategies import Blind, ScriptedGaze, scripted
 
 
 class SequenceStore:
@@ -57,7 +57,7 @@ def join(parts: list[Sequences]) -> Sequences:
 
 
 class Collector:
-    """Plays episodes along a gaze that no agent chose.
+    """Plays episodes along a scripted gaze.
 
     :param config: the environment; its classifier is not asked
     :param strategy: the gaze after the environment's own first glimpse
@@ -66,7 +66,7 @@ class Collector:
     """
 
     def __init__(
-        self, config: GlimpseConfig, strategy: GazeStrategy, seed: int | list[int], lanes: int = 512
+        self, config: GlimpseConfig, strategy: ScriptedGaze, seed: int | list[int], lanes: int = 512
     ) -> None:
         self.config, self.strategy = config, strategy
         self.rng = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import Sequences
-from glimpse_envs.strategies import GazeStrategy
+from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.model import TorchClassifier
 from policies.classifier.replay import Collector
 
@@ -138,7 +138,7 @@ class Fitter:
 def pretrain(
     fitter: Fitter,
     config: GlimpseConfig,
-    strategy: GazeStrategy,
+    strategy: ScriptedGaze,
     n_images: int,
     *,
     begun: int = 0,

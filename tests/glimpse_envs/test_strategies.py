@@ -1,4 +1,4 @@
-"""Gazes that no agent chose, on images of 32 x 32 with a crop of 8: zooms 0, 1/2 and 1."""
+"""Scripted gazes, on images of 32 x 32 with a crop of 8: zooms 0, 1/2 and 1."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,10 @@ from glimpse_envs.strategies import (
     Blind,
     Centre,
     Fixed,
-    GazeStrategy,
     Glance,
     Grid,
     Mixture,
+    ScriptedGaze,
     Uniform,
     Walk,
     reachable_zooms,
@@ -81,14 +81,14 @@ def test_a_strategy_leaves_the_present_gaze_alone_and_repeats_by_seed(strategy):
 
 
 def test_a_strategy_has_a_name_and_one_of_ones_own_too():
-    class Corner(GazeStrategy):
+    class Corner(ScriptedGaze):
         def __call__(self, step, gaze, config, rng):
             return np.zeros_like(gaze)
 
-    assert resolve({"type": "Grid", "side": 4, "anywhere": True}, GazeStrategy) == Grid(4, True)
-    assert isinstance(resolve("Corner", GazeStrategy), Corner)
+    assert resolve({"type": "Grid", "side": 4, "anywhere": True}, ScriptedGaze) == Grid(4, True)
+    assert isinstance(resolve("Corner", ScriptedGaze), Corner)
     with pytest.raises(ValueError, match="did you mean 'Uniform'"):
-        resolve("Unifrom", GazeStrategy)
+        resolve("Unifrom", ScriptedGaze)
 
 
 # ---- Uniform ----
@@ -123,7 +123,7 @@ def test_uniform_of_one_zoom_keeps_to_it():
 # ---- Grid ----
 
 
-def played(strategy: GazeStrategy, steps: int, lanes: int = 1, **parts) -> np.ndarray:
+def played(strategy: ScriptedGaze, steps: int, lanes: int = 1, **parts) -> np.ndarray:
     """The gazes that the environment makes of a strategy's, float32 (lanes, steps, 3)."""
     settings = config(budget=steps + 1, **parts)
     core = GlimpseCore(scripted(settings), lanes)

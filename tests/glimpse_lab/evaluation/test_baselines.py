@@ -5,7 +5,7 @@ import numpy as np
 from glimpse_envs.classifier import Reading
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.data.datasets import ImageDataset
-from glimpse_envs.strategies import GazeStrategy
+from glimpse_envs.strategies import ScriptedGaze
 from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed, lattice
 
 
@@ -57,4 +57,4 @@ def test_the_best_fixed_gaze_looks_first_where_the_answer_lies():
 def test_the_baselines_are_strategies():
     strategies = baseline_strategies()
     assert {"random", "centre", "grid"} <= strategies.keys()
-    assert all(isinstance(strategy, GazeStrategy) for strategy in strategies.values())
+    assert all(isinstance(strategy, ScriptedGaze) for strategy in strategies.values())

@@ -11,7 +11,7 @@ from stable_baselines3 import PPO
 
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
-from glimpse_envs.strategies import Centre, Fixed, GazeStrategy, Grid, Uniform, Walk, scripted
+from glimpse_envs.strategies import Centre, Fixed, Grid, ScriptedGaze, Uniform, Walk, scripted
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze, record
 from policies import GlimpseLstmPolicy, GlimpsePolicy
 from policies.classifier.model import TorchClassifier, View
@@ -83,7 +83,7 @@ def test_a_hybrid_agent_without_memory_plays_too() -> None:
     assert len(episodes.labels) == 144
 
 
-# ---- a gaze that no agent chose ----
+# ---- a scripted gaze ----
 
 BUDGET = 4
 
@@ -99,7 +99,7 @@ def watched(env_id: str = ENV_ID, **changes: object) -> GlimpseConfig:
 @pytest.mark.parametrize("strategy", [Centre(), Grid(2), Fixed(((0.2, 0.3, 1.0), (0.7, 0.6, 0.5)))])
 @pytest.mark.parametrize("scheme", ["GreedyMap", "Hybrid"])
 def test_evaluating_a_gaze_equals_stepping_the_scripted_environment(
-    strategy: GazeStrategy, scheme: str
+    strategy: ScriptedGaze, scheme: str
 ) -> None:
     settings = watched(f"GlimpseDigits-{scheme}-v0", start="random")
     counts: list[int] = []
