@@ -89,7 +89,7 @@ class Study:
         self.training = {"n_images": args.train_images, "seed": args.seed, **self._own_training()}
         _, glance = full_image_classifier(config, **self.training)
         self.viewers = {"agent": Viewer(config, model), "full image": Viewer(glance)}
-        order = np.random.default_rng(args.seed).permutation(len(config.images))
+        order = np.random.default_rng(args.seed).permutation(len(config.shown_split))
         self.index = np.sort(order[: args.images])
         self.pictures = compose(config, self.index)
 

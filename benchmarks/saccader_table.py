@@ -120,13 +120,13 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         ):
             pass
         results = {
-            split: evaluate_gaze(strategy, replace(config, split=split), images=EVALUATED)
+            split: evaluate_gaze(strategy, replace(config, split=split), index=EVALUATED)
             for split in ("train", "test")
         }
     else:
         model, config = train_saccader(job)
         results = {
-            split: evaluate(model, replace(config, split=split), images=EVALUATED)
+            split: evaluate(model, replace(config, split=split), index=EVALUATED)
             for split in ("train", "test")
         }
     accuracy = {

@@ -78,7 +78,7 @@ class GlimpseConfig:
         self._check_budget()
         put("classifier", resolve_classifier(self.classifier, self))
         self._check_classifier()
-        _ = self.images, self.geometry  # an unknown split or a sensor that does not fit
+        _ = self.shown_split, self.geometry  # an unknown split or a sensor that does not fit
         self._check_glimpse()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -86,7 +86,7 @@ class GlimpseConfig:
         return type(self), tuple(getattr(self, name) for name in self.__dataclass_fields__)
 
     @cached_property
-    def images(self) -> Split:
+    def shown_split(self) -> Split:
         """The split that is shown."""
         return self.dataset.split(self.split)
 

@@ -122,13 +122,13 @@ class GlimpseCore:
         self.episodes[lanes] += 1
         stream = episode_keys(self.keys[lanes], self.episodes[lanes])
         self.index[lanes] = index = (
-            integers(stream, _IMAGE, len(config.images)) if index is None else index
+            integers(stream, _IMAGE, len(config.shown_split)) if index is None else index
         )
-        self.labels[lanes] = config.images.labels[index]
+        self.labels[lanes] = config.shown_split.labels[index]
         if config.split != "train":  # what is shown depends on the image alone
             stream = episode_keys(np.full(len(lanes), config.scene_seed, np.uint64), index)
         if config.composed:
-            images = config.scene.compose(config.images.images, index, stream)
+            images = config.scene.compose(config.shown_split.images, index, stream)
             if config.augmented:
                 images = config.augment(images, stream)
             self.canvases[lanes] = images
@@ -259,13 +259,13 @@ class GlimpseCore:
         """Return what is shown to all lanes, uint8 (B, H, W, C)."""
         if self.config.composed:
             return self.canvases
-        return self.config.images.images[self.index]
+        return self.config.shown_split.images[self.index]
 
     def image(self, lane: int) -> NDArray[np.uint8]:
         """Return what is shown to a lane, uint8 (H, W, C)."""
         if self.config.composed:
             return self.canvases[lane]
-        return self.config.images.images[self.index[lane]]
+        return self.config.shown_split.images[self.index[lane]]
 
     def windows(self, lane: int) -> NDArray[np.float64]:
         """Return left, top and side of the windows of a lane's episode so far, float64 (T, 3)."""
@@ -284,7 +284,7 @@ class GlimpseCore:
             if self._prepared is self.canvases:
                 self._prepared = self.canvases.copy()
         else:
-            self._prepared = config.images.derived(
+            self._prepared = config.shown_split.derived(
                 config.sensor.prepared_as, config.sensor.prepare
             )
 

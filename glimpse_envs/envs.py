@@ -112,7 +112,7 @@ class GlimpseEnv(gym.Env):
         super().reset(seed=seed)
         if seed is not None or self.core.episodes[0] < 0:
             self.core.seed(0, self.np_random)
-        index = chosen_images(options, 1, len(self.config.images))
+        index = chosen_images(options, 1, len(self.config.shown_split))
         observation = self.core.reset(_ONE, index)
         self._running = True
         return _first(observation), self._info()
@@ -199,7 +199,7 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
             core.seed_all(seed)
         elif seed is not None:
             self._seed_each(seed)
-        index = chosen_images(options, self.num_envs, len(self.config.images))
+        index = chosen_images(options, self.num_envs, len(self.config.shown_split))
         return core.reset(core.lanes, index), self._infos()
 
     def step(

@@ -116,7 +116,7 @@ class GlimpseVecEnv(VecEnv):
         if not any("index" in options for options in self._options):
             return None
         index = [options.get("index", -1) for options in self._options]  # -1 is refused
-        return chosen_images({"index": index}, self.num_envs, len(self.config.images))
+        return chosen_images({"index": index}, self.num_envs, len(self.config.shown_split))
 
     def _infos(self) -> list[dict[str, Any]]:
         pairs = zip(self.core.labels.tolist(), self.core.predictions.tolist(), strict=True)

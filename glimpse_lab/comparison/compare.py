@@ -41,7 +41,7 @@ class Entry:
     :param env: id of the environment
     :param seed: of the training
     :param shown: says which data, split and scene; with ``images``, what was shown
-    :param images: numbers of the images in the split, int64 (N,), each once
+    :param index: numbers of the images in the split, int64 (N,), each once
     :param paths: of these images, in this order
     :param settings: all that the training was told, but for its seed; entries of equal settings are
         one group
@@ -55,7 +55,7 @@ class Entry:
     env: str
     seed: int
     shown: str
-    images: NDArray[np.int64]
+    index: NDArray[np.int64]
     paths: Episodes
     settings: Mapping[str, Any] = field(default_factory=dict)
     timesteps: int | None = None

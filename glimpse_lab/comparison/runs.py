@@ -22,7 +22,7 @@ def compare_runs(
     split: str = "test",
     *,
     budget: int | None = None,
-    images: int | NDArray[np.int64] | None = None,
+    index: int | NDArray[np.int64] | None = None,
     device: str = "cpu",
     packages: Sequence[str] = (),
 ) -> Comparison:
@@ -32,7 +32,7 @@ def compare_runs(
     :param paths: run directories, at least two
     :param split: "train", "validation" or "test"
     :param budget: the most glimpses; None for as many as each had in training
-    :param images: only the first so many images of the split, or those of these numbers; None for
+    :param index: only the first so many images of the split, or those of these numbers; None for
         all
     :param device: that PyTorch knows
     :param packages: of the user's own, imported already
@@ -46,7 +46,7 @@ def compare_runs(
         )
     runs = [Run.open(Path(path), packages) for path in paths]
     configs = [run.evaluation_config(split, budget) for run in runs]
-    numbers = [_numbers(images, config) for config in configs]
+    numbers = [_numbers(index, config) for config in configs]
     with tqdm(
         total=sum(map(len, numbers)), desc=f"evaluating {len(runs)} runs on {split}", unit=" images"
     ) as bar:
@@ -59,7 +59,7 @@ def compare_runs(
 
 
 def _play(
-    run: Run, config: GlimpseConfig, images: NDArray[np.int64], name: str, device: str, bar: tqdm
+    run: Run, config: GlimpseConfig, index: NDArray[np.int64], name: str, device: str, bar: tqdm
 ) -> Entry:
     model = run.make_model(run.make_env(split=config.split), device)
     run.load_weights(model)
@@ -69,8 +69,8 @@ def _play(
         env=run.config["env"],
         seed=run.config["seed"],
         shown=f"{data.name} ({data.digest}), {config.split} split, {config.scene}{seed}",
-        images=images,
-        paths=evaluate(model, config, images=images, progress=bar.update),
+        index=index,
+        paths=evaluate(model, config, index=index, progress=bar.update),
         settings=run_settings(run.config),
         timesteps=model.num_timesteps,
         planned=int(run.recipe["n_timesteps"]),
@@ -79,15 +79,15 @@ def _play(
     )
 
 
-def _numbers(images: int | NDArray[np.int64] | None, config: GlimpseConfig) -> NDArray[np.int64]:
+def _numbers(index: int | NDArray[np.int64] | None, config: GlimpseConfig) -> NDArray[np.int64]:
     """Return the numbers of the images to show, int64 (N,)."""
-    n = len(config.images)
-    if images is None or np.ndim(images) == 0:
-        first = n if images is None else int(images)
+    n = len(config.shown_split)
+    if index is None or np.ndim(index) == 0:
+        first = n if index is None else int(index)
         if first < 1:
-            raise ValueError(f"got images={images}; wanted at least 1")
+            raise ValueError(f"got index={index}; wanted at least 1")
         return np.arange(min(first, n))
-    return np.asarray(images, np.int64)
+    return np.asarray(index, np.int64)
 
 
 def training_minutes(progress: Path) -> float | None:

@@ -74,17 +74,17 @@ def export_run(
     split: str = "test",
     *,
     budget: int | None = None,
-    images: NDArray[np.int64] | None = None,
+    index: NDArray[np.int64] | None = None,
 ) -> Path:
     """Write the fixations of a run; see ``export_fixations``.
 
     :param paths: what ``evaluate`` returned for the run
     :param split: that was evaluated
     :param budget: that it was evaluated with; None for the run's own
-    :param images: numbers of the images, int64 (N,); None for the first N of the split
+    :param index: numbers of the images, int64 (N,); None for the first N of the split
     """
     config = run.evaluation_config(split, budget)
-    return export_fixations(path, paths, config, run_info(run), images=images)
+    return export_fixations(path, paths, config, run_info(run), index=index)
 
 
 def check_name(path: str | os.PathLike[str]) -> ModuleType | None:
@@ -120,7 +120,7 @@ def export_fixations(
     config: GlimpseConfig,
     info: Mapping[str, Any],
     *,
-    images: NDArray[np.int64] | None = None,
+    index: NDArray[np.int64] | None = None,
 ) -> Path:
     """Write one row for each glimpse, ordered by image and step; return the path.
 
@@ -133,7 +133,7 @@ def export_fixations(
     :param paths: of the images, in their order
     :param config: the environment that was played, with its split
     :param info: of the run, of types that JSON takes, as ``run_info`` gives
-    :param images: numbers of the images in the split, int64 (N,); None for the first N
+    :param index: numbers of the images in the split, int64 (N,); None for the first N
     :raises ValueError: another suffix, or images that do not have the labels of ``paths``
     :raises ImportError: .parquet without pyarrow
     """
@@ -173,21 +173,21 @@ def fixation_info(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def fixations(
-    paths: Scanpaths, config: GlimpseConfig, images: NDArray[np.int64] | None = None
+    paths: Scanpaths, config: GlimpseConfig, index: NDArray[np.int64] | None = None
 ) -> dict[str, NDArray]:
     """Return the columns, (glimpses,) each, ordered by image (as they came) and step.
 
     :param paths: of the images, in their order
     :param config: the environment that was played, with its split
-    :param images: numbers of the images in the split, int64 (N,); None for the first N
+    :param index: numbers of the images in the split, int64 (N,); None for the first N
     :return: int32 image; int16 step; label, choice and prediction int16 (int32 for very many
         classes); bool last and correct; the others float32, ``class`` text. ``reward`` is NaN where
         no action followed
     :raises ValueError: images that do not have the labels of ``paths``
     """
     n = len(paths.labels)
-    images = np.arange(n) if images is None else np.asarray(images)
-    labels = config.images.labels
+    images = np.arange(n) if index is None else np.asarray(images)
+    labels = config.shown_split.labels
     fits = images.shape == (n,) and images.min() >= 0 and images.max() < len(labels)
     if not fits or not np.array_equal(labels[images], paths.labels):
         raise ValueError(

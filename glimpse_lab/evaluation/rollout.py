@@ -22,7 +22,7 @@ from glimpse_envs.strategies import ScriptedGaze, scripted
 from glimpse_lab.evaluation.oracle_gaze import OracleGaze
 
 _LANES = 500
-_Images = int | NDArray[np.int64] | None
+_Index = int | NDArray[np.int64] | None
 
 
 def evaluate(
@@ -31,7 +31,7 @@ def evaluate(
     *,
     random_gaze: bool = False,
     seed: int = 0,
-    images: _Images = None,
+    index: _Index = None,
     record_hidden: bool = False,
     deterministic: bool = True,
     progress: Callable[[int], Any] | None = None,
@@ -43,7 +43,7 @@ def evaluate(
     :param config: the environment, with the split to evaluate
     :param random_gaze: replace the agent's moves and zooms by uniform draws; its decisions stay
     :param seed: of those draws
-    :param images: only the first so many images of the split, or those of these numbers; None for
+    :param index: only the first so many images of the split, or those of these numbers; None for
         all
     :param record_hidden: keep the classifier's hidden state after each glimpse
     :param deterministic: False to draw the agent's actions, from torch's generator
@@ -63,7 +63,7 @@ def evaluate_gaze(
     *,
     classifier: GlimpseClassifier | None = None,
     seed: int = 0,
-    images: _Images = None,
+    index: _Index = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Scanpaths:
     """Show each image of the split once along a scripted gaze; the classifier answers
@@ -73,7 +73,7 @@ def evaluate_gaze(
     :param config: the environment, with the split to evaluate
     :param classifier: None for the environment's own
     :param seed: of random gazes
-    :param images: only the first so many images of the split, or those of these numbers; None for
+    :param index: only the first so many images of the split, or those of these numbers; None for
         all
     :param progress: called with the number of images after each batch of them
     """
@@ -115,14 +115,14 @@ class Shown(NamedTuple):
 
 
 def look_again(
-    paths: Scanpaths, config: GlimpseConfig, rows: ArrayLike, *, images: _Images = None
+    paths: Scanpaths, config: GlimpseConfig, rows: ArrayLike, *, index: _Index = None
 ) -> Shown:
     """Return images and glimpses of recorded episodes, which scanpaths do not hold.
 
     :param paths: of ``evaluate`` or ``evaluate_gaze``
     :param config: of that call
     :param rows: which episodes, int (n,)
-    :param images: of that call
+    :param index: of that call
     :raises ValueError: for another configuration or other images than those of the recording
     """
     rows, index = np.asarray(rows, np.int64), image_numbers(config, images)
@@ -220,7 +220,7 @@ _Player = Callable[[GlimpseCore, Observation, int], Any]
 def _evaluate(
     make_player: Callable[[], _Player],
     config: GlimpseConfig,
-    images: _Images,
+    index: _Index,
     record_hidden: bool,
     progress: Callable[[int], Any] | None,
 ) -> Scanpaths:
@@ -235,15 +235,15 @@ def _evaluate(
     return Scanpaths(**columns, pixels=config.shape[0] * config.shape[1])
 
 
-def image_numbers(config: GlimpseConfig, images: _Images) -> NDArray[np.int64]:
+def image_numbers(config: GlimpseConfig, index: _Index) -> NDArray[np.int64]:
     """Return which images of the split ``images`` means, int64 (n,); see ``evaluate``.
 
     :raises ValueError: for numbers that the split does not have
     """
-    n = len(config.images)
-    if images is None or isinstance(images, (int, np.integer)):
-        return np.arange(n if images is None else min(int(images), n))
-    index = np.asarray(images, np.int64)
+    n = len(config.shown_split)
+    if index is None or isinstance(images, (int, np.integer)):
+        return np.arange(n if index is None else min(int(index), n))
+    index = np.asarray(index, np.int64)
     if index.ndim != 1 or not len(index) or index.min() < 0 or index.max() >= n:
         raise ValueError(f"got images {images}; wanted numbers of the split's {n} images, from 0")
     return index

@@ -111,7 +111,7 @@ def study(
     :return: what ``metrics.json`` holds further, in plain types
     """
     begin = time.perf_counter()
-    n = len(config.images)
+    n = len(config.shown_split)
     tried = len(lattice(config)) * max(1, config.budget - 1)
     n_searched = max(100, min(_IMAGES, _READINGS // tried))
     some = _spread(n, n_searched)
@@ -140,7 +140,7 @@ def study(
                 "gazes": [list(gaze) for gaze in found.gazes],
             }
         for name, gaze in oracle.items():
-            episodes[name] = play(gaze, images=some)
+            episodes[name] = play(gaze, index=some)
             note = f"{_NOTES[name]}; on {len(some)} images" if len(some) < n else _NOTES[name]
             notes[name] = {"note": note, "reads": gaze.reads(config)}
     beside = {

@@ -47,7 +47,7 @@ class ScanpathImages(BaseCallback):
                 f"ScanpathImages needs glimpse environments, got {self.training_env}"
             ) from error
         self.config = replace(config, split=self.split, augment=None)  # images as they are
-        n = len(self.config.images)
+        n = len(self.config.shown_split)
         # drawn, since image folders come sorted by class
         self.index = np.random.default_rng(0).permutation(n)[: self.n_images]
         self._last = self.model.num_timesteps
@@ -72,7 +72,7 @@ class ScanpathImages(BaseCallback):
         training = self.model.policy.training
         with th.random.fork_rng():  # deterministic actions may cost draws all the same
             film = record(self.model, self.config, self.index, hold=0)
-            paths = evaluate(self.model, self.config, images=self.index)
+            paths = evaluate(self.model, self.config, index=self.index)
         self.model.policy.set_training_mode(training)
         entries: dict[str, Image | FigureEntry] = {"scanpaths/images": Image(film[-1], "HWC")}
         if paths.n_classes:

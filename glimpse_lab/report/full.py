@@ -151,7 +151,7 @@ def draw_figures(
 def _plot_maps(config: GlimpseConfig, paths: Scanpaths, file: Path) -> None:
     """Plot the fixations of all images and by class, over the mean image where that means much."""
     maps, behind = {"all classes": fixation_map(paths)}, {}
-    images, labels = config.images.images, config.images.labels
+    images, labels = config.shown_split.images, config.shown_split.labels
     if not config.composed:
         behind["all classes"] = images.mean(axis=0)
     labels_shown = np.unique(paths.labels)[:_MAX_CLASSES]

@@ -139,14 +139,14 @@ def draw_gallery(
     config: GlimpseConfig,
     groups: Sequence[Group] | None = None,
     *,
-    images: int | NDArray[np.int64] | None = None,
+    index: int | NDArray[np.int64] | None = None,
 ) -> Gallery:
     """Draw the chosen episodes.
 
     :param paths: of an evaluation
     :param config: of that evaluation
     :param groups: of ``choose``; None for its defaults
-    :param images: of that evaluation
+    :param index: of that evaluation
     :raises ValueError: for another configuration or other images than those of the recording
     """
     groups = choose(paths) if groups is None else groups
@@ -154,7 +154,7 @@ def draw_gallery(
     numbers = image_numbers(config, images)[rows]
     columns, classes = _columns(paths.budget), config.dataset.classes
     frames = draw_rows(
-        paths, config, rows, images=images, columns=columns, light=True, height=_HEIGHT
+        paths, config, rows, index=index, columns=columns, light=True, height=_HEIGHT
     )
     pictures = []
     for frame, row, image in zip(frames, rows, numbers, strict=True):
@@ -172,7 +172,7 @@ def draw_rows(
     config: GlimpseConfig,
     rows: ArrayLike,
     *,
-    images: int | NDArray[np.int64] | None = None,
+    index: int | NDArray[np.int64] | None = None,
     **look: Any,
 ) -> list[NDArray[np.uint8]]:
     """Return a strip of each of some recorded episodes, uint8 (h, w, 3), all of one size.
@@ -180,12 +180,12 @@ def draw_rows(
     :param paths: of an evaluation
     :param config: of that evaluation
     :param rows: which episodes, int (n,)
-    :param images: of that evaluation
+    :param index: of that evaluation
     :param look: ``columns``, ``light`` and ``height`` of ``draw_strip``
     :raises ValueError: for another configuration or other images than those of the recording
     """
     rows = np.asarray(rows, np.int64)
-    shown = look_again(paths, config, rows, images=images)
+    shown = look_again(paths, config, rows, index=index)
     channels = 3 if config.shape[2] >= 3 else 1
     frames = []
     for i, row in enumerate(rows):

@@ -46,7 +46,7 @@ def evaluate_run(
     """
     begin = time.perf_counter()
     config = run.evaluation_config(split, budget)
-    with tqdm(total=2 * len(config.images), desc=f"evaluating on {split}", unit=" images") as bar:
+    with tqdm(total=2 * len(config.shown_split), desc=f"evaluating on {split}", unit=" images") as bar:
         episodes = evaluate(model, config, record_hidden=record_hidden, progress=bar.update)
         baseline = evaluate(
             model, config, random_gaze=True, seed=run.config["seed"], progress=bar.update
@@ -108,7 +108,7 @@ def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> lis
     :return: names of the files
     """
     config = run.env_config(split=split)
-    film = record(model, config, _filmed(len(config.images), n_images))
+    film = record(model, config, _filmed(len(config.shown_split), n_images))
     names = [f"video{_suffix(split)}.mp4", f"video{_suffix(split)}.gif"]
     for name in names:
         write_video(run.path / name, film, fps=1)
@@ -123,7 +123,7 @@ def write_strips(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:
     :return: name of the file
     """
     config = run.evaluation_config(split)
-    rows = _filmed(len(config.images), n_images)
+    rows = _filmed(len(config.shown_split), n_images)
     name = f"strips{_suffix(split)}.png"
     strips = tile_frames(draw_rows(paths, config, rows), columns=1)
     with replacing(run.path / name) as temporary:

@@ -98,8 +98,8 @@ class Viewer:
         """
         config = shown(self.config, pictures, index)
         if self.model is None:
-            return evaluate_gaze(Centre(), config, images=index)
-        return evaluate(self.model, config, images=index, deterministic=deterministic)
+            return evaluate_gaze(Centre(), config, index=index)
+        return evaluate(self.model, config, index=index, deterministic=deterministic)
 
 
 class AttackedViewer(nn.Module):
@@ -167,7 +167,7 @@ def attack(
     """
     attacked = AttackedViewer(viewer, settings.n_gazes)
     method = _method(attacked, viewer.config, settings)
-    labels = viewer.config.images.labels[index]
+    labels = viewer.config.shown_split.labels[index]
     result = np.empty_like(pictures)
     with _seeded(settings.seed), _fixed(viewer.config.classifier):
         for start in range(0, len(index), _BATCH):

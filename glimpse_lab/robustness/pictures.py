@@ -70,7 +70,7 @@ def compose(config: GlimpseConfig, index: NDArray[np.int64]) -> NDArray[np.uint8
     """
     _check_split(config)
     if not config.composed:
-        return config.images.images[index]
+        return config.shown_split.images[index]
     pictures = np.empty((len(index), *config.shape), np.uint8)
     for start in range(0, len(index), _LANES):
         some = index[start : start + _LANES]

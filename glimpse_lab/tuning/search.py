@@ -284,7 +284,7 @@ class _Reports(BaseCallback):
         self.trial, self.config, self.total = trial, config, total
         self.stopped = ""  # why
         # the same images for all trials, drawn, since image folders come sorted by class
-        order = np.random.default_rng(0).permutation(len(config.images))
+        order = np.random.default_rng(0).permutation(len(config.shown_split))
         self.images = np.sort(order[:_REPORT_IMAGES])
         self.made = 0
 

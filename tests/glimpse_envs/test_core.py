@@ -319,16 +319,16 @@ def test_every_image_is_shown_about_equally_often():
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_an_index_chooses_the_image(split):
     env = make(split=split)
-    for index in (0, 5, len(env.config.images) - 1):
+    for index in (0, 5, len(env.config.shown_split) - 1):
         _, info = env.reset(options={"index": index})
         assert env.core.index[0] == index
-        assert info["label"] == env.config.images.labels[index]
+        assert info["label"] == env.config.shown_split.labels[index]
 
 
 def test_indices_choose_the_image_of_every_lane():
     env = gym.make_vec(MULTI_CAT, num_envs=3, split="test")
     _, infos = env.reset(options={"index": [4, 2, 11]})
-    np.testing.assert_array_equal(infos["label"], env.config.images.labels[[4, 2, 11]])
+    np.testing.assert_array_equal(infos["label"], env.config.shown_split.labels[[4, 2, 11]])
 
 
 @pytest.mark.parametrize("index", [-1, 60, 1.5, [1, 2], "0", True])

@@ -171,7 +171,7 @@ def test_an_environment_made_by_name_pickles_without_images_and_goes_on_alike(en
     env = make(env_id)
     run(env, 10, seed=0)
     data = pickle.dumps(env)
-    assert len(data) < env.unwrapped.config.images.images.nbytes / 2  # one canvas at most
+    assert len(data) < env.unwrapped.config.shown_split.images.nbytes / 2  # one canvas at most
     assert_same_steps(run(pickle.loads(data), 30), run(env, 30))
 
 

@@ -201,7 +201,7 @@ def test_an_augmentation_of_ones_own_works_by_name():
     core = GlimpseCore(config(augment="Negative"), 2)
     core.seed_all(0)
     core.reset(core.lanes, np.array([3, 4]))
-    np.testing.assert_array_equal(core.image(1), 255 - core.config.images.images[4])
+    np.testing.assert_array_equal(core.image(1), 255 - core.config.shown_split.images[4])
 
 
 @pytest.mark.parametrize("shift", [-1, 1.5, True, "2"])

@@ -86,7 +86,7 @@ def test_a_small_step_changes_the_loss_as_the_gradient_says(viewer: Viewer) -> N
     """Of the real pictures, whole grey levels, along a gaze that stays."""
     pictures = compose(viewer.config, INDEX)
     attacked = AttackedViewer(Viewer(viewer.config))  # looks at the middle
-    attacked.index, labels = INDEX, th.as_tensor(viewer.config.images.labels[INDEX])
+    attacked.index, labels = INDEX, th.as_tensor(viewer.config.shown_split.labels[INDEX])
 
     def loss(images: th.Tensor) -> th.Tensor:
         return th.nn.functional.cross_entropy(attacked(images), labels, reduction="none")
@@ -237,7 +237,7 @@ def test_pictures_go_to_the_images_that_they_stand_for() -> None:
     core.seed_all(0)
     core.reset(core.lanes, np.array([30, 4, 30, 9]))
     assert core.canvases[:, 0, 0, 0].tolist() == [2, 0, 2, 1]
-    np.testing.assert_array_equal(core.labels, config.images.labels[[30, 4, 30, 9]])
+    np.testing.assert_array_equal(core.labels, config.shown_split.labels[[30, 4, 30, 9]])
     with pytest.raises(ValueError, match="without a picture"):
         core.reset(core.lanes[:1], np.array([5]))
 
