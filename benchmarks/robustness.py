@@ -129,7 +129,7 @@ class Study:
             for name, viewer in self.viewers.items():
                 pictures = condition.change(self.pictures, viewer, bar.update)
                 bar.set_postfix_str(f"{name} looks")
-                row[name] = metrics(viewer.look(pictures, self.index))
+                row[name] = metrics(viewer.view(pictures, self.index))
                 distance = np.abs(pictures.astype(int) - self.pictures).max()
                 row[name]["largest_change"] = int(distance)  # of a pixel, grey levels
         return row

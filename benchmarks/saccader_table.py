@@ -3,7 +3,7 @@
     python benchmarks/saccader_table.py [--seeds 0 1 2] [--jobs 2] [--out saccader_table.jsonl]
 
 Source: Yax, Doerig and Kietzmann, "Toward machines that see like us", Table 1: MNIST, a 9 x 9 crop,
-six looks, the first at the middle; a classifier (feed-forward or recurrent) that learns beside a
+six glimpses, the first at the middle; a classifier (feed-forward or recurrent) that learns beside a
 PPO saccader which reads its hidden layer; accuracy on train and test images after 100,000 images.
 Here an image is an episode, and the classifier sees each of them ``--epochs`` times. Its table
 gives the extra rows to the reward at each step, its text to the reward at the end: both are run.

@@ -54,7 +54,7 @@ def subjects(paths: Scanpaths) -> dict[str, Subject]:
             statistics.stopping,
             statistics.risk_coverage,
             gaze_statistics.fixation_map,
-            gaze_statistics.looked_at,
+            gaze_statistics.area_seen,
             gaze_statistics.saccade_summary,
             gaze_statistics.gaze_dependence,
             gaze_statistics.collapse,

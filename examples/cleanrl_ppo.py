@@ -4,11 +4,11 @@
   python examples/cleanrl_ppo.py --env GlimpseMNIST-MultiCat-v0 --total-timesteps 1000000
 
 The agent learns from reward alone, so the digit is shown plainly, without the clutter of the
-registered task, and the first glimpse is a close look at a random place, so that there is something
-to look for. Two things are particular to glimpse environments: observations are a Dict, and
-a vector resets a lane in the step that ends its episode (``AutoresetMode.SAME_STEP``), so that what
-``step`` returns is already the next episode's first observation. Episodes are never truncated: the
-value of what follows an end is 0, and ``final_obs`` is not needed.
+registered task, and the first glimpse is a close glimpse at a random place, so that there is
+something to look for. Two things are particular to glimpse environments: observations are a Dict,
+and a vector resets a lane in the step that ends its episode (``AutoresetMode.SAME_STEP``), so that
+what ``step`` returns is already the next episode's first observation. Episodes are never truncated:
+the value of what follows an end is 0, and ``final_obs`` is not needed.
 """
 
 from __future__ import annotations

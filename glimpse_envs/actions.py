@@ -293,7 +293,7 @@ class Anywhere(ActionScheme):
     With it a scripted gaze, such as a grid or the best fixed sequence, meets the images,
     the sensor and the classifier of another environment.
 
-    :param close: zoom of a first look that starts "centre" or "random"
+    :param close: zoom of a first glimpse that starts "centre" or "random"
     """
 
     answers = False

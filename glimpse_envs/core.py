@@ -156,35 +156,35 @@ class GlimpseCore:
         config = self.config
         n_classes = config.dataset.n_classes
         move = config.scheme.decode(actions, self.gaze, self.geometry, n_classes)
-        looked = (move.answers < 0) & (self.n_glimpses < config.budget)
-        np.copyto(self.gaze, move.gaze, where=looked[:, None])
+        took_glimpse = (move.answers < 0) & (self.n_glimpses < config.budget)
+        np.copyto(self.gaze, move.gaze, where=took_glimpse[:, None])
         previous_belief = None if self.belief is None else self.belief.copy()
         # lanes that do not look have kept their gaze: reading it again repeats their last glimpse
         glimpse = self._read(self.lanes)
-        if looked.all():
+        if took_glimpse.all():
             self._enter(self.lanes, glimpse)
         else:
-            lanes = looked.nonzero()[0]
+            lanes = took_glimpse.nonzero()[0]
             self._enter(lanes, glimpse[lanes])
         if config.scheme.answers:
             self.predictions = move.answers.copy()  # written to at the next reset
-            ended = ~looked
+            ended = ~took_glimpse
         else:
             ended = self.n_glimpses == config.budget
         outcome = Outcome(
-            *(self.labels, self.predictions, ended, looked, self.belief, previous_belief),
-            self._newly_seen(looked) if config.reward.needs_newly_seen else None,
+            *(self.labels, self.predictions, ended, took_glimpse, self.belief, previous_belief),
+            self._newly_seen(took_glimpse) if config.reward.needs_newly_seen else None,
         )
         reward = np.asarray(config.reward(outcome), np.float32)
         if reward.shape != ended.shape:
             raise ValueError(f"{config.reward} gives {reward.shape}; wanted one for each lane")
         return Step(self._observe(self.lanes, glimpse), reward, ended)
 
-    def _newly_seen(self, looked: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _newly_seen(self, took_glimpse: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return what the glimpses of this step have added to the share of the image seen, (B,):
         of a retina by its first scale, so without the sensor's span.
         """
-        before = self.geometry.coverage(self.history, self.n_glimpses - looked)
+        before = self.geometry.coverage(self.history, self.n_glimpses - took_glimpse)
         return self.geometry.coverage(self.history, self.n_glimpses) - before
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -230,7 +230,7 @@ class GlimpseCore:
     def lookahead(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the classifier would believe after one more glimpse, which is not taken.
 
-        It reads pixels that were not looked at: for searches and baselines, not for agents.
+        It reads pixels outside of all glimpses: for searches and baselines, not for agents.
 
         :param gaze: of that glimpse in each lane, float32 (B, 3)
         :return: float32 (B, K)

@@ -120,7 +120,7 @@ class GlimpseEnv(gym.Env):
     def step(
         self, action: Any
     ) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
-        """Look or answer.
+        """Take a glimpse or answer.
 
         :raises ValueError: for an action outside the action space, NaN included
         :raises gymnasium.error.ResetNeeded: before the first reset and after the end

@@ -6,38 +6,38 @@ from typing import Any
 
 import gymnasium as gym
 
-#: Data: the data set, what is shown of it, sensor sizes, and looks where a classifier answers
+#: Data: the data set, what is shown of it, sensor sizes, and glimpses where a classifier answers
 DATA: dict[str, dict[str, Any]] = {
     "Digits": {
         "dataset": "digits",
         "scene": {"type": "ClutteredCanvas", "side": 48, "pieces": 4, "piece": 8},
         "crop": 8,
         "retina": (8, 3),
-        "looks": 6,
+        "n_glimpses": 6,
     },
-    "MNIST": {"dataset": "mnist", "crop": 8, "retina": (8, 1), "looks": 6},
-    "FashionMNIST": {"dataset": "fashion_mnist", "crop": 8, "retina": (8, 1), "looks": 6},
-    "CIFAR": {"dataset": "cifar10", "crop": 8, "retina": (8, 3), "looks": 6},
+    "MNIST": {"dataset": "mnist", "crop": 8, "retina": (8, 1), "n_glimpses": 6},
+    "FashionMNIST": {"dataset": "fashion_mnist", "crop": 8, "retina": (8, 1), "n_glimpses": 6},
+    "CIFAR": {"dataset": "cifar10", "crop": 8, "retina": (8, 3), "n_glimpses": 6},
     "TranslatedMNIST": {
         "dataset": "mnist",
         "scene": {"type": "TranslatedCanvas", "side": 60},
         "crop": 12,
         "retina": (12, 3),
-        "looks": 8,
+        "n_glimpses": 8,
     },
     "ClutteredMNIST": {
         "dataset": "mnist",
         "scene": {"type": "ClutteredCanvas", "side": 60, "pieces": 4, "piece": 8},
         "crop": 12,
         "retina": (12, 3),
-        "looks": 8,
+        "n_glimpses": 8,
     },
     "ClutteredMNIST100": {
         "dataset": "mnist",
         "scene": {"type": "ClutteredCanvas", "side": 100, "pieces": 8, "piece": 8},
         "crop": 12,
         "retina": (12, 4),
-        "looks": 8,
+        "n_glimpses": 8,
     },
     "ClutteredCIFAR": {
         "dataset": "cifar10",
@@ -50,7 +50,7 @@ DATA: dict[str, dict[str, Any]] = {
         },
         "crop": 12,
         "retina": (12, 4),
-        "looks": 8,
+        "n_glimpses": 8,
     },
 }
 
@@ -70,13 +70,13 @@ def _parts(data: dict[str, Any], scheme: str) -> dict[str, Any]:
         return parts | {"sensor": crop, "scheme": "Hybrid", "budget": 8}
     if scheme == "Saccade":
         crop["size"] = _SACCADE_CROP[data["crop"]]
-        return parts | {"sensor": crop, "scheme": "Saccade", "budget": data["looks"]}
+        return parts | {"sensor": crop, "scheme": "Saccade", "budget": data["n_glimpses"]}
     size, scales = data["retina"]
     return parts | {
         "sensor": {"type": "Retina", "size": size, "scales": scales},
         "scheme": "Saccade",
         "start": "random",
-        "budget": data["looks"],
+        "budget": data["n_glimpses"],
     }
 
 

@@ -21,7 +21,7 @@ class Outcome(NamedTuple):
     :param predictions: answers given in this step (by the agent or by the classifier), int64 (B,),
         -1 for none
     :param ended: lanes whose episode ended, bool (B,)
-    :param looked: lanes that took a glimpse, bool (B,)
+    :param took_glimpse: lanes that took a glimpse, bool (B,)
     :param belief: class probabilities after the step, float32 (B, K), or None
     :param previous_belief: those before the step
     :param newly_seen: share of the image that the episode's windows cover since this step and did
@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     labels: NDArray[np.int64]
     predictions: NDArray[np.int64]
     ended: NDArray[np.bool_]
-    looked: NDArray[np.bool_]
+    took_glimpse: NDArray[np.bool_]
     belief: NDArray[np.float32] | None = None
     previous_belief: NDArray[np.float32] | None = None
     newly_seen: NDArray[np.float32] | None = None
@@ -131,8 +131,8 @@ class NewlySeen(Reward):
     """Share of the image that is seen for the first time: a bonus for looking elsewhere.
 
     Beside the fall of a belief's entropy (with a weight of 0.2, say) it is meant for the later
-    looks: once the classifier is sure of the images it trains on, nothing else tells them where to
-    go. Of a retina the first scale counts, since the last one soon sees everything. After an
+    glimpses: once the classifier is sure of the images it trains on, nothing else tells them where
+    to go. Of a retina the first scale counts, since the last one soon sees everything. After an
     overview of a square image nothing is new: for schemes that start at the centre or anywhere.
     """
 
@@ -160,7 +160,7 @@ class GlimpseCost(Reward):
         check_number(self, "cost", low=-math.inf)
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
-        return np.where(outcome.looked, np.float32(-self.cost), np.float32(0.0))
+        return np.where(outcome.took_glimpse, np.float32(-self.cost), np.float32(0.0))
 
 
 @dataclass(frozen=True)

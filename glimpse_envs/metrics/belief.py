@@ -30,7 +30,7 @@ def by_glimpse(paths: Scanpaths) -> list[dict[str, Any]]:
     - ``n_glimpses``: t
     - ``mean_samples``: sensor pixels read per image if all stop after t glimpses at the latest
     - ``mean_coverage``: mean fraction of the image that the windows so far cover
-    - ``share_looking``: share of the episodes that took glimpse t
+    - ``share_taken``: share of the episodes that took glimpse t
     - ``accuracy``: of the standing answers; no answer yet counts as wrong
 
     and with a classifier, of the standing beliefs:
@@ -62,7 +62,7 @@ def by_glimpse(paths: Scanpaths) -> list[dict[str, Any]]:
             "n_glimpses": t + 1,
             "mean_samples": per_glimpse * float(np.minimum(paths.n_glimpses, t + 1).mean()),
             "mean_coverage": float(seen[:, t].mean(dtype=np.float64)),
-            "share_looking": float(taken[:, t].mean()),
+            "share_taken": float(taken[:, t].mean()),
             "accuracy": float((paths.answers[:, t] == paths.labels).mean()),
         }
         if beliefs is not None:

@@ -41,7 +41,7 @@ def fixation_map(
     return counts / max(1, len(x))
 
 
-def looked_at(
+def area_seen(
     paths: Scanpaths, bins: int = 32, label: int | None = None, first: bool = False
 ) -> NDArray[np.float64]:
     """Return in how many windows each part of the image lay, mean per image, (bins, bins).

@@ -117,7 +117,7 @@ def plot_comparison(result: Comparison, folder: str | os.PathLike[str]) -> Path:
 def _draw_group(
     axes: Axes, group: Group, rows: Sequence[Row], i: int, label: str | None
 ) -> None:
-    look = {
+    style = {
         "color": _COLOURS[i % len(_COLOURS)],
         "marker": _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)],
     }
@@ -126,10 +126,10 @@ def _draw_group(
     for row in rows:
         x, y = row.mean_samples, 100 * row.accuracy
         low, high = (100 * bound for bound in row.accuracy_ci95)
-        axes.plot(*zip(middle, (x, y), strict=True), color=look["color"], alpha=0.5)
+        axes.plot(*zip(middle, (x, y), strict=True), color=style["color"], alpha=0.5)
         axes.errorbar(
             x, y, [[y - low], [high - y]], capsize=4, markersize=8, elinewidth=1.6,
-            label=label, **look,
+            label=label, **layout,
         )  # fmt: skip
         axes.annotate(
             str(row.number), (x, y), xytext=(6, 5), textcoords="offset points", fontsize=11,

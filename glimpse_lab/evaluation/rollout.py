@@ -114,7 +114,7 @@ class Shown(NamedTuple):
     glimpses: NDArray[np.uint8]
 
 
-def look_again(
+def reread(
     paths: Scanpaths, config: GlimpseConfig, rows: ArrayLike, *, index: _Index = None
 ) -> Shown:
     """Return images and glimpses of recorded episodes, which scanpaths do not hold.

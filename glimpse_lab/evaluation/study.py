@@ -100,10 +100,10 @@ def study(
 ) -> dict[str, Any]:
     """Compare a trained agent with baseline gazes, and show it other budgets.
 
-    The baselines look with the agent's own classifier, which has learnt from the agent's looks, and
-    always take all glimpses of the budget. Gazes that are oracles see fewer images, evenly spread
-    over the split, since they try many glimpses before each; the search of a fixed one as many, of
-    the validation split (which is no test of it where that is the split to evaluate).
+    The baselines look with the agent's own classifier, which has learnt from the agent's glimpses,
+    and always take all glimpses of the budget. Gazes that are oracles see fewer images, evenly
+    spread over the split, since they try many glimpses before each; the search of a fixed one as
+    many, of the validation split (which is no test of it where that is the split to evaluate).
 
     :param config: the environment, with the split to evaluate, without augmentation
     :param agent: its episodes, of all images of the split

@@ -98,14 +98,14 @@ def _lines(
     number = 0
     for name, xy in points.items():
         if name == emphasised:
-            look = {"color": BLUE, "linewidth": 3.0, "markersize": 8, "zorder": 4, "marker": "o"}
+            style = {"color": BLUE, "linewidth": 3.0, "markersize": 8, "zorder": 4, "marker": "o"}
         else:
             colour = _COLOURS[number % len(_COLOURS)]
             dash = _DASHES[number // len(_COLOURS) % len(_DASHES)]
-            look = {"color": colour, "linewidth": 1.5, "markersize": 4, "linestyle": dash}
-            look |= {"marker": "o"} if len(xy) > 1 else {"marker": "D", "markersize": 8}
+            style = {"color": colour, "linewidth": 1.5, "markersize": 4, "linestyle": dash}
+            style |= {"marker": "o"} if len(xy) > 1 else {"marker": "D", "markersize": 8}
             number += 1
-        (lines[name],) = axes.plot(*xy.T, label=name, **look)
+        (lines[name],) = axes.plot(*xy.T, label=name, **style)
     return lines
 
 

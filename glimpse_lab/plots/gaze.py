@@ -48,7 +48,7 @@ def plot_fixation_maps(
     The scale is of square roots, so that what is looked at rarely is seen too.
 
     :param maps: by name, (bins, bins) each, as of ``gaze_statistics.fixation_map`` or
-        ``looked_at``; the map of all images first, then for example those of the classes
+        ``area_seen``; the map of all images first, then for example those of the classes
     :param behind: pictures to show faintly under the maps of these names, such as the mean images:
         (H, W), (H, W, 1) or (H, W, 3); shown in greys from the least to the largest value
     :param label: what the maps hold, for the scale

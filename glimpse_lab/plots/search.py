@@ -76,16 +76,16 @@ def plot_history(trials: Sequence[Mapping[str, Any]], path: Path, *, title: str 
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
     axes = figure.subplots()
     scored = [trial for trial in trials if trial["score"] is not None]
-    looks = {
+    styles = {
         "complete": ("o", {"color": BLUE}),
         "pruned": ("o", {"markerfacecolor": "none", "markeredgecolor": GREY}),
     }
-    for state, (marker, look) in looks.items():
+    for state, (marker, style) in styles.items():
         some = [trial for trial in scored if trial["state"] == state]
         label = {"complete": "trials", "pruned": "stopped early, score then"}[state]
         numbers, scores = [t["number"] for t in some], [t["score"] for t in some]
         if some:
-            axes.plot(numbers, scores, marker, linestyle="none", markersize=5, label=label, **look)
+            axes.plot(numbers, scores, marker, linestyle="none", markersize=5, label=label, **style)
     complete = [trial for trial in scored if trial["state"] == "complete"]
     if complete:
         best = np.maximum.accumulate([trial["score"] for trial in complete])

@@ -60,7 +60,7 @@ def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
         upper.fill_between(glimpses, low, high, color=BLUE, **_BAND)
         _line(upper, entries, "belief_accuracy", BLUE, "o-", "most probable class (95 % interval)")
     _line(upper, entries, "accuracy", ORANGE, "s-", "answers given so far")
-    _line(upper, entries, "share_looking", GREY, ":", "images still looked at")
+    _line(upper, entries, "share_taken", GREY, ":", "images still shown")
     upper.set(ylabel="accuracy, share", ylim=(0, 1.02))
     upper.yaxis.set_major_formatter(Percents())
     upper.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), edgecolor="none", ncols=1)

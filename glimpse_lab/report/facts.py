@@ -116,7 +116,7 @@ def limits(result: Mapping[str, Any]) -> list[str]:
         found.append("No baseline was measured, so it is not known whether the gaze matters.")
     else:
         found.append(
-            "A baseline looks as often at every image, the agent may stop sooner at some: its lead "
+            "A baseline takes as many glimpses of every image, the agent may stop sooner at some: its lead "
             "at a matched budget is that of where it looks and of when it stops together."
         )
     if any("off-distribution" in name for name in baselines):
@@ -127,7 +127,7 @@ def limits(result: Mapping[str, Any]) -> list[str]:
     if baselines and not any(is_equally_trained(name) for name in baselines):
         found.append(
             "The classifier of all baselines is the agent's, which has learnt from the agent's "
-            "looks. Trained for another gaze it may be better there: "
+            "glimpses. Trained for another gaze it may be better there: "
             "benchmarks/gaze_baselines.py measures that."
         )
     if "robustness" not in result:

@@ -13,7 +13,7 @@ from PIL import Image
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render.scanpath_figure import draw_strip
-from glimpse_lab.evaluation.rollout import image_numbers, look_again
+from glimpse_lab.evaluation.rollout import image_numbers, reread
 
 _HEIGHT = 306  # of one row: text of 20 pixels, which a phone shows at about half the size
 
@@ -102,14 +102,14 @@ def choose(paths: Scanpaths, *, each: int = 2, seed: int = 0) -> list[Group]:
             sure,
         )
         add(
-            "Looking again helped",
+            "Another glimpse helped",
             "right answers after a first glimpse that spoke for another class, those first whose "
             "belief in the truth was lowest then",
             right & ~first & (paths.n_glimpses > 1),
             _truth(paths)[:, 0],
         )
         add(
-            "Looking again misled",
+            "Another glimpse misled",
             "wrong answers after a first glimpse that spoke for the truth, those first whose "
             "belief in the truth was highest then",
             ~right & first & (paths.n_glimpses > 1),
@@ -173,7 +173,7 @@ def draw_rows(
     rows: ArrayLike,
     *,
     index: int | NDArray[np.int64] | None = None,
-    **look: Any,
+    **layout: Any,
 ) -> list[NDArray[np.uint8]]:
     """Return a strip of each of some recorded episodes, uint8 (h, w, 3), all of one size.
 
@@ -181,11 +181,11 @@ def draw_rows(
     :param config: of that evaluation
     :param rows: which episodes, int (n,)
     :param index: of that evaluation
-    :param look: ``columns``, ``light`` and ``height`` of ``draw_strip``
+    :param layout: ``columns``, ``light`` and ``height`` of ``draw_strip``
     :raises ValueError: for another configuration or other images than those of the recording
     """
     rows = np.asarray(rows, np.int64)
-    shown = look_again(paths, config, rows, index=index)
+    shown = reread(paths, config, rows, index=index)
     channels = 3 if config.shape[2] >= 3 else 1
     frames = []
     for i, row in enumerate(rows):
@@ -201,7 +201,7 @@ def draw_rows(
                 int(paths.predictions[row]),
                 span=config.sensor.span,
                 budget=paths.budget,
-                **look,
+                **layout,
             )
         )
     return frames
@@ -215,12 +215,12 @@ def _columns(budget: int) -> int:
 def _sentence(paths: Scanpaths, row: int, classes: Sequence[str]) -> str:
     """Say what a picture shows, for those who do not see it too."""
     label, prediction, n = paths.labels[row], paths.predictions[row], paths.n_glimpses[row]
-    looks = f"{n} glimpse{'s' * int(n != 1)}"
+    taken = f"{n} glimpse{'s' * int(n != 1)}"
     truth = f"truth {classes[label]}"
     if prediction < 0:
-        return f"{truth}, no answer after {looks}"
+        return f"{truth}, no answer after {taken}"
     verdict = "right" if prediction == label else "wrong"
-    said = f"{truth}, answered {classes[prediction]} ({verdict}) after {looks}"
+    said = f"{truth}, answered {classes[prediction]} ({verdict}) after {taken}"
     if not paths.n_classes:
         return said
     belief = paths.beliefs[row, n - 1, prediction]

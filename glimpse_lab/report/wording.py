@@ -50,7 +50,7 @@ FIGURES = {
     "by_glimpse": Caption(
         "good",
         "After each glimpse",
-        "What another glimpse is worth: an accuracy that goes on rising tells that looking again "
+        "What another glimpse is worth: an accuracy that goes on rising tells that another glimpse "
         "still helps. Images that were answered earlier count with what stood then. Below it, with "
         "a classifier, how unsure it still is, and how far its belief is from how often it is "
         "right; lower is better.",

@@ -87,7 +87,7 @@ class Viewer:
     def __init__(self, config: GlimpseConfig, model: BaseAlgorithm | None = None) -> None:
         self.config, self.model = config, model
 
-    def look(
+    def view(
         self, pictures: NDArray[np.uint8], index: NDArray[np.int64], *, deterministic: bool = True
     ) -> Scanpaths:
         """Return the episodes with given pictures in the place of images.
@@ -135,7 +135,7 @@ class AttackedViewer(nn.Module):
         pictures = to_uint8(pixels)
         log_probabilities = []
         for _ in range(self.n_gazes):
-            paths = viewer.look(pictures, self.index, deterministic=self.n_gazes == 1)
+            paths = viewer.view(pictures, self.index, deterministic=self.n_gazes == 1)
             longest = int(paths.n_glimpses.max())
             gaze = np.nan_to_num(paths.gaze[:, :longest], nan=0.5)  # of glimpses not taken
             glimpses = see(viewer.config.sensor, pixels, gaze)

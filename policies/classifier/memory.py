@@ -263,7 +263,7 @@ class Canvas(Memory):
         self.coarse = rows, columns
         self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
 
-    def look(self, canvases: NDArray[np.uint8]) -> th.Tensor:
+    def encode(self, canvases: NDArray[np.uint8]) -> th.Tensor:
         """Return float32 (n, hidden_size).
 
         :param canvases: uint8 (n, bytes)
@@ -323,7 +323,7 @@ class Canvas(Memory):
         state = state.copy()
         ones = np.ones(len(state), np.int64)
         self.layout.paint(state, glimpse[:, None], gaze[:, None], ones)
-        return state, self.look(state)
+        return state, self.encode(state)
 
     def follow(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
@@ -342,7 +342,7 @@ class Canvas(Memory):
         self.layout.paint(canvases, batch.glimpses, batch.gaze, counts)
         rows = np.arange(len(counts))
         weights = np.full(len(counts), 1.0 / len(counts), np.float32)
-        return Prefixes(self.look(canvases), rows, counts, weights)
+        return Prefixes(self.encode(canvases), rows, counts, weights)
 
 
 def _all_prefixes(

@@ -56,7 +56,7 @@ def actions_of(core: GlimpseCore, rng: np.random.Generator, pace: float = 0.3) -
 
 
 class Diary:
-    """Writes down the glimpse and the gaze of every look; forgets them where a lane is reset."""
+    """Writes down the glimpse and the gaze of every glimpse; forgets them where a lane is reset."""
 
     def __init__(self, core: GlimpseCore) -> None:
         self.core, self.looks = core, [[] for _ in range(core.n_lanes)]

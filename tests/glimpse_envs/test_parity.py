@@ -156,7 +156,7 @@ def assert_same_faces(env_id: str, parts: dict[str, Any]) -> None:
             assert_same_row(single[lane], sb3[lane])
             ends[t, lane] = single[lane].terminated
     assert ends.any(0).all()
-    if "classifier" not in parts:  # one answers after the same number of looks in every lane
+    if "classifier" not in parts:  # one answers after the same number of glimpses in every lane
         assert (ends.any(1) & ~ends.all(1)).any()
 
 

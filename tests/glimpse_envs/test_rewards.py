@@ -24,7 +24,7 @@ OUTCOME = Outcome(
     labels=np.array([0, 1, 1, 2]),
     predictions=np.array([0, 1, 0, -1]),
     ended=np.array([True, False, True, True]),
-    looked=np.array([True, True, False, False]),
+    took_glimpse=np.array([True, True, False, False]),
     belief=np.float32([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.2, 0.3, 0.5]]),
     previous_belief=np.float32([[0.25, 0.25, 0.5], [0.5, 0.5, 0], [0, 1, 0], [0.2, 0.3, 0.5]]),
     newly_seen=np.float32([0.25, 0.125, 0.0, 0.0]),
@@ -124,7 +124,7 @@ def test_an_environment_pays_for_what_is_newly_seen():
         np.testing.assert_allclose(rewards, wanted, atol=1e-6)
         assert not dones.any()
     _, rewards, dones, _ = env.step(np.array([[0, 1, answer]] * 2))
-    assert dones.all() and not rewards.any()  # an answer is no look
+    assert dones.all() and not rewards.any()  # an answer takes no glimpse
 
 
 def test_of_a_retina_the_first_scale_sees():

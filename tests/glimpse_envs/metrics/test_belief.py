@@ -54,7 +54,7 @@ def test_by_glimpse_by_hand() -> None:
             "n_glimpses": 1,
             "mean_samples": 64.0,
             "mean_coverage": 0.25,
-            "share_looking": 1.0,
+            "share_taken": 1.0,
             "accuracy": 1 / 3,  # two have not answered yet
             "belief_accuracy": 1 / 3,  # of equal probabilities the first class is the largest
             "entropy": np.mean([0.3250830, 0.6730117, np.log(2)]),
@@ -69,7 +69,7 @@ def test_by_glimpse_by_hand() -> None:
             "n_glimpses": 2,
             "mean_samples": 64 * 5 / 3,
             "mean_coverage": (0.25 + 0.5 + 0.25) / 3,
-            "share_looking": 2 / 3,
+            "share_taken": 2 / 3,
             "accuracy": 2 / 3,
             "belief_accuracy": 2 / 3,
             "entropy": np.mean([0.3250830, 0.5004024, 0.6108643]),
@@ -100,7 +100,7 @@ def test_without_a_classifier_there_is_nothing_about_beliefs() -> None:
     paths = three(beliefs=None)
     for entry in statistics.by_glimpse(paths):
         assert set(entry) == {
-            *("n_glimpses", "mean_samples", "mean_coverage", "share_looking", "accuracy")
+            *("n_glimpses", "mean_samples", "mean_coverage", "share_taken", "accuracy")
         }
     assert "confidence" not in statistics.stopping(paths)[0]
     with pytest.raises(ValueError, match="wanted an evaluation with a classifier"):

@@ -51,7 +51,7 @@ def test_glimpses_that_were_not_taken_are_not_counted() -> None:
     np.testing.assert_allclose(gaze_statistics.fixation_map(paths, 2), [[0, 0], [0, 1]])
     for empty in (0, 7):  # only the first glimpse; no such image
         assert not gaze_statistics.fixation_map(paths, 2, label=empty).any()
-        assert not gaze_statistics.looked_at(paths, 2, label=empty).any()
+        assert not gaze_statistics.area_seen(paths, 2, label=empty).any()
 
 
 def test_maps_count_parts_that_a_window_covers_by_half() -> None:
@@ -60,11 +60,11 @@ def test_maps_count_parts_that_a_window_covers_by_half() -> None:
         [at((0.125, 0.25), zoom=0.5), at((0.25, 0.25), zoom=0.5)], [0, 1], size=(32, 64)
     )
     np.testing.assert_allclose(
-        gaze_statistics.looked_at(paths, 4),
+        gaze_statistics.area_seen(paths, 4),
         np.array([[1.5, 0.5, 0, 0], [1.5, 0.5, 0, 0], [0] * 4, [0] * 4]) / 2,
         atol=1e-6,
     )
-    with_first = gaze_statistics.looked_at(paths, 4, label=0, first=True)
+    with_first = gaze_statistics.area_seen(paths, 4, label=0, first=True)
     np.testing.assert_allclose(with_first[0], [1, 1, 1, 0], atol=1e-6)  # the middle 32 pixels
 
 
@@ -76,7 +76,7 @@ def test_the_mean_of_looked_at_is_the_area_of_the_windows() -> None:
         size=(40, 60),
     )
     areas = (paths.windows[:, 1:, 2].astype(float) ** 2).sum() / (40 * 60) / 100
-    assert gaze_statistics.looked_at(paths, 7).mean() == pytest.approx(areas, rel=1e-5)
+    assert gaze_statistics.area_seen(paths, 7).mean() == pytest.approx(areas, rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (28, 56), (300, 200)])
@@ -91,7 +91,7 @@ def test_windows_of_another_gaze_are_an_error() -> None:
     paths = made_paths([at((0.1, 0.1))], [0])
     paths.windows[:, 1, 0] += 1
     with pytest.raises(ValueError, match="wanted the windows of the gaze"):
-        gaze_statistics.looked_at(paths)
+        gaze_statistics.area_seen(paths)
 
 
 # --- saccades
@@ -289,7 +289,7 @@ def test_summaries_are_plain_json() -> None:
 
 def test_arguments_out_of_range_are_errors() -> None:
     paths = random_paths(10)
-    for statistic in (gaze_statistics.fixation_map, gaze_statistics.looked_at):
+    for statistic in (gaze_statistics.fixation_map, gaze_statistics.area_seen):
         with pytest.raises(ValueError, match="wanted bins >= 1"):
             statistic(paths, bins=0)
         with pytest.raises(ValueError, match="a class from 0"):
@@ -305,7 +305,7 @@ def test_ten_thousand_images_are_quick() -> None:
     information.information_bits(np.arange(3), np.arange(3))  # imports scikit-learn
     begin = time.process_time()
     gaze_statistics.fixation_map(paths)
-    gaze_statistics.looked_at(paths)
+    gaze_statistics.area_seen(paths)
     gaze_statistics.saccade_summary(paths)
     gaze_statistics.gaze_dependence(paths)
     gaze_statistics.collapse(paths)

@@ -21,7 +21,7 @@ TRAINING = {"n_images": 1280, "batch_size": 64, "learning_rate": 1e-2, "progress
 def evaluated(glance: GlimpseConfig) -> dict[str, Any]:
     """Return the metrics of all images of the split."""
     index = np.arange(len(glance.images))
-    return metrics(Viewer(glance).look(compose(glance, index), index))
+    return metrics(Viewer(glance.view(compose(glance, index), index))
 
 
 def test_one_glance_at_full_resolution_is_all_that_it_gets() -> None:

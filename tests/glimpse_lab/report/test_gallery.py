@@ -14,7 +14,7 @@ from glimpse_envs.core import GlimpseCore
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.sb3 import registered_kwargs
 from glimpse_envs.strategies import Uniform
-from glimpse_lab.evaluation.rollout import evaluate_gaze, look_again
+from glimpse_lab.evaluation.rollout import evaluate_gaze, reread
 from glimpse_lab.report.gallery import choose, draw_gallery
 from policies.classifier.model import TorchClassifier, View
 
@@ -86,7 +86,7 @@ def test_looking_again_shows_those_who_changed_their_mind() -> None:
     # with room for all, the first groups take everything
     assert sorted(groups["Right, at random"]) == [0, 1, 4, 6, 7]
     assert sorted(groups["Wrong, at random"]) == [2, 3, 5]
-    wanted = {"Looking again helped": {0, 1}, "Looking again misled": {2}}
+    wanted = {"Another glimpse helped": {0, 1}, "Another glimpse misled": {2}}
     for seed in range(40):
         groups = {group.title: group.rows.tolist() for group in choose(made(), each=1, seed=seed)}
         for title, rows in wanted.items():
@@ -94,7 +94,7 @@ def test_looking_again_shows_those_who_changed_their_mind() -> None:
         if {0, 1} <= set(range(8)) - {groups["Right, at random"][0]} and groups[
             "Least sure and yet right"
         ] not in ([0], [1]):
-            assert groups["Looking again helped"] == [1]
+            assert groups["Another glimpse helped"] == [1]
 
 
 def test_the_choice_repeats_by_seed_and_shows_no_episode_twice() -> None:
@@ -130,7 +130,7 @@ def test_looking_again_gives_what_was_seen(split: str) -> None:
     images = np.array([9, 4, 700, 30]) % len(settings.images)
     paths = evaluate_gaze(Uniform(), settings, images=images)
     rows = np.array([2, 0])
-    shown = look_again(paths, settings, rows, images=images)
+    shown = reread(paths, settings, rows, images=images)
     core = GlimpseCore(settings, 4)
     core.seed_all(0)
     first = core.reset(core.lanes, images)["glimpse"]
@@ -145,11 +145,11 @@ def test_other_images_than_those_of_the_recording_are_refused() -> None:
     settings = config()
     paths = evaluate_gaze(Uniform(), settings, images=np.arange(6))
     with pytest.raises(ValueError, match="6 episodes"):
-        look_again(paths, settings, [0])
+        reread(paths, settings, [0])
     with pytest.raises(ValueError, match="another label"):
-        look_again(paths, settings, np.arange(6), images=np.arange(100, 106))
+        reread(paths, settings, np.arange(6), images=np.arange(100, 106))
     with pytest.raises(ValueError, match="budget of 4"):
-        look_again(paths, replace(settings, budget=4), [0], images=6)
+        reread(paths, replace(settings, budget=4), [0], images=6)
 
 
 def test_every_chosen_episode_gets_a_picture_and_a_sentence() -> None:

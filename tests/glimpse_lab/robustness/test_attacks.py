@@ -62,7 +62,7 @@ def canvas_viewer() -> Viewer:
 
 def truth(viewer: Viewer, pictures: np.ndarray) -> np.ndarray:
     """The final belief in the true class."""
-    paths = viewer.look(pictures, INDEX)
+    paths = viewer.view(pictures, INDEX)
     rows = np.arange(len(INDEX))
     return paths.standing_beliefs[rows, -1, paths.labels]
 
@@ -76,7 +76,7 @@ def test_the_logits_are_those_of_what_the_agent_believes_at_its_end(viewer: View
     attacked.index = INDEX
     images = th.as_tensor(pictures / np.float32(255)).permute(0, 3, 1, 2).requires_grad_()
     logits = attacked(images)
-    wanted = viewer.look(pictures, INDEX).standing_beliefs[:, -1]
+    wanted = viewer.view(pictures, INDEX).standing_beliefs[:, -1]
     np.testing.assert_allclose(logits.softmax(dim=1).detach(), wanted, atol=1e-4)
     th.nn.functional.cross_entropy(logits, th.as_tensor(INDEX % 4), reduction="sum").backward()
     assert images.grad.flatten(1).any(dim=1).all()  # each picture has its own
@@ -111,7 +111,7 @@ def test_several_gazes_are_drawn_and_their_log_probabilities_averaged(
     th.manual_seed(5)
     got = attacked(images)
     th.manual_seed(5)
-    drawn = [canvas_viewer.look(pictures, INDEX, deterministic=False) for _ in range(3)]
+    drawn = [canvas_viewer.view(pictures, INDEX, deterministic=False) for _ in range(3)]
     assert not np.array_equal(drawn[0].gaze, drawn[1].gaze)
     wanted = np.mean([np.log(paths.standing_beliefs[:, -1]) for paths in drawn], axis=0)
     np.testing.assert_allclose(got.detach(), wanted, atol=1e-3)
@@ -212,7 +212,7 @@ def test_the_step_follows_from_epsilon_unless_it_is_given() -> None:
 
 @pytest.mark.parametrize("scene", ["Plain", {"type": "ClutteredCanvas", "side": 40, "pieces": 3}])
 def test_unchanged_pictures_make_the_same_episodes(scene: Any) -> None:
-    """Canvas, clutter and the random first look of each image included."""
+    """Canvas, clutter and the random first glimpse of each image included."""
     config = environment("canvas", scene=scene, start="random", augment="ShiftFlip")
     model = agent(config)
     pictures = compose(config, INDEX)
@@ -222,7 +222,7 @@ def test_unchanged_pictures_make_the_same_episodes(scene: Any) -> None:
     for row in range(len(INDEX)):
         np.testing.assert_array_equal(pictures[row], core.image(row))
     real = evaluate(model, config, images=INDEX)
-    ours = Viewer(config, model).look(pictures, INDEX)
+    ours = Viewer(config, model).view(pictures, INDEX)
     for name in ("labels", "gaze", "glimpses", "answers", "coverage"):
         np.testing.assert_array_equal(getattr(real, name), getattr(ours, name))
     np.testing.assert_allclose(real.beliefs, ours.beliefs, atol=1e-5)

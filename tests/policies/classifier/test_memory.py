@@ -142,7 +142,7 @@ def test_a_canvas_of_any_size_is_read_on_a_grid_of_at_most_4_by_4(side):
     layout = CanvasLayout(side, side, 1, 8, 1, 8, 1.0, side / 8)
     reader = make_memory("canvas", SHAPE, layout, width=2, place_channels=1).eval()
     assert reader.hidden_size <= 8 + (1 + len(layout.cells)) * 16
-    assert reader.look(layout.empty(2)).shape == (2, reader.hidden_size)
+    assert reader.encode(layout.empty(2)).shape == (2, reader.hidden_size)
 
 
 def test_a_retina_is_read_by_every_memory():
@@ -188,9 +188,9 @@ def test_folded_normalisations_change_nothing_that_is_read():
         norm.running_mean.uniform_(-1, 1)
         norm.running_var.uniform_(0.5, 2)
     with th.no_grad():
-        folded = reader.look(canvases)
+        folded = reader.encode(canvases)
         reader.training = True  # the convolutions alone: the normalisations stay fixed
-        plain = reader.look(canvases)
+        plain = reader.encode(canvases)
     np.testing.assert_allclose(folded, plain, rtol=1e-4, atol=1e-5)
 
 
@@ -202,15 +202,15 @@ def test_a_canvas_looks_as_it_reads_unfolded_planes(dtype):
     reader.layout.paint(canvases, episodes.glimpses, episodes.gaze, episodes.counts)
     with th.autocast("cpu", dtype=dtype or th.bfloat16, enabled=dtype is not None):
         wanted = reader.read(reader.layout.unfold(th.as_tensor(canvases)))
-        assert th.equal(reader.look(canvases), wanted)
+        assert th.equal(reader.encode(canvases), wanted)
         with th.device("meta"):  # a default for new tensors
-            assert th.equal(reader.look(canvases), wanted)
+            assert th.equal(reader.encode(canvases), wanted)
 
 
 def test_a_canvas_that_has_read_reads_on_after_it_was_moved():
     reader = memory("canvas")  # a classifier reads one glimpse when its environment is made
     with th.inference_mode():
-        reader.look(reader.start(2))
+        reader.encode(reader.start(2))
     reader.to("meta")  # computes with weights from anywhere, a GPU does not
     devices = {w.device.type for layer in reader._without_norms() for w in layer.parameters()}
     assert devices == {"meta"}
