@@ -101,9 +101,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--tune-space", type=Path, metavar="FILE", help="what to draw, as in a study's space.yml"
     )
     machine = parser.add_argument_group("on what")
-    machine.add_argument(
-        "--device", default="cpu", help="cpu, cuda or auto; default: %(default)s"
-    )
+    machine.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
     machine.add_argument(
         "--threads",
         type=int,

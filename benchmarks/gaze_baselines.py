@@ -57,8 +57,8 @@ class Study:
         self.pretraining = pretraining or data_directory() / "classifiers" / f"{key}.pt"
         if not self.pretraining.is_file():
             raise ValueError(
-                f"there is no {self.pretraining}, the classifier of {path} after its pretraining; give it "
-                "by --pretraining FILE, or train the run again with this GLIMPSE_DATA_DIR"
+                f"there is no {self.pretraining}, the classifier of {path} after its "
+                "pretraining; give it by --pretraining FILE, or train the run again with this GLIMPSE_DATA_DIR"
             )
         updates = read_progress(path / "progress.csv").get("classifier/updates", np.zeros(0))
         self.n_updates = int(np.nansum(updates))
@@ -127,7 +127,10 @@ def main() -> None:
     names = [*baseline_strategies(), "best-fixed"]
     parser.add_argument("--only", nargs="+", default=names, choices=names)
     parser.add_argument(
-        "--pretraining", type=Path, metavar="FILE", help="classifier to begin with; default: the run's"
+        "--pretraining",
+        type=Path,
+        metavar="FILE",
+        help="classifier to begin with; default: the run's",
     )
     parser.add_argument("--out", type=Path, help="default: baselines.json in the run directory")
     parser.add_argument(
@@ -137,7 +140,9 @@ def main() -> None:
     th.set_num_threads(1)
     trust(args.packages)
     study = Study(args.run, args.pretraining, args.packages)
-    print(f"{study.n_updates} updates of {study.training.batch_size} episodes after the pretraining")
+    print(
+        f"{study.n_updates} updates of {study.training.batch_size} episodes after the pretraining"
+    )
     agent = study.learned()
     results = {"learned": metrics(agent)}
     out = args.out or args.run / "baselines.json"

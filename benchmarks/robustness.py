@@ -169,9 +169,7 @@ def parse() -> argparse.Namespace:
         "--epsilon", type=int, nargs="+", default=[1, 2, 4, 8], help="of attacks, in 1/255"
     )
     parser.add_argument("--steps", type=int, default=20, help="of pgd")
-    parser.add_argument(
-        "--step", type=float, help="of pgd, in 1/255; default: 2.5 epsilon / steps"
-    )
+    parser.add_argument("--step", type=float, help="of pgd, in 1/255; default: 2.5 epsilon / steps")
     parser.add_argument(
         "--gazes", type=int, default=1, help="stochastic gazes averaged in each step; 1: none"
     )

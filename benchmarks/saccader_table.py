@@ -115,9 +115,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         fitter = Fitter(config.classifier, seed=job["seed"])
         n = int(job["episodes"] * job["epochs"])
         seed = job["seed"]
-        for _ in pretrain(
-            fitter, config, strategy, n, batch_size=BATCH, seed=seed, progress=False
-        ):
+        for _ in pretrain(fitter, config, strategy, n, batch_size=BATCH, seed=seed, progress=False):
             pass
         results = {
             split: evaluate_gaze(strategy, replace(config, split=split), index=EVALUATED)

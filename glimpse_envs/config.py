@@ -189,7 +189,9 @@ class GlimpseConfig:
         if hasattr(self.classifier, "check_config"):
             self.classifier.check_config(self)
         if self.observe_classifier_features and self.classifier.hidden_size < 1:
-            raise ValueError("observe_classifier_features=True, and the classifier's hidden_size is 0")
+            raise ValueError(
+                "observe_classifier_features=True, and the classifier's hidden_size is 0"
+            )
         self._check_reading()
 
     def _check_reading(self) -> None:
@@ -224,4 +226,3 @@ _KINDS = {"scene": Scene, "sensor": Sensor, "scheme": ActionScheme, "reward": Re
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"got {name}={value!r}; {nearest(str(value), choices)}")
-

@@ -117,9 +117,7 @@ class GlimpseEnv(gym.Env):
         self._running = True
         return _first(observation), self._info()
 
-    def step(
-        self, action: Any
-    ) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
         """Take a glimpse or answer.
 
         :raises ValueError: for an action outside the action space, NaN included

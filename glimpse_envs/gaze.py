@@ -64,9 +64,7 @@ class Geometry:
         """
         return self.shift(gaze, _stay(len(gaze)))
 
-    def shift(
-        self, gaze: NDArray[np.float32], step: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def shift(self, gaze: NDArray[np.float32], step: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the clamped gaze after a relative step: first the zoom, then the fixation.
 
         :param gaze: float32 (B, 3)

@@ -54,9 +54,7 @@ class Sensor(Component):
         """Return the gazes that are possible on an image of this size."""
         return Geometry(height, width, self.size, self.padded)
 
-    def __call__(
-        self, images: NDArray[np.uint8], gaze: NDArray[np.float32]
-    ) -> NDArray[np.uint8]:
+    def __call__(self, images: NDArray[np.uint8], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the glimpses, uint8 (B, *glimpse_shape).
 
         :param images: uint8 (B, H, W, C)
@@ -87,9 +85,7 @@ class _AreaSensor(Sensor):
         check_integer(self, "size", low=1)
         check_integer(self, "scales", low=1)
 
-    def __call__(
-        self, images: NDArray[np.uint8], gaze: NDArray[np.float32]
-    ) -> NDArray[np.uint8]:
+    def __call__(self, images: NDArray[np.uint8], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
         images, gaze = np.asarray(images), np.asarray(gaze, np.float32)
         if images.ndim != 4 or images.dtype != np.uint8 or gaze.shape != (len(images), 3):
             raise ValueError(

@@ -333,4 +333,3 @@ def _schedule(key: str, value: Any) -> Any:
         return LinearSchedule(float(value.removeprefix("lin_")), end=0.0, end_fraction=1.0)
     except ValueError as error:
         raise RecipeError(f"got {key}={value!r}: {error}") from error
-

@@ -125,8 +125,11 @@ class Run:
             inside = sorted(file.parent.name for file in path.glob("*/config.yml"))
             raise RunError(
                 f"{path} is not a run directory ({file}: {error.strerror}); "
-                + (f"it holds the runs {', '.join(inside)}" if inside else "train.py makes one "
-                   "under runs/<env id>/<name>")
+                + (
+                    f"it holds the runs {', '.join(inside)}"
+                    if inside
+                    else "train.py makes one under runs/<env id>/<name>"
+                )
             ) from error
         except yaml.YAMLError as error:
             raise RunError(f"{file} is not valid YAML: {error}") from error
@@ -192,8 +195,11 @@ class Run:
                     return classifier
         raise RunError(
             f"{self.model_file} was trained beside a classifier with digest {wanted}; "
-            + (f"{self.classifier_file} has {found[0]}" if found else f"there is no "
-               f"{self.classifier_file}")
+            + (
+                f"{self.classifier_file} has {found[0]}"
+                if found
+                else f"there is no {self.classifier_file}"
+            )
             + ": bring back the classifier.pt of this run"
         )
 

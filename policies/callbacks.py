@@ -82,14 +82,16 @@ class EpsilonGreedy(BaseCallback):
         self.distribution = self.model.policy.action_dist
         if not isinstance(self.distribution, FactoredCategoricalDistribution):
             raise ValueError(
-                f"EpsilonGreedy got a policy whose actions are {type(self.distribution).__name__}; wanted "
-                "GlimpsePolicy or GlimpseLstmPolicy with Discrete actions, such as those of "
+                f"EpsilonGreedy got a policy whose actions are {type(self.distribution).__name__}; "
+                "wanted GlimpsePolicy or GlimpseLstmPolicy with Discrete actions, such as those of "
                 "GreedyMap; drop the callback or use these"
             )
 
     def _on_rollout_start(self) -> None:
         # not SB3's own count of the progress, which is behind in the first rollout
-        self.distribution.epsilon = self.epsilon(self.model.num_timesteps / self.model._total_timesteps)
+        self.distribution.epsilon = self.epsilon(
+            self.model.num_timesteps / self.model._total_timesteps
+        )
         self.logger.record("rollout/epsilon", self.distribution.epsilon)
 
     def _on_step(self) -> bool:

@@ -66,9 +66,9 @@ def fingerprint(values: Any) -> NDArray:
 
 def play(env_id: str) -> dict[str, NDArray]:
     """Two hundred steps of an id: fingerprints (steps + 1, lanes) of all that comes out."""
-    parts = {} if "Saccade" not in env_id and "RAM" not in env_id else {
-        "classifier": NumpyClassifier()
-    }
+    parts = (
+        {} if "Saccade" not in env_id and "RAM" not in env_id else {"classifier": NumpyClassifier()}
+    )
     env = gym.make_vec(env_id, num_envs=LANES, **parts)
     rng = np.random.default_rng(SEED)
     observation, infos = env.reset(seed=SEED)
@@ -153,9 +153,7 @@ def outcome(run: Path) -> dict[str, Any]:
     columns = ("train/loss", "train/value_loss", "train/entropy_loss", "classifier/loss")
     (random,) = metrics["baselines"].values()
     return {
-        "losses": {
-            name: [float(row[name]) for row in rows if row.get(name)] for name in columns
-        },
+        "losses": {name: [float(row[name]) for row in rows if row.get(name)] for name in columns},
         "accuracy": metrics["accuracy"],
         "accuracy_by_glimpse": metrics["accuracy_by_glimpse"],
         "mean_glimpses": metrics["mean_glimpses"],

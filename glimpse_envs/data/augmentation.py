@@ -20,9 +20,7 @@ class Augmentation(Component):
     the train split alone; validation and test images are shown as they are.
     """
 
-    def __call__(
-        self, images: NDArray[np.uint8], keys: NDArray[np.uint64]
-    ) -> NDArray[np.uint8]:
+    def __call__(self, images: NDArray[np.uint8], keys: NDArray[np.uint64]) -> NDArray[np.uint8]:
         """Return the augmented images, uint8 (n, H, W, C).
 
         :param images: uint8 (n, H, W, C)
@@ -47,9 +45,7 @@ class ShiftFlip(Augmentation):
         if not isinstance(self.flip, bool):
             raise ValueError(f"got ShiftFlip(flip={self.flip!r}); wanted true or false")
 
-    def __call__(
-        self, images: NDArray[np.uint8], keys: NDArray[np.uint64]
-    ) -> NDArray[np.uint8]:
+    def __call__(self, images: NDArray[np.uint8], keys: NDArray[np.uint64]) -> NDArray[np.uint8]:
         out = np.zeros_like(images)
         _augment(images, keys, self.shift, self.flip, out)
         return out

@@ -179,7 +179,7 @@ def _download(name: str, path: Path) -> None:
             f"({_one_line(error)}). Do one of these:\n"
             f"- set GLIMPSE_DATA_DIR to a folder that holds {path.name};\n"
             "- choose data that need no download: dataset digits, or folder:PATH with images in "
-            "PATH/CLASS/ (--dataset digits, or gymnasium.make(id, dataset=\"digits\"));\n"
+            'PATH/CLASS/ (--dataset digits, or gymnasium.make(id, dataset="digits"));\n'
             f"- write {path} from arrays of yours with glimpse_envs.pack_dataset: "
             f"train_images and test_images (uint8 {shape}), train_labels and test_labels "
             "(integers (N,)), classes (strings)."

@@ -101,4 +101,3 @@ def _check_frames(frames: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]
     if len(kinds) > 1 or frames[0].dtype != np.uint8 or frames[0].shape[2:] != (3,):
         raise ValueError(f"got frames {kinds}; wanted uint8 (height, width, 3), all of one shape")
     return frames
-

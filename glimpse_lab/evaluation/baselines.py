@@ -51,7 +51,7 @@ def best_fixed(
     """
     played = scripted(replace(config, split="validation"), classifier)
     rng = np.random.default_rng(seed)
-    index = np.sort(rng.permutation(len(played.images))[:n_images])
+    index = np.sort(rng.permutation(len(played.shown_split))[:n_images])
     core = GlimpseCore(played, len(index))
     core.seed_all(seed)
     core.reset(core.lanes, index)

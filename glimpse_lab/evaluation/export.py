@@ -139,7 +139,7 @@ def export_fixations(
     """
     path = Path(path)
     arrow = check_name(path)
-    columns = fixations(paths, config, images)
+    columns = fixations(paths, config, index)
     about = json.dumps({**info, **_about(paths, config, columns)}, allow_nan=False)
     with replacing(path) as temporary:
         if arrow is not None:
@@ -186,12 +186,12 @@ def fixations(
     :raises ValueError: images that do not have the labels of ``paths``
     """
     n = len(paths.labels)
-    images = np.arange(n) if index is None else np.asarray(images)
+    index = np.arange(n) if index is None else np.asarray(index)
     labels = config.shown_split.labels
-    fits = images.shape == (n,) and images.min() >= 0 and images.max() < len(labels)
-    if not fits or not np.array_equal(labels[images], paths.labels):
+    fits = index.shape == (n,) and index.min() >= 0 and index.max() < len(labels)
+    if not fits or not np.array_equal(labels[index], paths.labels):
         raise ValueError(
-            f"the {n} episodes do not have the labels of images {images} of the {config.split} "
+            f"the {n} episodes do not have the labels of images {index} of the {config.split} "
             f"split of {config.dataset.name!r}; give the split and the images that were evaluated"
         )
     row, t = np.nonzero(paths.taken)  # (glimpses,) each, by image and then by step
@@ -202,7 +202,7 @@ def fixations(
     x, y, zoom = paths.gaze[row, t].T
     prediction = paths.answers[row, t]
     columns = {
-        "image": images[row].astype(np.int32),
+        "image": index[row].astype(np.int32),
         "label": paths.labels[row].astype(whole),
         "class": names[paths.labels[row]],
         "step": (t + 1).astype(np.int16),

@@ -16,9 +16,7 @@ class OracleGaze(ABC):
     """A gaze that reads the image, or glimpses that it does not take, before each choice."""
 
     @abstractmethod
-    def __call__(
-        self, step: int, core: GlimpseCore, config: GlimpseConfig
-    ) -> NDArray[np.float32]:
+    def __call__(self, step: int, core: GlimpseCore, config: GlimpseConfig) -> NDArray[np.float32]:
         """Return the gaze of the next glimpse of all lanes, float32 (B, 3) in [0, 1].
 
         :param step: 0 for the first glimpse after the environment's own
@@ -39,9 +37,7 @@ class SaliencyGaze(OracleGaze):
     does not inhibit.
     """
 
-    def __call__(
-        self, step: int, core: GlimpseCore, config: GlimpseConfig
-    ) -> NDArray[np.float32]:
+    def __call__(self, step: int, core: GlimpseCore, config: GlimpseConfig) -> NDArray[np.float32]:
         grey = core.images().mean(axis=3, dtype=np.float32)  # (B, H, W)
         slopes = np.gradient(grey, axis=(1, 2))
         strength = np.hypot(*slopes)
@@ -70,9 +66,7 @@ class UncertaintyGaze(OracleGaze):
     It tries every gaze of a lattice (half a window apart, at every zoom that the agent reaches).
     """
 
-    def __call__(
-        self, step: int, core: GlimpseCore, config: GlimpseConfig
-    ) -> NDArray[np.float32]:
+    def __call__(self, step: int, core: GlimpseCore, config: GlimpseConfig) -> NDArray[np.float32]:
         gazes = lattice(config)
         best, lowest = np.zeros(core.n_lanes, np.int64), np.full(core.n_lanes, np.inf)
         for k, gaze in enumerate(gazes):

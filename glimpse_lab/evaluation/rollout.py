@@ -53,7 +53,7 @@ def evaluate(
     check_spaces(model, config)
     rng = np.random.default_rng(seed) if random_gaze else None
     return _evaluate(
-        lambda: _Agent(model, config, rng, deterministic), config, images, record_hidden, progress
+        lambda: _Agent(model, config, rng, deterministic), config, index, record_hidden, progress
     )
 
 
@@ -79,7 +79,7 @@ def evaluate_gaze(
     """
     played = scripted(config, classifier)
     rng = np.random.default_rng(seed)
-    return _evaluate(lambda: _Script(strategy, config, rng), played, images, False, progress)
+    return _evaluate(lambda: _Script(strategy, config, rng), played, index, False, progress)
 
 
 def record(
@@ -125,7 +125,7 @@ def reread(
     :param index: of that call
     :raises ValueError: for another configuration or other images than those of the recording
     """
-    rows, index = np.asarray(rows, np.int64), image_numbers(config, images)
+    rows, index = np.asarray(rows, np.int64), image_numbers(config, index)
     if len(index) != len(paths.labels) or paths.budget != config.budget:
         raise ValueError(
             f"got {len(paths.labels)} episodes of up to {paths.budget} glimpses for {len(index)} "
@@ -224,7 +224,7 @@ def _evaluate(
     record_hidden: bool,
     progress: Callable[[int], Any] | None,
 ) -> Scanpaths:
-    index = image_numbers(config, images)
+    index = image_numbers(config, index)
     batches = []
     for start in range(0, len(index), _LANES):
         batch = index[start : start + _LANES]
@@ -236,16 +236,16 @@ def _evaluate(
 
 
 def image_numbers(config: GlimpseConfig, index: _Index) -> NDArray[np.int64]:
-    """Return which images of the split ``images`` means, int64 (n,); see ``evaluate``.
+    """Return which images of the split ``index`` means, int64 (n,); see ``evaluate``.
 
     :raises ValueError: for numbers that the split does not have
     """
     n = len(config.shown_split)
-    if index is None or isinstance(images, (int, np.integer)):
+    if index is None or isinstance(index, (int, np.integer)):
         return np.arange(n if index is None else min(int(index), n))
     index = np.asarray(index, np.int64)
     if index.ndim != 1 or not len(index) or index.min() < 0 or index.max() >= n:
-        raise ValueError(f"got images {images}; wanted numbers of the split's {n} images, from 0")
+        raise ValueError(f"got index {index}; wanted numbers of the split's {n} images, from 0")
     return index
 
 
@@ -306,9 +306,9 @@ def _add_windows(columns: dict[str, NDArray], core: GlimpseCore) -> None:
     columns["windows"] = np.where(untaken[:, :, None], np.nan, windows).astype(np.float32)
     columns["seen"] = seen = np.full(untaken.shape, np.nan, np.float32)
     for t in range(gaze.shape[1]):
-        counts = np.minimum(t + 1, glimpses)
+        counts = np.minimum(t + 1, n_glimpses)
         covered = core.geometry.coverage(filled, counts, core.config.sensor.span)
-        seen[:, t] = np.where(glimpses > t, covered, np.nan)
+        seen[:, t] = np.where(n_glimpses > t, covered, np.nan)
 
 
 class _Played(NamedTuple):

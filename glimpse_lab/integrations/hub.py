@@ -288,9 +288,7 @@ def _hub() -> ModuleType:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise ImportError(
-            'huggingface_hub is not installed; pip install -e ".[hub]"'
-        ) from error
+        raise ImportError('huggingface_hub is not installed; pip install -e ".[hub]"') from error
     return huggingface_hub
 
 

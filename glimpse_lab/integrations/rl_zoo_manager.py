@@ -145,9 +145,7 @@ class _TestEnvs:
         if classifier is not None:
             kwargs["classifier"] = TorchClassifier.load(classifier_file(self.model_file))
         others["vec_env_cls"] = DummyVecEnv  # processes would each need their own classifier
-        return _create_test_env(
-            env_id, *args, hyperparams=hyperparams, env_kwargs=kwargs, **others
-        )
+        return _create_test_env(env_id, *args, hyperparams=hyperparams, env_kwargs=kwargs, **others)
 
 
 def install() -> None:

@@ -24,9 +24,7 @@ _LOOKS = {"agent": (BLUE, "o-"), "full image": (ORANGE, "s--")}
 
 
 @large_print
-def plot_robustness(
-    rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
-) -> Path:
+def plot_robustness(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> Path:
     """Plot the accuracies of agent and full-image classifier against the strength of each change.
 
     :param rows: the ``results`` of ``benchmarks/robustness.py``

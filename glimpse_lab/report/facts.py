@@ -116,8 +116,8 @@ def limits(result: Mapping[str, Any]) -> list[str]:
         found.append("No baseline was measured, so it is not known whether the gaze matters.")
     else:
         found.append(
-            "A baseline takes as many glimpses of every image, the agent may stop sooner at some: its lead "
-            "at a matched budget is that of where it looks and of when it stops together."
+            "A baseline takes as many glimpses of every image, the agent may stop sooner at "
+            "some: its lead at a matched budget is that of where it looks and of when it stops together."
         )
     if any("off-distribution" in name for name in baselines):
         found.append(

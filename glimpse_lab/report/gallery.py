@@ -151,7 +151,7 @@ def draw_gallery(
     """
     groups = choose(paths) if groups is None else groups
     rows = np.concatenate([group.rows for group in groups])
-    numbers = image_numbers(config, images)[rows]
+    numbers = image_numbers(config, index)[rows]
     columns, classes = _columns(paths.budget), config.dataset.classes
     frames = draw_rows(
         paths, config, rows, index=index, columns=columns, light=True, height=_HEIGHT
@@ -161,9 +161,7 @@ def draw_gallery(
         name = f"{config.split.capitalize()} image {image}"
         pictures.append(Picture(_png(frame), f"{name}: {_sentence(paths, row, classes)}"))
     ends = np.cumsum([len(group.rows) for group in groups])
-    split = [
-        pictures[end - len(group.rows) : end] for group, end in zip(groups, ends, strict=True)
-    ]
+    split = [pictures[end - len(group.rows) : end] for group, end in zip(groups, ends, strict=True)]
     return Gallery(RULES, list(groups), split)
 
 

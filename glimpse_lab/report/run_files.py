@@ -46,7 +46,9 @@ def evaluate_run(
     """
     begin = time.perf_counter()
     config = run.evaluation_config(split, budget)
-    with tqdm(total=2 * len(config.shown_split), desc=f"evaluating on {split}", unit=" images") as bar:
+    with tqdm(
+        total=2 * len(config.shown_split), desc=f"evaluating on {split}", unit=" images"
+    ) as bar:
         episodes = evaluate(model, config, record_hidden=record_hidden, progress=bar.update)
         baseline = evaluate(
             model, config, random_gaze=True, seed=run.config["seed"], progress=bar.update

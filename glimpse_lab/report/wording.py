@@ -248,9 +248,7 @@ def baseline_rows(result: Mapping[str, Any]) -> list[Row]:
     rows = [(result["accuracy"], _row("this agent", result, agent=True))]
     for name, baseline in baselines.items():
         row = _row(name, baseline)
-        row = row._replace(
-            best=best is not None and name == best.name, oracle=_is_oracle(baseline)
-        )
+        row = row._replace(best=best is not None and name == best.name, oracle=_is_oracle(baseline))
         rows.append((baseline["accuracy"], row))
     return [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
 

@@ -60,9 +60,7 @@ class Attack:
             raise ValueError(f"got attack {self.kind!r}; wanted one of {', '.join(ATTACKS)}")
         if self.epsilon != int(self.epsilon) or not 1 <= self.epsilon <= 255:
             # anything between would be lost, or exceeded, when the picture is rounded
-            raise ValueError(
-                f"got epsilon={self.epsilon}; wanted whole grey levels from 1 to 255"
-            )
+            raise ValueError(f"got epsilon={self.epsilon}; wanted whole grey levels from 1 to 255")
         if self.steps < 1 or self.n_gazes < 1 or (self.step is not None and self.step <= 0.0):
             raise ValueError(
                 f"got steps={self.steps}, step={self.step}, n_gazes={self.n_gazes}; wanted at "

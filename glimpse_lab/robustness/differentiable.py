@@ -68,9 +68,7 @@ def see(sensor: Sensor, images: th.Tensor, gaze: NDArray[np.float32]) -> th.Tens
     :raises ValueError: for other sensors
     """
     if type(sensor) not in (Crop, Retina):
-        raise ValueError(
-            f"got sensor {sensor}, whose gradient is not known; wanted Crop or Retina"
-        )
+        raise ValueError(f"got sensor {sensor}, whose gradient is not known; wanted Crop or Retina")
     pixels = to_uint8(images)
     geometry = sensor.geometry(*pixels.shape[1:3])
     glimpses = []

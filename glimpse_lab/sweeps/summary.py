@@ -77,8 +77,11 @@ def seeds_table(summary: Mapping[str, Any]) -> str:
     lines.append(
         f"{summary['env']}, {summary['split']} split of {summary['dataset']}, {n} seed"
         f"{'s' * (n > 1)}; "
-        + ("from, to: 95 % interval of the mean over seeds (Student's t)" if n > 1 else
-           "more seeds give an interval")
+        + (
+            "from, to: 95 % interval of the mean over seeds (Student's t)"
+            if n > 1
+            else "more seeds give an interval"
+        )
     )
     return "\n".join(lines)
 

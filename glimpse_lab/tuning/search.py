@@ -240,9 +240,7 @@ class Study:
         if not complete:
             return None
         best = max(complete, key=lambda trial: (trial.value, -trial.number))
-        return {
-            "number": best.number, "score": best.value, "choice": best.user_attrs["choice"]
-        }
+        return {"number": best.number, "score": best.value, "choice": best.user_attrs["choice"]}
 
     def _write_recipe(self, best: dict[str, Any]) -> None:
         run_kwargs, config = apply(best["choice"], self.config["recipe"], self.config["env_kwargs"])

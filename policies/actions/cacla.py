@@ -34,7 +34,10 @@ class CACLA(BaseCallback):
 
     def _on_training_start(self) -> None:
         distribution = self.model.policy.action_dist
-        if not isinstance(distribution, HybridDistribution) or distribution.continuous != "deterministic":
+        if (
+            not isinstance(distribution, HybridDistribution)
+            or distribution.continuous != "deterministic"
+        ):
             raise ValueError(
                 f"CACLA got a policy whose actions are {type(distribution).__name__}; "
                 "wanted Dict actions with continuous parts that are deterministic: policy_kwargs "
@@ -51,16 +54,16 @@ class CACLA(BaseCallback):
         losses = []
         for _ in range(self.epochs):
             for batch in model.rollout_buffer.get(getattr(model, "batch_size", None)):
-                loss = self.weight * automaton_loss(model.policy, batch)
+                loss = self.weight * cacla_loss(model.policy, batch)
                 model.policy.optimizer.zero_grad()
                 loss.backward()
                 th.nn.utils.clip_grad_norm_(model.policy.parameters(), model.max_grad_norm)
                 model.policy.optimizer.step()
                 losses.append(loss.item())
-        self.logger.record("train/automaton_loss", np.mean(losses))
+        self.logger.record("train/cacla_loss", np.mean(losses))
 
 
-def automaton_loss(policy: Any, batch: Any) -> th.Tensor:
+def cacla_loss(policy: Any, batch: Any) -> th.Tensor:
     """Mean squared distance to the actions that turned out well, see the callback.
 
     :param policy: with a hybrid distribution
@@ -79,7 +82,11 @@ def automaton_loss(policy: Any, batch: Any) -> th.Tensor:
     opened = distribution.opened(batch.actions)
     total = batch.actions.new_zeros(())
     for part in distribution.boxes():
-        distance = (batch.actions[:, part.columns] - distribution.components[part.name].mean).square().sum(dim=1)
+        distance = (
+            (batch.actions[:, part.columns] - distribution.components[part.name].mean)
+            .square()
+            .sum(dim=1)
+        )
         chosen = better & opened[part.name] if part.name in opened else better
         total = total + th.where(chosen, distance, 0.0).sum()
     return total / counts.sum()

@@ -1,4 +1,4 @@
-"""The component distributions of single parts of an action: what a hybrid distribution is made of.
+"""Component distributions: one for each part of an action, of which a hybrid one is made.
 
 Each takes and gives columns of a :class:`~glimpse_envs.boxview.BoxView`, float32 (B, width), and
 has ``log_prob(columns)``, ``entropy()``, ``sample()`` and ``mode()``, the first two (B,).
@@ -19,7 +19,9 @@ class Categorical:
     logits: list[th.Tensor]  # (B, n) each
 
     def __post_init__(self) -> None:
-        self.parts = [distributions.Categorical(logits=logits, validate_args=False) for logits in self.logits]
+        self.parts = [
+            distributions.Categorical(logits=logits, validate_args=False) for logits in self.logits
+        ]
 
     def chosen(self, columns: th.Tensor) -> list[th.Tensor]:
         """Return the index of each categorical, int64 (B,) each."""

@@ -87,9 +87,7 @@ class HybridDistribution(DiagGaussianDistribution):
         }
         self.continuous = continuous
         self.order = self._gates_first()
-        self.n_continuous = sum(
-            part.columns.stop - part.columns.start for part in self.boxes()
-        )
+        self.n_continuous = sum(part.columns.stop - part.columns.start for part in self.boxes())
         self.components: dict[str, Component] = {}
 
     def proba_distribution_net(
@@ -226,8 +224,7 @@ class HybridDistribution(DiagGaussianDistribution):
             free = [
                 name
                 for name in self.parts
-                if name not in order
-                and (name not in self.gates or self.gates[name].part in order)
+                if name not in order and (name not in self.gates or self.gates[name].part in order)
             ]
             if not free:
                 rest = sorted(set(self.parts) - set(order))

@@ -67,9 +67,7 @@ class Memory(nn.Module):
         """
         raise NotImplementedError
 
-    def prefixes(
-        self, batch: Sequences, early_weight: float, rng: np.random.Generator
-    ) -> Prefixes:
+    def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         """:param batch: n episodes
         :param early_weight: weight in the loss of every glimpse but an episode's last, which has 1
         :param rng: for memories that read some of the prefixes, drawn by their weights
@@ -144,9 +142,7 @@ class Feedforward(_Coded):
         rows = np.arange(len(counts))
         return self.encode(glimpses[rows, counts - 1], gaze[rows, counts - 1])
 
-    def prefixes(
-        self, batch: Sequences, early_weight: float, rng: np.random.Generator
-    ) -> Prefixes:
+    def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         rows, steps, weights = _all_prefixes(batch.counts, early_weight)
         code = self.code(batch.glimpses[rows, steps], batch.gaze[rows, steps])
         return Prefixes(code, rows, steps + 1, weights)
@@ -203,9 +199,7 @@ class Recurrent(_Coded):
             outputs, _ = self.rnn(code.view(n, steps, -1))  # (n, T, hidden_size)
         return outputs[np.arange(n), counts - 1]
 
-    def prefixes(
-        self, batch: Sequences, early_weight: float, rng: np.random.Generator
-    ) -> Prefixes:
+    def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         longest = int(batch.counts.max())
         n = len(batch.counts)
         glimpses, gaze = batch.glimpses[:, :longest], batch.gaze[:, :longest]
@@ -330,9 +324,7 @@ class Canvas(Memory):
     ) -> th.Tensor:
         return self.read(self.layout.unfold(self.layout.gather(glimpses, gaze, counts)))
 
-    def prefixes(
-        self, batch: Sequences, early_weight: float, rng: np.random.Generator
-    ) -> Prefixes:
+    def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         # one prefix of each episode, drawn by the weights: the expected loss is the weighted one
         total = 1.0 + early_weight * (batch.counts - 1)
         early = rng.random(len(total)) >= 1.0 / total

@@ -14,7 +14,9 @@ from policies.classifier.trainer import Fitter
 _VERSION = 1
 
 
-def pretraining_key(config: GlimpseConfig, gaze: ScriptedGaze, training: list[Any], seed: int) -> str:
+def pretraining_key(
+    config: GlimpseConfig, gaze: ScriptedGaze, training: list[Any], seed: int
+) -> str:
     """Return hexadecimal digits that tell this training from others.
 
     :param config: the environment, with the classifier as it is before its training

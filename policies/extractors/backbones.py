@@ -25,9 +25,7 @@ class Backbone(nn.Module):
     :raises ImportError: for one of timm where that is not installed
     """
 
-    def __init__(
-        self, name: str, channels: int, height: int, width: int, output_dim: int
-    ) -> None:
+    def __init__(self, name: str, channels: int, height: int, width: int, output_dim: int) -> None:
         super().__init__()
         library, _, model = name.partition(":")
         self.repeats = 1

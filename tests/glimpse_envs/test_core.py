@@ -151,7 +151,10 @@ def test_the_hidden_state_is_observed_where_asked(size):
     assert "classifier_features" not in make(classifier=classifier).observation_space.spaces
     env = make(classifier=classifier, observe_classifier_features=True)
     observation, _ = env.reset(seed=0)
-    assert observation["classifier_features"].shape == (size,) and observation["classifier_features"].any()
+    assert (
+        observation["classifier_features"].shape == (size,)
+        and observation["classifier_features"].any()
+    )
     assert env.observation_space["belief"].shape == (10,)
     assert env.observation_space.contains(observation)
 
@@ -205,7 +208,9 @@ def test_infos_hold_these_keys_and_no_others(env_id):
 def test_the_label_is_never_in_the_observation():
     keys = make("GlimpseMNIST-GreedyMap-v0").observation_space.spaces.keys()
     assert keys == {"glimpse", "gaze", "remaining", "map"}
-    both = make(classifier=NumpyClassifier(), observe_classifier_features=True).observation_space.spaces.keys()
+    both = make(
+        classifier=NumpyClassifier(), observe_classifier_features=True
+    ).observation_space.spaces.keys()
     assert both == {"glimpse", "gaze", "remaining", "belief", "classifier_features"}
 
 
@@ -367,7 +372,10 @@ def test_a_step_after_the_end_is_refused_until_the_reset():
         ({"split": "tets"}, r"no split 'tets'; did you mean 'test'"),
         ({"sensr": "Crop"}, r"no argument 'sensr'; did you mean 'sensor'"),
         ({"sensor": {"type": "Crop", "size": 40}}, r"40 x 40 pixels does not fit .* 28 x 28"),
-        ({"observe_classifier_features": True}, r"observe_classifier_features=True needs a classifier.*attach one"),
+        (
+            {"observe_classifier_features": True},
+            r"observe_classifier_features=True needs a classifier.*attach one",
+        ),
         ({"reward": NegativeCrossEntropy()}, r"reward NegativeCrossEntropy needs a classifier"),
         ({"scheme": "Saccade"}, r"scheme Saccade needs a classifier"),
         ({"classifier": 3}, r"got classifier 3; attach one"),

@@ -19,7 +19,13 @@ from policies.actor_critic import run_padded
 
 th.set_num_threads(1)
 
-EXTRAS = [(), ("belief",), ("map",), ("classifier_features",), ("map", "belief", "classifier_features")]
+EXTRAS = [
+    (),
+    ("belief",),
+    ("map",),
+    ("classifier_features",),
+    ("map", "belief", "classifier_features"),
+]
 CRITICS = {
     "own": {},
     "shared": {"shared_lstm": True, "enable_critic_lstm": False},

@@ -30,7 +30,9 @@ def test_episode_statistics_are_the_means_over_the_rollout(model: RecurrentPPO) 
     model.learn(128, callback=statistics)
     assert len(seen) > 5
     assert statistics.latest["accuracy"] == pytest.approx(np.mean([s["is_success"] for s in seen]))
-    assert statistics.latest["n_glimpses"] == pytest.approx(np.mean([s["n_glimpses"] for s in seen]))
+    assert statistics.latest["n_glimpses"] == pytest.approx(
+        np.mean([s["n_glimpses"] for s in seen])
+    )
 
 
 def test_progress_shows_timesteps_accuracy_and_glimpses(

@@ -219,9 +219,9 @@ def test_other_features_of_whole_tokens_are_taken(name: str):
         "wide": {"features_extractor_kwargs": {"dim": 32}},
     }[name]
     policy = _policy(**kwargs)
-    assert policy.lstm_actor.input_size == {"GlimpseExtractor": 32, "one token": 16, "wide": 160}[
-        name
-    ]
+    assert (
+        policy.lstm_actor.input_size == {"GlimpseExtractor": 32, "one token": 16, "wide": 160}[name]
+    )
     obs = observations(policy.observation_space, 3)
     actions, *_ = policy(obs, _states(policy, 3), th.ones(3))
     assert actions.shape == (3, 3)

@@ -89,9 +89,7 @@ class TinyGlimpse(gym.Env[dict[str, np.ndarray], Any]):
         self._taken = 1
         return self._observe(), {}
 
-    def step(
-        self, action: Any
-    ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         answer = self._answer(action)
         end = answer >= 0 or self._taken == self.budget
         self._taken += not end

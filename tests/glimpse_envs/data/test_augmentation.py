@@ -102,7 +102,7 @@ def test_a_plain_scene_with_augmentation_gives_every_lane_its_own_canvas():
     core.seed_all(0)
     observation = core.reset(core.lanes, np.full(64, 5))
     assert len({core.image(lane).tobytes() for lane in range(64)}) > 30
-    original = settings.images.images[5]
+    original = settings.shown_split.images[5]
     allowed = {
         shifted(side, dx, dy).tobytes()
         for side in (original, original[:, ::-1])
@@ -141,7 +141,7 @@ def test_validation_and_test_images_are_shown_as_they_are(split):
     core.seed_all(0)
     core.reset(core.lanes, np.arange(8))
     for lane in range(8):
-        np.testing.assert_array_equal(core.image(lane), settings.images.images[lane])
+        np.testing.assert_array_equal(core.image(lane), settings.shown_split.images[lane])
 
 
 def test_without_augmentation_a_plain_scene_shares_its_images():

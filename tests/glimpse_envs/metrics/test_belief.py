@@ -174,14 +174,10 @@ def test_stopping_by_hand() -> None:
 def test_risk_and_coverage_by_hand() -> None:
     # confidences 0.9, 0.8, 0.7, 0.6; the second and the fourth are wrong
     beliefs = [[[0.9, 0.1]], [[0.8, 0.2]], [[0.7, 0.3]], [[0.6, 0.4]]]
-    paths = made_paths(
-        [[OVERVIEW]] * 4, [0, 1, 0, 1], predictions=[0, 0, 0, -1], beliefs=beliefs
-    )
+    paths = made_paths([[OVERVIEW]] * 4, [0, 1, 0, 1], predictions=[0, 0, 0, -1], beliefs=beliefs)
     result = statistics.risk_coverage(paths)
     assert result["confidence"] == "largest probability of the final belief"
-    np.testing.assert_allclose(
-        result["points"], [[0.25, 0], [0.5, 0.5], [0.75, 1 / 3], [1.0, 0.5]]
-    )
+    np.testing.assert_allclose(result["points"], [[0.25, 0], [0.5, 0.5], [0.75, 1 / 3], [1.0, 0.5]])
     assert result["area"] == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
     assert result["oracle_area"] == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
     assert result["random_area"] == 0.5

@@ -202,7 +202,9 @@ def test_refreshing_without_a_change_alters_nothing(env_id):
 
 @pytest.mark.parametrize("env_id", [*ANSWERING, *WATCHED])
 def test_a_refresh_repeats_what_the_last_step_observed(env_id):
-    settings = config(env_id, classifier=NumpyClassifier(), observe_classifier_features=True, budget=9)
+    settings = config(
+        env_id, classifier=NumpyClassifier(), observe_classifier_features=True, budget=9
+    )
     core = GlimpseCore(settings, LANES)
     core.seed_all(0)
     core.reset(core.lanes)
@@ -217,7 +219,9 @@ def test_a_refresh_repeats_what_the_last_step_observed(env_id):
 @pytest.mark.parametrize("env_id", [*ANSWERING, *WATCHED])
 def test_after_a_change_belief_and_state_are_those_of_a_fresh_replay(env_id):
     classifier = NumpyClassifier()
-    core = GlimpseCore(config(env_id, classifier=classifier, observe_classifier_features=True), LANES)
+    core = GlimpseCore(
+        config(env_id, classifier=classifier, observe_classifier_features=True), LANES
+    )
     core.seed_all(0)
     diary, _ = play(core, 13)
     old = core.belief.copy()
@@ -275,7 +279,9 @@ def test_a_lookahead_is_reading_it_without_taking_it(env_id):
         looked_ahead = core.lookahead(move.gaze)
         for name, rows in before.items():
             np.testing.assert_array_equal(getattr(core, name), rows, err_msg=name)
-        np.testing.assert_allclose(looked_ahead, core.step(actions).observation["belief"], rtol=1e-6)
+        np.testing.assert_allclose(
+            looked_ahead, core.step(actions).observation["belief"], rtol=1e-6
+        )
 
 
 def test_no_lookahead_without_a_classifier():

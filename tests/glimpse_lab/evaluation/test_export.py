@@ -81,7 +81,9 @@ def test_rows_are_what_the_single_environment_shows(env_id: str) -> None:
             window = env.unwrapped.core.windows(0)[-1]
             assert [table[name][row] for name in ("left", "top", "side")] == pytest.approx(window)
             standing = info["prediction"]  # the classifier's, where it answers
-            seen = {key: value for key, value in observation.items() if key != "classifier_features"}
+            seen = {
+                key: value for key, value in observation.items() if key != "classifier_features"
+            }
             action, _ = model.predict(seen, deterministic=True)
             observation, reward, terminated, _, info = env.step(action)
             assert table["reward"][row] == pytest.approx(reward, abs=1e-5)
@@ -178,9 +180,7 @@ def test_without_classifier_there_are_no_beliefs(tmp_path: Path) -> None:
     env_id = "GlimpseDigits-GreedyMap-v0"
     model = PPO(GlimpsePolicy, GlimpseVecEnv(env_id, 4, seed=0), n_steps=8, batch_size=16)
     config = make_config(**{**registered_kwargs(env_id), "split": "test"})
-    path = export_fixations(
-        tmp_path / "x.parquet", evaluate(model, config, images=9), config, INFO
-    )
+    path = export_fixations(tmp_path / "x.parquet", evaluate(model, config, images=9), config, INFO)
     assert parquet.read_schema(path).names == list(COLUMNS)
     assert set(fixation_info(path)["columns"]) == set(COLUMNS)
     assert parquet.read_table(path)["image"].to_pylist()[-1] == 8  # the first 9 images

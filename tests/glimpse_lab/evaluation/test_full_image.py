@@ -20,8 +20,8 @@ TRAINING = {"n_images": 1280, "batch_size": 64, "learning_rate": 1e-2, "progress
 
 def evaluated(glance: GlimpseConfig) -> dict[str, Any]:
     """Return the metrics of all images of the split."""
-    index = np.arange(len(glance.images))
-    return metrics(Viewer(glance.view(compose(glance, index), index))
+    index = np.arange(len(glance.shown_split))
+    return metrics(Viewer(glance).view(compose(glance, index), index))
 
 
 def test_one_glance_at_full_resolution_is_all_that_it_gets() -> None:
@@ -77,9 +77,7 @@ def test_it_learns_and_is_found_again(
         full_image_classifier(other, folder=tmp_path, **TRAINING)
 
 
-def test_it_is_kept_in_the_data_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_kept_in_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLIMPSE_DATA_DIR", str(tmp_path))
     agents = config(classifier=classifier("feedforward"), split="test")
     full_image_classifier(agents, **{**TRAINING, "n_images": 64})

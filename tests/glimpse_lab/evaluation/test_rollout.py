@@ -104,7 +104,7 @@ def test_evaluating_a_gaze_equals_stepping_the_scripted_environment(
     settings = watched(f"GlimpseDigits-{scheme}-v0", start="random")
     counts: list[int] = []
     episodes = evaluate_gaze(strategy, settings, progress=counts.append)
-    np.testing.assert_array_equal(episodes.labels, settings.images.labels)
+    np.testing.assert_array_equal(episodes.labels, settings.shown_split.labels)
     assert sum(counts) == 144 and (episodes.n_glimpses == BUDGET).all()
     parts = {name: getattr(scripted(settings), name) for name in GlimpseConfig.__annotations__}
     env = gymnasium.make("GlimpseDigits-GreedyMap-v0", **parts)
@@ -175,8 +175,12 @@ def test_scanpaths_are_what_the_single_environment_shows() -> None:
         while not terminated:
             assert np.array_equal(paths.gaze[row, t], observation["gaze"])
             assert paths.beliefs[row, t] == pytest.approx(observation["belief"], abs=1e-5)
-            assert paths.hidden[row, t] == pytest.approx(observation["classifier_features"], abs=1e-4)
-            seen = {key: value for key, value in observation.items() if key != "classifier_features"}
+            assert paths.hidden[row, t] == pytest.approx(
+                observation["classifier_features"], abs=1e-4
+            )
+            seen = {
+                key: value for key, value in observation.items() if key != "classifier_features"
+            }
             action, _ = model.predict(seen, deterministic=True)
             observation, reward, terminated, _, info = env.step(action)
             assert paths.step_rewards[row, t] == pytest.approx(reward, abs=1e-5)

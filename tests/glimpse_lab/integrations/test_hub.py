@@ -88,9 +88,7 @@ def test_the_card_says_what_was_measured(trained: Run, tmp_path: Path) -> None:
     measured = json.loads((trained.path / "metrics.json").read_text())
     card = huggingface_hub.ModelCard.load(tmp_path / "out" / "README.md")
     figures = {result.metric_type: result.metric_value for result in card.data.eval_results}
-    assert figures == {
-        key: measured[key] for key in ("mean_reward", "accuracy", "mean_glimpses")
-    }
+    assert figures == {key: measured[key] for key in ("mean_reward", "accuracy", "mean_glimpses")}
     assert card.data.library_name == "stable-baselines3" and ENV in card.data.tags
     assert f"{100 * measured['accuracy']:.2f} %" in card.text
     assert "UncertaintyReduction" in card.text  # settings that differ from those of the id

@@ -127,7 +127,7 @@ def config(split: str = "test", **changes: object) -> GlimpseConfig:
 def test_looking_again_gives_what_was_seen(split: str) -> None:
     """Beside the lanes of a simulation that took the same gazes."""
     settings = config(split)
-    images = np.array([9, 4, 700, 30]) % len(settings.images)
+    images = np.array([9, 4, 700, 30]) % len(settings.shown_split)
     paths = evaluate_gaze(Uniform(), settings, images=images)
     rows = np.array([2, 0])
     shown = reread(paths, settings, rows, images=images)

@@ -43,14 +43,20 @@ RANDOM = {
     "mean_samples": 361.7,
     "sample_fraction": 0.157,
     "matched_budget": {
-        "n_glimpses": 5.65, "accuracy": 0.6267, "lead": 0.1922, "lead_ci95": [0.14, 0.244]
+        "n_glimpses": 5.65,
+        "accuracy": 0.6267,
+        "lead": 0.1922,
+        "lead_ci95": [0.14, 0.244],
     },
 }
 FIXED = {
     "accuracy": 0.7,
     "mean_glimpses": 6.0,
     "matched_budget": {
-        "n_glimpses": 4.487, "accuracy": 0.55, "lead": 0.2689, "lead_ci95": [0.21, 0.33]
+        "n_glimpses": 4.487,
+        "accuracy": 0.55,
+        "lead": 0.2689,
+        "lead_ci95": [0.21, 0.33],
     },
 }
 PEEKS = {
@@ -228,9 +234,7 @@ def test_names_of_users_are_escaped(tmp_path: Path) -> None:
         "baselines": {evil: {**RANDOM, "note": evil}},
     }
     shown = Gallery(evil, [Group(evil, evil, np.array([0]), True)], [[Picture(png(), evil)]])
-    page, parsed = written(
-        tmp_path, title=evil, result=result, gallery=shown, command=f'"{evil}"'
-    )
+    page, parsed = written(tmp_path, title=evil, result=result, gallery=shown, command=f'"{evil}"')
     assert evil not in page and "&lt;script&gt;" in page
     assert not parsed.with_tag("script") and evil in parsed.text
 

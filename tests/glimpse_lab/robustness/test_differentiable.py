@@ -37,9 +37,7 @@ def gazes(n: int, seed: int = 0) -> np.ndarray:
 def test_a_glimpse_is_what_the_sensor_rounds(sensor: Sensor, shape: tuple[int, int, int]) -> None:
     images, gaze = noise(200, *shape), gazes(200)
     wanted = sensor(images, gaze).astype(np.float32)
-    got = crop(
-        as_tensor(images), gaze, sensor.geometry(*shape[:2]), sensor.size, sensor.scales
-    )
+    got = crop(as_tensor(images), gaze, sensor.geometry(*shape[:2]), sensor.size, sensor.scales)
     assert got.shape == (200, shape[2], *wanted.shape[1:3])
     assert np.abs(got.permute(0, 2, 3, 1).numpy() - wanted).max() <= 0.5 + 1e-3
 
@@ -163,9 +161,7 @@ def test_gradients_through_a_canvas_are_those_of_differences(interpolate: bool) 
     layout = replace(layout, interpolate=interpolate)
     gaze = gazes(6, seed=3).reshape(2, 3, 3)
     glimpses = (th.rand(2, 3, 2, 4, 4, dtype=th.float64) * 255).requires_grad_()
-    assert th.autograd.gradcheck(
-        lambda seen: layout.gather(seen, gaze, np.array([3, 2])), glimpses
-    )
+    assert th.autograd.gradcheck(lambda seen: layout.gather(seen, gaze, np.array([3, 2])), glimpses)
 
 
 @pytest.mark.parametrize("scales", [1, 2])

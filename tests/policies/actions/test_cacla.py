@@ -17,7 +17,7 @@ from policies import (
     HybridPolicy,
     PackedSequences,
 )
-from policies.actions.cacla import automaton_loss
+from policies.actions.cacla import cacla_loss
 
 SETTLED = {"gates": SayOrPoint.gates, "continuous": "deterministic", "log_std_init": -1.0}
 
@@ -51,11 +51,14 @@ def test_the_loss_draws_to_better_actions_that_counted_alone():
     distribution = model.policy.get_distribution(batch.observations)
     columns = distribution.parts["say"].columns
     said = batch.actions[:, columns].argmax(dim=1)
-    distance = (batch.actions[:, distribution.parts["point"].columns] - distribution.component distributions["point"].mean)[:, 0]
+    distance = (
+        batch.actions[:, distribution.parts["point"].columns]
+        - distribution.components["point"].mean
+    )[:, 0]
     chosen = (said == 0) & (batch.advantages > 0)
     assert 0 < chosen.sum() < len(chosen)
     wanted = distance[chosen].square().sum() / len(chosen)
-    th.testing.assert_close(automaton_loss(model.policy, batch), wanted)
+    th.testing.assert_close(cacla_loss(model.policy, batch), wanted)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -75,7 +78,7 @@ def test_recurrent_policies_learn_with_it(packed):
     before = model.policy.action_net.moves.weight.clone()
     model.learn(256, callback=[CACLA(), *[PackedSequences()] * packed])
     assert not th.equal(before, model.policy.action_net.moves.weight)
-    assert np.isfinite(model.logger.name_to_value["train/automaton_loss"])
+    assert np.isfinite(model.logger.name_to_value["train/cacla_loss"])
 
 
 def test_a_recurrent_policy_of_any_dict_learns_with_it():

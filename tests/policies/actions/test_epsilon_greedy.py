@@ -88,7 +88,9 @@ def test_epsilon_zero_is_the_plain_law_bit_for_bit():
     distribution.proba_distribution(logits)
     plain.proba_distribution(logits)
     assert th.equal(distribution.distribution.logits, plain.distribution.logits)
-    assert th.equal(distribution.distribution.logits, th.distributions.Categorical(logits=logits).logits)
+    assert th.equal(
+        distribution.distribution.logits, th.distributions.Categorical(logits=logits).logits
+    )
 
 
 def test_epsilon_one_is_uniform_whatever_the_logits():
@@ -129,7 +131,9 @@ def test_samples_have_the_frequencies_of_the_mixture(epsilon: float):
     logits, n = _logits(2), 20_000
     distribution = _law(epsilon).proba_distribution(logits.repeat_interleave(n, dim=0))
     th.manual_seed(1)
-    counts = th.stack([part.bincount(minlength=N_ACTIONS) for part in distribution.sample().view(2, n)])
+    counts = th.stack(
+        [part.bincount(minlength=N_ACTIONS) for part in distribution.sample().view(2, n)]
+    )
     want = distribution.distribution.probs[::n]
     spread = (want * (1.0 - want) / n).sqrt()
     assert ((counts / n - want).abs() <= 4.5 * spread + 1e-9).all()
@@ -239,9 +243,7 @@ def test_after_training_the_behaviour_is_the_plain_one():
 def test_a_training_that_goes_on_goes_on_with_epsilon():
     model, diary = _model(), Diary()
     model.learn(128, callback=EpsilonGreedy(0.8, 0.0, fraction=1.0))
-    model.learn(
-        128, callback=[EpsilonGreedy(0.8, 0.0, 1.0), diary], reset_num_timesteps=False
-    )
+    model.learn(128, callback=[EpsilonGreedy(0.8, 0.0, 1.0), diary], reset_num_timesteps=False)
     # half of the whole training was done
     assert [epsilons.pop() for _, epsilons in diary.rollouts] == pytest.approx([0.4, 0.2])
 

@@ -39,8 +39,10 @@ def _latent(remaining: list[float], belief: th.Tensor | None = None) -> th.Tenso
 
 def _class_probabilities(dist) -> th.Tensor:
     """P(class | stop), (B, K)."""
-    flat = dist.distribution.logits[:, 6:] if isinstance(dist, CategoricalDistribution) else (
-        dist.distribution[-1].logits[:, 1:]
+    flat = (
+        dist.distribution.logits[:, 6:]
+        if isinstance(dist, CategoricalDistribution)
+        else (dist.distribution[-1].logits[:, 1:])
     )
     return flat.softmax(dim=1)
 

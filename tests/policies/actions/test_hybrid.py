@@ -106,17 +106,22 @@ def _terms(view: BoxView, parameters, log_std, actions):
             if space.is_bounded():
                 value = 2 * (value - low) / (high - low) - 1
             scale = th.stack([next(std) for _ in range(logits.shape[1])])
-            component distributions = [Normal(logits, scale.expand_as(logits))]
+            components = [Normal(logits, scale.expand_as(logits))]
             values = [value.reshape(len(value), -1)]
         elif isinstance(space, spaces.MultiBinary):
-            component distributions, values = [Bernoulli(logits=logits)], [value.reshape(len(value), -1) * 1.0]
+            components, values = [Bernoulli(logits=logits)], [value.reshape(len(value), -1) * 1.0]
         else:
             sizes = np.ravel(space.n if isinstance(space, spaces.Discrete) else space.nvec)
-            component distributions = [Categorical(logits=each) for each in logits.split(sizes.tolist(), dim=1)]
+            components = [Categorical(logits=each) for each in logits.split(sizes.tolist(), dim=1)]
             values = (value - space.start).reshape(len(value), -1).T
-        pairs = zip(component distributions, values, strict=True)
-        log_prob = sum(distribution.log_prob(th.as_tensor(v)).reshape(len(v), -1).sum(1) for distribution, v in pairs)
-        entropy = sum(distribution.entropy().reshape(len(value), -1).sum(1) for distribution in component distributions)
+        pairs = zip(components, values, strict=True)
+        log_prob = sum(
+            distribution.log_prob(th.as_tensor(v)).reshape(len(v), -1).sum(1)
+            for distribution, v in pairs
+        )
+        entropy = sum(
+            distribution.entropy().reshape(len(value), -1).sum(1) for distribution in components
+        )
         terms[name] = log_prob.float(), entropy
     return terms
 
@@ -588,7 +593,7 @@ def test_the_class_of_a_dict_counts_in_the_entropy_as_often_as_its_weight():
     parameters = head(th.rand(3, LATENT))
     for dist in (plain, weighted, named):
         dist.proba_distribution(parameters, log_std)
-    extra = 3.0 * plain.stop_probability() * plain.component distributions["class"].entropy()
+    extra = 3.0 * plain.stop_probability() * plain.components["class"].entropy()
     th.testing.assert_close(weighted.entropy(), plain.entropy() + extra)
     th.testing.assert_close(named.entropy(), weighted.entropy())
 

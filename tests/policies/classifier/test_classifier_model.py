@@ -290,4 +290,6 @@ def test_after_new_weights_a_refresh_reads_the_running_episodes_anew(kind, schem
         for glimpse, gaze in pairs:
             state, belief, hidden = reader.update(state, glimpse[None], gaze[None])
         np.testing.assert_allclose(after["belief"][lane], belief[0], rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(after["classifier_features"][lane], hidden[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            after["classifier_features"][lane], hidden[0], rtol=1e-5, atol=1e-6
+        )

@@ -98,7 +98,7 @@ def collect(n: int, strategy: Any = None, seed: int = 0, **parts: Any) -> Sequen
 
 def shown(settings: GlimpseConfig, episodes: Sequences) -> np.ndarray:
     """Which image of the split each episode read throughout, -1 for none."""
-    images, found = settings.images.images, np.full(len(episodes.labels), -1)
+    images, found = settings.shown_split.images, np.full(len(episodes.labels), -1)
     budget = episodes.gaze.shape[1]
     for row, (glimpses, gaze) in enumerate(zip(episodes.glimpses, episodes.gaze, strict=True)):
         readings = np.stack(
@@ -118,7 +118,7 @@ def test_a_collector_gives_whole_episodes_of_the_train_split(scheme):
     assert len(episodes.labels) == 40 and (episodes.counts == settings.budget).all()
     rows = shown(settings, episodes)
     assert rows.min() >= 0
-    np.testing.assert_array_equal(settings.images.labels[rows], episodes.labels)
+    np.testing.assert_array_equal(settings.shown_split.labels[rows], episodes.labels)
     assert len(set(rows)) > 20
 
 

@@ -81,7 +81,10 @@ def test_glimpses_reach_the_encoder_in_zero_one(high: float, dtype: type, normal
     th.testing.assert_close(seen, th.ones(2, 1, 8, 8))
 
 
-@pytest.mark.parametrize("extras", [(), ("belief",), ("map", "classifier_features"), ("map", "belief", "classifier_features")])
+@pytest.mark.parametrize(
+    "extras",
+    [(), ("belief",), ("map", "classifier_features"), ("map", "belief", "classifier_features")],
+)
 def test_every_observation_counts_and_the_bypass_comes_last(extras: tuple[str, ...]):
     space = observation_space(extras=extras)
     extractor = GlimpseExtractor(space, encoded_dim=32, encoder="mlp")

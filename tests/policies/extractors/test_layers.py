@@ -47,8 +47,7 @@ def test_encoder_takes_any_glimpse(encoder: str, shape: tuple[int, int, int]):
 
 def test_large_glimpses_are_halved_until_they_are_small():
     n_parameters = {
-        side: sum(p.numel() for p in GlimpseEncoder(1, side, side).parameters())
-        for side in (8, 64)
+        side: sum(p.numel() for p in GlimpseEncoder(1, side, side).parameters()) for side in (8, 64)
     }
     assert n_parameters[64] < 2 * n_parameters[8]
 
