@@ -15,6 +15,7 @@ from timing import Subject, interleaved, table
 
 from glimpse_envs.config import make_config
 from glimpse_envs.data.datasets import ImageDataset
+from glimpse_envs.episode import Episode
 from glimpse_envs.metrics import belief as statistics
 from glimpse_envs.metrics import gaze_statistics
 from glimpse_envs.metrics.scanpaths import Scanpaths
@@ -60,8 +61,10 @@ def subjects(paths: Scanpaths) -> dict[str, Subject]:
             gaze_statistics.collapse,
         )
     }
+    earlier = [None] * (BUDGET - 1)
+    glimpses, beliefs = [*earlier, image[:8, :8]], [*earlier, belief]
     calls["draw_frame"] = lambda: rendering.draw_frame(
-        image, windows, glimpse=image[:8, :8], belief=belief, label=2
+        Episode(image, windows, glimpses, BUDGET, beliefs, label=2)
     )
 
     def repeated(call):

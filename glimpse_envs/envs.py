@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
+from glimpse_envs.episode import Episode
 from glimpse_envs.render.frames import draw_frame
 
 _ONE = np.zeros(1, np.int64)
@@ -293,23 +294,23 @@ def chosen_images(
 
 
 def draw_lane(core: GlimpseCore, lane: int) -> NDArray[np.uint8]:
-    """Return a drawing of a lane: image, windows so far, glimpse, belief, prediction; uint8.
-
-    Of images with other than 1 or 3 channels, the first 1 or 3 are drawn.
-    """
+    """Return a drawing of a lane: image, windows so far, glimpse, belief, prediction; uint8."""
     if core.episodes[lane] < 0:
         raise gym.error.ResetNeeded("no episode was begun: call reset()")
-    channels = 3 if core.config.shape[2] >= 3 else 1
-    return draw_frame(
-        core.image(lane)[..., :channels],
-        core.windows(lane),
-        glimpse=core.glimpse(lane)[..., :channels],
-        belief=None if core.belief is None else core.belief[lane],
+    earlier = [None] * (int(core.n_glimpses[lane]) - 1)  # a frame shows only what is seen now
+    episode = Episode(
+        image=core.image(lane),
+        windows=core.windows(lane),
+        glimpses=[*earlier, core.glimpse(lane)],
+        budget=core.config.budget,
+        beliefs=None if core.belief is None else [*earlier, core.belief[lane]],
         classes=core.config.dataset.classes,
         label=int(core.labels[lane]),
         prediction=int(core.predictions[lane]),
+        ended=False,  # a lane does not tell; what it answered is shown all the same
         span=core.config.sensor.span,
     )
+    return draw_frame(episode)
 
 
 def _first(observation: dict[str, NDArray]) -> dict[str, NDArray]:

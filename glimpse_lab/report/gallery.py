@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.episode import Episode
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render.scanpath_figure import draw_strip
 from glimpse_lab.evaluation.rollout import image_numbers, reread
@@ -153,56 +154,50 @@ def draw_gallery(
     rows = np.concatenate([group.rows for group in groups])
     numbers = image_numbers(config, index)[rows]
     columns, classes = _columns(paths.budget), config.dataset.classes
-    frames = draw_rows(
-        paths, config, rows, index=index, columns=columns, light=True, height=_HEIGHT
-    )
+    episodes = recorded_episodes(paths, config, rows, index=index)
     pictures = []
-    for frame, row, image in zip(frames, rows, numbers, strict=True):
+    for episode, row, image in zip(episodes, rows, numbers, strict=True):
+        figure = draw_strip(episode, columns=columns, light=True, height=_HEIGHT)
         name = f"{config.split.capitalize()} image {image}"
-        pictures.append(Picture(_png(frame), f"{name}: {_sentence(paths, row, classes)}"))
+        pictures.append(Picture(_png(figure), f"{name}: {_sentence(paths, row, classes)}"))
     ends = np.cumsum([len(group.rows) for group in groups])
     split = [pictures[end - len(group.rows) : end] for group, end in zip(groups, ends, strict=True)]
     return Gallery(RULES, list(groups), split)
 
 
-def draw_rows(
+def recorded_episodes(
     paths: Scanpaths,
     config: GlimpseConfig,
     rows: ArrayLike,
     *,
     index: int | NDArray[np.int64] | None = None,
-    **layout: Any,
-) -> list[NDArray[np.uint8]]:
-    """Return a strip of each of some recorded episodes, uint8 (h, w, 3), all of one size.
+) -> list[Episode]:
+    """Return some recorded episodes with their pixels, as pictures show them.
 
     :param paths: of an evaluation
     :param config: of that evaluation
     :param rows: which episodes, int (n,)
     :param index: of that evaluation
-    :param layout: ``columns``, ``light`` and ``height`` of ``draw_strip``
     :raises ValueError: for another configuration or other images than those of the recording
     """
     rows = np.asarray(rows, np.int64)
     shown = reread(paths, config, rows, index=index)
-    channels = 3 if config.shape[2] >= 3 else 1
-    frames = []
+    episodes = []
     for i, row in enumerate(rows):
         n = paths.n_glimpses[row]
-        frames.append(
-            draw_strip(
-                shown.images[i][..., :channels],
-                paths.windows[row, :n],
-                list(shown.glimpses[i, :n, ..., :channels]),
-                paths.beliefs[row, :n] if paths.n_classes else None,
-                config.dataset.classes,
-                int(paths.labels[row]),
-                int(paths.predictions[row]),
-                span=config.sensor.span,
-                budget=paths.budget,
-                **layout,
-            )
+        episode = Episode(
+            image=shown.images[i],
+            windows=paths.windows[row, :n],
+            glimpses=shown.glimpses[i, :n],
+            budget=paths.budget,
+            beliefs=paths.beliefs[row, :n] if paths.n_classes else None,
+            classes=config.dataset.classes,
+            label=int(paths.labels[row]),
+            prediction=int(paths.predictions[row]),
+            span=config.sensor.span,
         )
-    return frames
+        episodes.append(episode)
+    return episodes
 
 
 def _columns(budget: int) -> int:

@@ -14,11 +14,12 @@ from tqdm import tqdm
 from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import Episodes, confusion, metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.render.scanpath_figure import draw_strip
 from glimpse_envs.render.videos import tile_frames, write_video
 from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.rollout import evaluate, record
 from glimpse_lab.plots.training import plot_confusion, plot_learning_curve, read_progress
-from glimpse_lab.report.gallery import draw_rows
+from glimpse_lab.report.gallery import recorded_episodes
 from glimpse_lab.runs import Run
 from glimpse_lab.versions import git_commit, versions
 
@@ -127,9 +128,9 @@ def write_strips(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:
     config = run.evaluation_config(split)
     rows = _filmed(len(config.shown_split), n_images)
     name = f"strips{_suffix(split)}.png"
-    strips = tile_frames(draw_rows(paths, config, rows), columns=1)
+    figures = [draw_strip(episode) for episode in recorded_episodes(paths, config, rows)]
     with replacing(run.path / name) as temporary:
-        Image.fromarray(strips).save(temporary, optimize=True)
+        Image.fromarray(tile_frames(figures, columns=1)).save(temporary, optimize=True)
     return name
 
 

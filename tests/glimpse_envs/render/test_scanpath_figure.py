@@ -1,4 +1,4 @@
-"""Strips: windows, glimpses and bars are where they should be, in a size that stays."""
+"""Scanpath figures: windows, glimpses and bars where they should be, in a size that stays."""
 
 from __future__ import annotations
 
@@ -8,28 +8,37 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from glimpse_envs.episode import Episode
+from glimpse_envs.panels import ANSWER
 from glimpse_envs.render import scanpath_figure as strips
 from glimpse_envs.render.drawing import DARK, LIGHT
 from glimpse_envs.render.scanpath_figure import draw_strip
 
 CLASSES = ["cat", "dog", "ship", "horse"]
 HEIGHT = 306
-TEXT = HEIGHT / (2 * strips._MARGIN + strips._NARROW + 0.5 + strips._LINES * strips._LINE)
+TEXT = HEIGHT / (2 * strips._MARGIN + strips._NARROW + strips._ABOVE_ANSWER + ANSWER)
 GREEN, RED = (10, 200, 60), (210, 30, 40)
 
 
-def strip(n: int = 2, **changes: Any) -> NDArray[np.uint8]:
+def strip(
+    n: int = 2,
+    *,
+    columns: int | None = None,
+    light: bool = False,
+    height: int = HEIGHT,
+    **changes: Any,
+) -> NDArray[np.uint8]:
     parts: dict[str, Any] = {
         "image": np.full((40, 40, 1), 90, np.uint8),
         "windows": [(0, 0, 40), (4, 20, 10), (20, 4, 10)][:n],
         "glimpses": [np.full((8, 8, 3), colour, np.uint8) for colour in (GREEN, RED, GREEN)][:n],
+        "budget": n,
         "beliefs": [[0.5, 0.25, 0.25, 0.0], [0.1, 0.0, 0.8, 0.1], [0.0, 0.0, 1.0, 0.0]][:n],
         "classes": CLASSES,
         "label": 2,
         "prediction": 2,
-        "height": HEIGHT,
     }
-    return draw_strip(**{**parts, **changes})
+    return draw_strip(Episode(**{**parts, **changes}), columns=columns, light=light, height=height)
 
 
 def near(frame: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.bool_]:
@@ -103,18 +112,37 @@ def test_a_retina_and_colour_images_are_drawn_too() -> None:
     assert near(frame, GREEN).sum() > 500 and near(frame, RED).sum() > 500
 
 
+@pytest.mark.parametrize(("n_classes", "places"), [(3, [0, 1, 2]), (4, [2, 3, 1])])
+def test_few_classes_keep_their_places_and_of_many_the_likeliest_come_first(
+    n_classes: int, places: list[int]
+) -> None:
+    """A bar's row is told by its length."""
+    belief = np.array([0.1, 0.2, 0.4, 0.3])[:n_classes]
+    frame = strip(1, beliefs=[belief], classes=None, label=None)
+    filled = near(frame, DARK.bar).sum(axis=1)
+    rows = np.flatnonzero(filled)
+    bars = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    lengths = [filled[bar].max() for bar in bars]
+    assert lengths == pytest.approx(belief[places] * strips._GLIMPSE * TEXT, abs=2)
+
+
+def test_a_long_answer_is_written_smaller_before_it_is_cut() -> None:
+    def written(name: str) -> NDArray[np.int64]:
+        frame = strip(1, beliefs=None, classes=["a", name], label=None, prediction=1)
+        below = frame[round((strips._MARGIN + strips._NARROW + strips._ABOVE_ANSWER) * TEXT) :]
+        line = below[round(ANSWER / 3 * TEXT) : round(2 * ANSWER / 3 * TEXT)]
+        return np.argwhere(near(line, DARK.text))
+
+    short, long = written("lllll"), written("l" * 23)
+    assert np.ptp(long[:, 0]) < np.ptp(short[:, 0])
+    side = (strips._MARGIN + strips._NARROW) * TEXT
+    assert 0.8 * side < long[:, 1].max() < side
+    assert written("l" * 90)[:, 1].max() < side
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [
-        ({"glimpses": []}, "wanted as many"),
-        ({"beliefs": [[1.0, 0.0, 0.0, 0.0]]}, "wanted as many"),
-        ({"budget": 1}, "budget of at least 2"),
-        ({"columns": 0}, "a column or more"),
-        ({"height": 100}, "at least 160"),
-        ({"beliefs": [[2.0, 0, 0, 0], [0, 0, 0, 1]]}, "probabilities"),
-        ({"image": np.zeros((40, 40), np.uint8)}, "wanted uint8"),
-        ({"label": 4}, "got class 4"),
-    ],
+    [({"columns": 0}, "a column or more"), ({"height": 100}, "at least 160")],
 )
 def test_wrong_arguments_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
