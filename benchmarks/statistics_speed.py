@@ -15,11 +15,11 @@ from timing import Subject, interleaved, table
 
 from glimpse_envs.config import make_config
 from glimpse_envs.data.datasets import ImageDataset
-from glimpse_envs.episode import Episode
 from glimpse_envs.metrics import belief as statistics
 from glimpse_envs.metrics import gaze_statistics
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render import frames as rendering
+from glimpse_envs.render.episode import Episode
 from glimpse_envs.strategies import Walk
 from glimpse_lab.evaluation.rollout import evaluate_gaze
 

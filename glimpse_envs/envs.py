@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.episode import Episode
+from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.frames import draw_frame
 
 _ONE = np.zeros(1, np.int64)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse_envs.episode import Episode
-from glimpse_envs.image_panel import draw_image
-from glimpse_envs.panels import (
+from glimpse_envs.render.drawing import DARK, Sheet
+from glimpse_envs.render.episode import Episode
+from glimpse_envs.render.image_panel import draw_image
+from glimpse_envs.render.panels import (
     ANSWER,
     CAPTION,
     draw_answer,
@@ -21,7 +22,6 @@ from glimpse_envs.panels import (
     draw_caption,
     draw_glimpse,
 )
-from glimpse_envs.render.drawing import DARK, Sheet
 from glimpse_envs.render.videos import tile_frames, write_video
 
 __all__ = ["draw_frame", "tile_frames", "write_video"]

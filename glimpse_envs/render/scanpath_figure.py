@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse_envs.episode import Episode
-from glimpse_envs.image_panel import draw_image
-from glimpse_envs.panels import ANSWER, BAR, CAPTION, draw_answer, draw_belief, draw_glimpse
 from glimpse_envs.render.drawing import DARK, LIGHT, Box, Sheet
+from glimpse_envs.render.episode import Episode
+from glimpse_envs.render.image_panel import draw_image
+from glimpse_envs.render.panels import ANSWER, BAR, CAPTION, draw_answer, draw_belief, draw_glimpse
 
 _MIN_HEIGHT = 160
 _BARS = 3  # classes shown after each glimpse

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.episode import Episode
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.scanpath_figure import draw_strip
 from glimpse_lab.evaluation.rollout import image_numbers, reread
 

@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from glimpse_envs.episode import Episode
-from glimpse_envs.panels import shown_classes
 from glimpse_envs.render import frames as rendering
 from glimpse_envs.render.drawing import DARK
+from glimpse_envs.render.episode import Episode
+from glimpse_envs.render.panels import shown_classes
 
 CLASSES = ["cat", "dog", "ship"]
 HEIGHT, MARGIN = 256, 12  # margin: round(0.045 * height)

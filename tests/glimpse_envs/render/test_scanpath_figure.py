@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glimpse_envs.episode import Episode
-from glimpse_envs.panels import ANSWER
 from glimpse_envs.render import scanpath_figure as strips
 from glimpse_envs.render.drawing import DARK, LIGHT
+from glimpse_envs.render.episode import Episode
+from glimpse_envs.render.panels import ANSWER
 from glimpse_envs.render.scanpath_figure import draw_strip
 
 CLASSES = ["cat", "dog", "ship", "horse"]

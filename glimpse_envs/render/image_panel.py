@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from glimpse_envs.episode import Episode
 from glimpse_envs.render.drawing import Box, Colour, Palette, Sheet, draw_dot, enlarged
+from glimpse_envs.render.episode import Episode
 
 _FINE = 2  # drawn at this many times its size, then averaged: smooth slanted lines
 

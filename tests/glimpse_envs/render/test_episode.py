@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glimpse_envs.episode import Episode
+from glimpse_envs.render.episode import Episode
 
 
 def episode(**changes: Any) -> Episode:

@@ -11,7 +11,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse_envs.episode import Episode
 from glimpse_envs.render.drawing import (
     Box,
     Colour,
@@ -23,6 +22,7 @@ from glimpse_envs.render.drawing import (
     fitting,
     font,
 )
+from glimpse_envs.render.episode import Episode
 
 CAPTION = 1.6  # above the box of a glimpse or a belief
 BAR = 1.3  # of a class in a belief, at least
