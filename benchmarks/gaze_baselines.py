@@ -58,7 +58,8 @@ class Study:
         if not self.pretraining.is_file():
             raise ValueError(
                 f"there is no {self.pretraining}, the classifier of {path} after its "
-                "pretraining; give it by --pretraining FILE, or train the run again with this GLIMPSE_DATA_DIR"
+                "pretraining; give it by --pretraining FILE, or train the run again with this "
+                "GLIMPSE_DATA_DIR"
             )
         updates = read_progress(path / "progress.csv").get("classifier/updates", np.zeros(0))
         self.n_updates = int(np.nansum(updates))

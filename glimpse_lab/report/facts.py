@@ -117,7 +117,8 @@ def limits(result: Mapping[str, Any]) -> list[str]:
     else:
         found.append(
             "A baseline takes as many glimpses of every image, the agent may stop sooner at "
-            "some: its lead at a matched budget is that of where it looks and of when it stops together."
+            "some: its lead at a matched budget is that of where it looks and of when it stops "
+            "together."
         )
     if any("off-distribution" in name for name in baselines):
         found.append(
