@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.components import Component, check_number, resolve
+from glimpse_envs.metrics.information import entropy, log_probability
 
-_SMALLEST = np.float32(1e-7)  # a probability below this counts as this: logarithms stay finite
+_SMALLEST_CROSS_ENTROPY = np.float32(1e-7)  # its inverse stays finite
 
 
 class Outcome(NamedTuple):
@@ -72,7 +73,7 @@ class NegativeCrossEntropy(Reward):
     needs_classifier: ClassVar[bool] = True
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
-        return _log_probability(outcome.belief, outcome.labels)
+        return _label_log_probability(outcome.belief, outcome.labels)
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class InverseCrossEntropy(Reward):
     needs_classifier: ClassVar[bool] = True
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
-        cross_entropy = -_log_probability(outcome.belief, outcome.labels)
-        return np.tanh(1.0 / np.maximum(cross_entropy, _SMALLEST))
+        cross_entropy = -_label_log_probability(outcome.belief, outcome.labels)
+        return np.tanh(1.0 / np.maximum(cross_entropy, _SMALLEST_CROSS_ENTROPY))
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class InformationGain(Reward):
         check_number(self, "clip", low=0.0)
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
-        gain = _log_probability(outcome.belief, outcome.labels)
-        gain -= _log_probability(outcome.previous_belief, outcome.labels)
+        gain = _label_log_probability(outcome.belief, outcome.labels)
+        gain -= _label_log_probability(outcome.previous_belief, outcome.labels)
         return np.clip(gain, -self.clip, self.clip, dtype=np.float32)
 
 
@@ -123,7 +124,7 @@ class UncertaintyReduction(Reward):
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         if outcome.belief is None:
             raise ValueError("this reward needs the belief of a classifier, and none is attached")
-        return _entropy(outcome.previous_belief) - _entropy(outcome.belief)
+        return entropy(outcome.previous_belief) - entropy(outcome.belief)
 
 
 @dataclass(frozen=True)
@@ -204,15 +205,10 @@ class Sum(Reward):
         return total
 
 
-def _entropy(belief: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the entropy of each row, nats, float32 (B,)."""
-    return -(belief * np.log(np.maximum(belief, _SMALLEST))).sum(axis=1)
-
-
-def _log_probability(
+def _label_log_probability(
     belief: NDArray[np.float32] | None, labels: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return the logarithm of the belief in the true classes, float32 (B,)."""
     if belief is None:
         raise ValueError("this reward needs the belief of a classifier, and none is attached")
-    return np.log(np.maximum(belief[np.arange(len(labels)), labels], _SMALLEST))
+    return log_probability(belief[np.arange(len(labels)), labels])

@@ -18,7 +18,6 @@ The data directory is ``GLIMPSE_DATA_DIR``, or else a folder in the user's cache
 
 import functools
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,13 +47,9 @@ def data_directory() -> Path:
     """``GLIMPSE_DATA_DIR``, or else ``glimpse_envs`` in the user's cache; it may not exist yet."""
     if chosen := os.environ.get("GLIMPSE_DATA_DIR"):
         return Path(chosen).expanduser().absolute()
-    if sys.platform == "darwin":
-        cache = "~/Library/Caches"
-    elif sys.platform == "win32":
-        cache = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    else:
-        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "glimpse_envs"
+    from platformdirs import user_cache_path  # lazily: not needed where a directory is chosen
+
+    return user_cache_path("glimpse_envs", appauthor=False, opinion=False)
 
 
 @functools.cache

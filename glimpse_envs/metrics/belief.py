@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.metrics.episodes import wilson_interval
+from glimpse_envs.metrics.information import entropy, log_probability
 from glimpse_envs.metrics.scanpaths import Scanpaths
 
-_SMALLEST = 1e-7  # a probability below this counts as this in logarithms, as in the rewards
 _BINS = 15  # of confidence, as in Guo et al. 2017
 _POINTS = 100  # of a risk-coverage curve
 
@@ -229,15 +229,14 @@ def _of_beliefs(beliefs: NDArray[np.float64], labels: NDArray[np.int64]) -> dict
     confidence, right = _confidence(beliefs, labels)
     _, sure, correct = _binned(confidence, right, _BINS)
     true = np.take_along_axis(beliefs, labels[:, None], axis=1)[:, 0]
-    logs = np.log(np.maximum(beliefs, _SMALLEST))
     return {
         "belief_accuracy": float(right.mean()),
         "belief_ci95": list(wilson_interval(int(right.sum()), len(right))),
-        "entropy": float(-(beliefs * logs).sum(axis=1).mean()),
+        "entropy": float(entropy(beliefs).mean()),
         "calibration_error": float(np.abs(sure - correct).sum() / len(right)),
         # sum of (p - onehot)^2 = sum of p^2 - 2 p_true + 1
         "brier": float(((beliefs**2).sum(axis=1) - 2 * true + 1).mean()),
-        "cross_entropy": float(-np.log(np.maximum(true, _SMALLEST)).mean()),
+        "cross_entropy": float(-log_probability(true).mean()),
     }
 
 

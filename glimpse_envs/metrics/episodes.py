@@ -6,7 +6,6 @@ import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -133,19 +132,15 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     :param confidence: between 0 and 1, both excluded
     :raises ValueError: an argument out of range
     """
+    from scipy.stats import binomtest  # lazily: it takes a second to import
+
     if not (n >= 1 and 0 <= successes <= n and 0.0 < confidence < 1.0):
         raise ValueError(
             f"got successes={successes}, n={n}, confidence={confidence}; wanted "
             "0 <= successes <= n, n >= 1 and 0 < confidence < 1"
         )
-    z = NormalDist().inv_cdf(0.5 + 0.5 * confidence)
-    p = successes / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # at the ends the exact values are 0 and 1, which rounding would miss
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
-    return low, high
+    interval = binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def metrics(episodes: Episodes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from glimpse_envs.classifier import GlimpseClassifier
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore
+from glimpse_envs.metrics.information import log_probability
 from glimpse_envs.strategies import (
     Centre,
     Fixed,
@@ -60,7 +61,7 @@ def best_fixed(
 
     def score(gaze: NDArray[np.float32]) -> float:
         belief = core.lookahead(np.tile(gaze, (len(index), 1)))
-        return float(np.log(belief[core.lanes, core.labels] + 1e-7).mean())
+        return float(log_probability(belief[core.lanes, core.labels]).mean())
 
     steps = config.budget - 1
     with tqdm(

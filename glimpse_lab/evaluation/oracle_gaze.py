@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore
+from glimpse_envs.metrics.information import entropy
 from glimpse_lab.evaluation.baselines import lattice
 
 
@@ -70,10 +71,9 @@ class UncertaintyGaze(OracleGaze):
         gazes = lattice(config)
         best, lowest = np.zeros(core.n_lanes, np.int64), np.full(core.n_lanes, np.inf)
         for k, gaze in enumerate(gazes):
-            belief = core.lookahead(np.tile(gaze, (core.n_lanes, 1)))
-            entropy = -(belief * np.log(belief + 1e-12)).sum(axis=1)
-            best[entropy < lowest] = k
-            lowest = np.minimum(lowest, entropy)
+            uncertainty = entropy(core.lookahead(np.tile(gaze, (core.n_lanes, 1))))
+            best[uncertainty < lowest] = k
+            lowest = np.minimum(lowest, uncertainty)
         return gazes[best]
 
     def reads(self, config: GlimpseConfig) -> int:

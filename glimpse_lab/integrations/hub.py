@@ -32,6 +32,7 @@ from policies.classifier.model import TorchClassifier
 
 #: what belongs to an agent in a repository; anything else there is left alone
 _FILES = ("*.zip", "classifier.pt", "config.yml", "results.json", "replay.mp4", "README.md")
+_TEMPLATE = Path(__file__).with_name("model_card.md")
 
 
 @dataclass(frozen=True)
@@ -188,82 +189,43 @@ def _portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:
 def _card(run: Run, results: dict[str, Any]) -> str:
     """Return the model card: metadata that the hub reads, and what was measured."""
     hub = _hub()
-    env, dataset, algorithm = (run.config["env"], results["dataset"], run.config["algorithm"])
-    cls = ALGORITHMS[algorithm].__name__
-    accuracy, glimpses = results["accuracy"], results["mean_glimpses"]
-
-    def result(name: str, value: float) -> Any:
-        return hub.EvalResult(
-            task_type="reinforcement-learning",
-            dataset_type=env,
-            dataset_name=env,
-            dataset_split=results["split"],
-            metric_type=name,
-            metric_name=name,
-            metric_value=value,
-        )
-
+    env, cls = run.config["env"], ALGORITHMS[run.config["algorithm"]].__name__
     metadata = hub.ModelCardData(
         model_name=cls,
         library_name="stable-baselines3",
         tags=[env, "deep-reinforcement-learning", "reinforcement-learning", "stable-baselines3"]
         + ["glimpse-envs", "active-vision"],
         eval_results=[
-            result("mean_reward", results["mean_reward"]), result("accuracy", accuracy),
-            result("mean_glimpses", glimpses),
+            hub.EvalResult(
+                task_type="reinforcement-learning",
+                dataset_type=env,
+                dataset_name=env,
+                dataset_split=results["split"],
+                metric_type=name,
+                metric_name=name,
+                metric_value=results[name],
+            )
+            for name in ("mean_reward", "accuracy", "mean_glimpses")
         ],
-    )  # fmt: skip
-    low, high = (100 * bound for bound in results["accuracy_ci95"])
-    baseline = results["baselines"][RANDOM_GAZE]
+    )
     settings = {"env_kwargs": results["env_kwargs"], **run.recipe}
-    recipe = yaml.safe_dump(settings, sort_keys=False)
-    software = results["versions"].items()
-    return f"""---
-{metadata.to_yaml()}
----
-
-# {cls} on {env}
-
-An agent that classifies images of `{dataset}` through glimpses: it decides where to look next, how
-closely, and when to answer. Trained with glimpse-envs for {results["timesteps"]:,} timesteps, seed
-{run.config["seed"]}.
-
-Each of {results["n_images"]:,} images of the {results["split"]} split once, deterministic actions:
-
-| | agent | same agent, random gaze |
-|---|---|---|
-| accuracy | {100 * accuracy:.2f} % (95 % interval {low:.2f} to {high:.2f}) | \
-{100 * baseline["accuracy"]:.2f} % |
-| glimpses per image | {glimpses:.2f} | {baseline["mean_glimpses"]:.2f} |
-| samples, share of the pixels | {100 * results["sample_fraction"]:.1f} % | \
-{100 * baseline["sample_fraction"]:.1f} % |
-| area seen | {100 * results["coverage"]:.0f} % | {100 * baseline["coverage"]:.0f} % |
-
-The agent never trained with a random gaze, so the last column is no equally trained baseline.
-
-## Use
-
-```bash
-python -m glimpse_lab.integrations.hub pull USER/NAME DIR
-python eval.py DIR --video 9
-```
-
-```python
-from glimpse_lab.integrations.hub import load
-
-run = load("USER/NAME")  # reads tensors and plain types only
-model = run.make_model(run.make_env(split="test"), "cpu")
-run.load_weights(model)
-```
-
-## Hyperparameters
-
-```yaml
-{recipe.strip()}
-```
-
-Software: {", ".join(f"{name} {v}" for name, v in software if v != "not installed")}.
-"""
+    installed = [
+        f"{name} {version}"
+        for name, version in results["versions"].items()
+        if version != "not installed"
+    ]
+    card = hub.ModelCard.from_template(
+        metadata,
+        template_path=str(_TEMPLATE),
+        algorithm=cls,
+        env=env,
+        seed=run.config["seed"],
+        results=results,
+        baseline=results["baselines"][RANDOM_GAZE],
+        recipe=yaml.safe_dump(settings, sort_keys=False).strip(),
+        software=", ".join(installed),
+    )
+    return str(card) + "\n"
 
 
 def _empty(folder: Path) -> None:

@@ -112,6 +112,8 @@ class BypassLayout:
     policies of sb3-contrib extract features in several places, not all of which can be overridden,
     so these columns travel at the end of the features and are split off behind the memory.
     Columns: ``last`` (1), and with a belief ``log belief`` (K), ``max`` (1), ``entropy`` (1, nats).
+    The entropy is that of the clipped logarithms: trained networks read it with this floor, not
+    with that of :func:`glimpse_envs.metrics.information.entropy`.
 
     :param n_belief: number of classes K of the belief; 0 without a belief
     :param present: False for features that carry no such columns at all

@@ -128,13 +128,19 @@ def test_a_mean_has_students_interval() -> None:
     assert (one.value, one.low, one.high) == (0.7, None, None)
 
 
-def test_welch_is_scipys() -> None:
-    first, second = [0.71, 0.73, 0.70], [0.74, 0.79, 0.75, 0.78]
-    wanted = stats.ttest_ind(first, second, equal_var=False)
-    interval = wanted.confidence_interval()
-    found, p = welch(first, second)
-    assert p == pytest.approx(wanted.pvalue)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+@pytest.mark.filterwarnings("error")
+def test_equal_values_have_an_interval_without_width() -> None:
+    found = student_mean([0.7, 0.7, 0.7])
+    assert (found.value, found.low, found.high) == pytest.approx((0.7, 0.7, 0.7))
+
+
+@pytest.mark.filterwarnings("error")
+def test_welch_by_hand() -> None:
+    # variances 2 and 0 of two values each: error 1, and 1 degree of freedom, whose t is Cauchy's
+    found, p = welch([1.0, 3.0], [0.0, 0.0])
+    quantile = 12.706205  # of 97.5 %
+    assert (found.value, found.low, found.high) == pytest.approx((2, 2 - quantile, 2 + quantile))
+    assert p == pytest.approx(1 - 2 / np.pi * np.arctan(2))
 
 
 def test_welch_says_nothing_where_no_seed_differs() -> None:
