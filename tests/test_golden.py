@@ -111,7 +111,7 @@ def compact(rows: NDArray) -> NDArray:
     return rows.astype(np.uint32 if rows.max() >= 2**15 else np.int16)
 
 
-PRETRAINING = "{warm_up: 4096, batch_size: 64, learning_rate: 0.003, gaze: GAZE}"
+PRETRAINING = "{pretraining: 4096, batch_size: 64, learning_rate: 0.003, gaze: GAZE}"
 SMALL = ["n_envs=16", "n_steps=16", "batch_size=64", "n_epochs=2", "env_kwargs.budget=4"]
 TRAININGS = {
     "multicat": (
