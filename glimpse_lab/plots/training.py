@@ -148,8 +148,13 @@ def _draw(
     known = np.isfinite(steps) & np.isfinite(values)
     if known.any():
         style = "o" if known.sum() == 1 else style  # a single value would be an invisible line
-        style = {"color": colour, "linewidth": 1.8, "markersize": 4}
-        axes.plot(steps[known], values[known], style, label=label, **style)
+        axes.plot(
+            *(steps[known], values[known], style),
+            label=label,
+            color=colour,
+            linewidth=1.8,
+            markersize=4,
+        )
     return bool(known.any())
 
 
