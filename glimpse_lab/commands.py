@@ -11,15 +11,20 @@ from typing import NoReturn
 
 
 def command(script: str, *words: object, packages: Sequence[str] = ()) -> str:
-    """Return how to call a script from the current folder.
+    """Return how to call a script from the current folder, as the running one was called.
 
-    :param script: in the folder of the one that runs
+    :param script: "train.py" or "eval.py"; the console command where one of these runs
     :param words: arguments
     :param packages: of the user's own, to be named again
     """
-    path = os.path.relpath(Path(sys.argv[0]).with_name(script))
-    words = (*words, *(["--packages", *packages] if packages else []))
-    return shlex.join(["python", path, *map(str, words)])
+    running = Path(sys.argv[0])
+    if running.stem in ("glimpse-train", "glimpse-eval"):
+        call = [f"glimpse-{Path(script).stem}"]
+    else:
+        call = ["python", os.path.relpath(running.with_name(script))]
+    if packages:
+        words = (*words, "--packages", *packages)
+    return shlex.join([*call, *map(str, words)])
 
 
 def stop() -> NoReturn:

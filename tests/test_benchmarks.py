@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-import train
+from glimpse_lab.cli import train
 from glimpse_lab.evaluation.external_results import equally_trained
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import train
+from glimpse_lab.cli import train
 from glimpse_lab.runs import Run
 
 ROOT = Path(__file__).parents[1]

@@ -17,8 +17,8 @@ import pytest
 import yaml
 from PIL import Image
 
-import eval as evaluation
-import train
+from glimpse_lab.cli import eval as evaluation
+from glimpse_lab.cli import train
 
 ROOT = Path(__file__).parents[1]
 TRAINING = "callback=[{policies.CoTrainingCallback: {pretraining: 256, batch_size: 64}}]"
@@ -117,7 +117,7 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
     folders = [tmp_path / "GlimpseMNIST-MultiCat-v0" / name for name in names]
 
     exported = tmp_path / "fixations.csv"
-    result = run("eval.py", folders[0], "--strips", 2, "--video", 1, "--export", exported)
+    result = run("eval.py", folders[0], "--scanpaths", 2, "--video", 1, "--export", exported)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((folders[0] / "metrics.json").read_text())
     fair = {"random", "centre", "grid", "overview-random", "best-fixed"}
@@ -128,7 +128,7 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
     assert "uncertainty" in page and f"{100 * metrics['accuracy']:.1f}" in page
     figures = {file.stem for file in (folders[0] / "figures").iterdir()}
     assert {"accuracy_samples", "by_glimpse", "reliability", "risk_coverage"} <= figures
-    assert (folders[0] / "strips.png").exists()
+    assert (folders[0] / "scanpaths.png").exists()
     rows = exported.read_text().splitlines()
     assert len(rows) == 1 + round(60 * metrics["mean_glimpses"])
 
@@ -145,7 +145,7 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
         (["a", "--compare"], "wanted one"),
         (["a", "b", "--compare", "--quick"], "leave out --quick"),
         (["a", "--hidden"], "--hidden is for --export"),
-        (["a", "--strips", "2", "--budget", "3"], "leave out --budget"),
+        (["a", "--scanpaths", "2", "--budget", "3"], "leave out --budget"),
         (["a", "--video", "-1"], "wanted a number of images"),
     ],
 )

@@ -21,7 +21,7 @@ _GLIMPSE = 6.6
 _NARROW, _WIDE = 10.0, 12.5  # side of the image in a figure of one row, and of several
 
 
-def draw_strip(
+def draw_scanpath(
     episode: Episode, *, columns: int | None = None, light: bool = False, height: int = 256
 ) -> NDArray[np.uint8]:
     """Draw an episode, uint8 (rows, columns, 3), both even.

@@ -71,7 +71,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A run by itself. See ``glimpse_envs.metrics.episodes.metrics``; the accuracy's interval is Wilson's.
+    """A run by itself. See ``glimpse_envs.metrics.episodes.metrics``; the accuracy's interval is
+    Wilson's.
 
     :param accuracy_per_sample: accuracy / mean samples of an image
     """
@@ -182,9 +183,7 @@ def compare(entries: Sequence[Entry], *, notes: Iterable[str] = ()) -> Compariso
     _check(entries)
     settings = [flat(entry.settings) for entry in entries]
     pools = _split_by(entries, _pool)
-    members = _split_by(
-        entries, lambda e: (e.env, _pool(e), frozenset(flat(e.settings).items()))
-    )
+    members = _split_by(entries, lambda e: (e.env, _pool(e), frozenset(flat(e.settings).items())))
     letters = {e.name: _letter(i) for i, group in enumerate(members) for e in group}
     rows = [_row(i, entry, letters[entry.name]) for i, entry in enumerate(entries, 1)]
     names = differing(settings)

@@ -64,7 +64,8 @@ def comparison_table(result: Comparison) -> str:
 
 
 def write_comparison(result: Comparison, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write ``comparison.md``, ``.csv`` (one row for each run), ``.json`` (everything) and ``.png``.
+    """Write ``comparison.md``, ``.csv`` (one row for each run), ``.json`` (everything) and
+    ``.png``.
 
     Each appears only when it is whole.
 
@@ -114,9 +115,7 @@ def plot_comparison(result: Comparison, folder: str | os.PathLike[str]) -> Path:
     return save(figure, Path(folder) / "comparison.png")
 
 
-def _draw_group(
-    axes: Axes, group: Group, rows: Sequence[Row], i: int, label: str | None
-) -> None:
+def _draw_group(axes: Axes, group: Group, rows: Sequence[Row], i: int, label: str | None) -> None:
     style = {
         "color": _COLOURS[i % len(_COLOURS)],
         "marker": _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)],
@@ -129,7 +128,7 @@ def _draw_group(
         axes.plot(*zip(middle, (x, y), strict=True), color=style["color"], alpha=0.5)
         axes.errorbar(
             x, y, [[y - low], [high - y]], capsize=4, markersize=8, elinewidth=1.6,
-            label=label, **layout,
+            label=label, **style,
         )  # fmt: skip
         axes.annotate(
             str(row.number), (x, y), xytext=(6, 5), textcoords="offset points", fontsize=11,

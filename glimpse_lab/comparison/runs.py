@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from glimpse_envs.config import GlimpseConfig
 from glimpse_lab.comparison.compare import Comparison, Entry, compare
+from glimpse_lab.comparison.settings import run_settings
 from glimpse_lab.evaluation.rollout import evaluate
 from glimpse_lab.plots.training import read_progress
-from glimpse_lab.comparison.settings import run_settings
 from glimpse_lab.runs import Run
 
 
@@ -36,8 +36,8 @@ def compare_runs(
         all
     :param device: that PyTorch knows
     :param packages: of the user's own, imported already
-    :raises ValueError: as ``compare``, for a run that is broken (``glimpse_lab.runs.RunError``), or for a
-        directory given twice
+    :raises ValueError: as ``compare``, for a run that is broken (``glimpse_lab.runs.RunError``), or
+        for a directory given twice
     """
     places = [Path(path).resolve() for path in paths]
     if len(set(places)) < max(2, len(places)):

@@ -12,8 +12,8 @@ _NOT_SETTINGS = ("seed", "git", "versions", "name", "dataset")
 def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a run, flat; equal for trainings that differ in their seed alone.
 
-    The names are those that ``train.py --set`` takes. Left out are seed (the classifier's too), name
-    and versions. The data set is known by its digest, since its folder may have moved.
+    The names are those that ``train.py --set`` takes. Left out are seed (the classifier's too),
+    name and versions. The data set is known by its digest, since its folder may have moved.
 
     :param config: what ``config.yml`` holds
     """
@@ -32,8 +32,8 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested settings with dotted names, in order; values are scalars or tuples of them.
 
     A part in a dict with its ``type`` is written as its name alone would be, {"type": "Crop",
-    "size": 8} as "Crop" and ``size``. Parts in a list go by their names, not by their places, so that
-    one more moves none of the others.
+    "size": 8} as "Crop" and ``size``. Parts in a list go by their names, not by their places, so
+    that one more moves none of the others.
     """
     found: dict[str, Any] = {}
     for key, value in settings.items():

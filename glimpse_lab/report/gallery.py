@@ -13,7 +13,7 @@ from PIL import Image
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render.episode import Episode
-from glimpse_envs.render.scanpath_figure import draw_strip
+from glimpse_envs.render.scanpath_figure import draw_scanpath
 from glimpse_lab.evaluation.rollout import image_numbers, reread
 
 _HEIGHT = 306  # of one row: text of 20 pixels, which a phone shows at about half the size
@@ -157,7 +157,7 @@ def draw_gallery(
     episodes = recorded_episodes(paths, config, rows, index=index)
     pictures = []
     for episode, row, image in zip(episodes, rows, numbers, strict=True):
-        figure = draw_strip(episode, columns=columns, light=True, height=_HEIGHT)
+        figure = draw_scanpath(episode, columns=columns, light=True, height=_HEIGHT)
         name = f"{config.split.capitalize()} image {image}"
         pictures.append(Picture(_png(figure), f"{name}: {_sentence(paths, row, classes)}"))
     ends = np.cumsum([len(group.rows) for group in groups])

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import Episodes, confusion, metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
-from glimpse_envs.render.scanpath_figure import draw_strip
+from glimpse_envs.render.scanpath_figure import draw_scanpath
 from glimpse_envs.render.videos import tile_frames, write_video
 from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.rollout import evaluate, record
@@ -118,7 +118,7 @@ def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> lis
     return names
 
 
-def write_strips(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:
+def write_scanpaths(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:
     """Draw the agent's episodes on some images of a split, those of ``write_film``, one below the
     other as a PNG.
 
@@ -127,8 +127,8 @@ def write_strips(run: Run, paths: Scanpaths, split: str, n_images: int) -> str:
     """
     config = run.evaluation_config(split)
     rows = _filmed(len(config.shown_split), n_images)
-    name = f"strips{_suffix(split)}.png"
-    figures = [draw_strip(episode) for episode in recorded_episodes(paths, config, rows)]
+    name = f"scanpath figures{_suffix(split)}.png"
+    figures = [draw_scanpath(episode) for episode in recorded_episodes(paths, config, rows)]
     with replacing(run.path / name) as temporary:
         Image.fromarray(tile_frames(figures, columns=1)).save(temporary, optimize=True)
     return name

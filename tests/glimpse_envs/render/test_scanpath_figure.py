@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glimpse_envs.render import scanpath_figure as strips
+from glimpse_envs.render import scanpath_figure as layout
 from glimpse_envs.render.drawing import DARK, LIGHT
 from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.panels import ANSWER
-from glimpse_envs.render.scanpath_figure import draw_strip
+from glimpse_envs.render.scanpath_figure import draw_scanpath
 
 CLASSES = ["cat", "dog", "ship", "horse"]
 HEIGHT = 306
-TEXT = HEIGHT / (2 * strips._MARGIN + strips._NARROW + strips._ABOVE_ANSWER + ANSWER)
+TEXT = HEIGHT / (2 * layout._MARGIN + layout._NARROW + layout._ABOVE_ANSWER + ANSWER)
 GREEN, RED = (10, 200, 60), (210, 30, 40)
 
 
@@ -38,7 +38,9 @@ def strip(
         "label": 2,
         "prediction": 2,
     }
-    return draw_strip(Episode(**{**parts, **changes}), columns=columns, light=light, height=height)
+    return draw_scanpath(
+        Episode(**{**parts, **changes}), columns=columns, light=light, height=height
+    )
 
 
 def near(frame: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.bool_]:
@@ -47,7 +49,7 @@ def near(frame: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.b
 
 def test_the_last_window_is_outlined_where_it_lies_and_earlier_ones_in_another_colour() -> None:
     frame = strip()
-    start, scale = round(strips._MARGIN * TEXT), strips._NARROW * TEXT / 40
+    start, scale = round(layout._MARGIN * TEXT), layout._NARROW * TEXT / 40
     for x, y in ((4, 23), (14, 23), (7, 20), (7, 30)):  # on the four sides of (4, 20, 10)
         row, column = round(start + y * scale), round(start + x * scale)
         assert near(frame[row - 1 : row + 2, column - 1 : column + 2], DARK.current).any(), (x, y)
@@ -59,7 +61,7 @@ def test_the_last_window_is_outlined_where_it_lies_and_earlier_ones_in_another_c
 
 def test_glimpses_stand_in_order_and_enlarged() -> None:
     frame = strip(3)
-    side = strips._GLIMPSE * TEXT
+    side = layout._GLIMPSE * TEXT
     greens, reds = near(frame, GREEN), near(frame, RED)
     assert abs(reds.sum() - side**2) < 6 * side  # one square of full size, less its outline
     assert abs(greens.sum() - 2 * side**2) < 12 * side
@@ -73,9 +75,9 @@ def test_bars_are_as_long_as_the_belief_with_the_true_class_always_among_them() 
     belief = np.array([[0.4, 0.3, 0.02, 0.28]])
     frame = strip(1, beliefs=belief)
     longest = near(frame, DARK.bar).sum(axis=1).max()
-    assert longest == pytest.approx(0.4 * strips._GLIMPSE * TEXT, abs=2)
+    assert longest == pytest.approx(0.4 * layout._GLIMPSE * TEXT, abs=2)
     full = near(strip(1, beliefs=[[1.0, 0.0, 0.0, 0.0]]), DARK.bar).sum(axis=1).max()
-    assert full == pytest.approx(strips._GLIMPSE * TEXT, abs=2)
+    assert full == pytest.approx(layout._GLIMPSE * TEXT, abs=2)
     other = strip(1, beliefs=belief, label=3)  # the third bar is then of 28 %
     assert near(other, DARK.bar).sum() > near(frame, DARK.bar).sum()
     assert not near(strip(1, beliefs=None), DARK.bar).any()
@@ -123,19 +125,19 @@ def test_few_classes_keep_their_places_and_of_many_the_likeliest_come_first(
     rows = np.flatnonzero(filled)
     bars = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
     lengths = [filled[bar].max() for bar in bars]
-    assert lengths == pytest.approx(belief[places] * strips._GLIMPSE * TEXT, abs=2)
+    assert lengths == pytest.approx(belief[places] * layout._GLIMPSE * TEXT, abs=2)
 
 
 def test_a_long_answer_is_written_smaller_before_it_is_cut() -> None:
     def written(name: str) -> NDArray[np.int64]:
         frame = strip(1, beliefs=None, classes=["a", name], label=None, prediction=1)
-        below = frame[round((strips._MARGIN + strips._NARROW + strips._ABOVE_ANSWER) * TEXT) :]
+        below = frame[round((layout._MARGIN + layout._NARROW + layout._ABOVE_ANSWER) * TEXT) :]
         line = below[round(ANSWER / 3 * TEXT) : round(2 * ANSWER / 3 * TEXT)]
         return np.argwhere(near(line, DARK.text))
 
     short, long = written("lllll"), written("l" * 23)
     assert np.ptp(long[:, 0]) < np.ptp(short[:, 0])
-    side = (strips._MARGIN + strips._NARROW) * TEXT
+    side = (layout._MARGIN + layout._NARROW) * TEXT
     assert 0.8 * side < long[:, 1].max() < side
     assert written("l" * 90)[:, 1].max() < side
 

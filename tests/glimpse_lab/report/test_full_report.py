@@ -15,7 +15,7 @@ from glimpse_lab.report.run_files import (
     evaluate_run,
     write_film,
     write_report,
-    write_strips,
+    write_scanpaths,
 )
 from glimpse_lab.runs import Run
 
@@ -56,11 +56,11 @@ def test_the_page_of_a_run_has_what_was_written_for_it(trained: tuple[Run, BaseA
 def test_strips_show_the_episodes_of_the_film(trained: tuple[Run, BaseAlgorithm]) -> None:
     run, model = trained
     _, paths = evaluate_run(run, model, "validation")
-    name = write_strips(run, paths, "validation", 2)
+    name = write_scanpaths(run, paths, "validation", 2)
     with Image.open(run.path / name) as two:
         width, height = two.size
-    with Image.open(run.path / write_strips(run, paths, "validation", 1)) as one:
-        assert name == "strips-validation.png"
+    with Image.open(run.path / write_scanpaths(run, paths, "validation", 1)) as one:
+        assert name == "scanpath figures-validation.png"
         assert one.width == width and height == 2 * one.height + 4
 
 

@@ -1,0 +1,84 @@
+"""What ``glimpse-eval`` does: evaluate one run, or compare several."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import torch as th
+
+from glimpse_lab.comparison.report import comparison_table, write_comparison
+from glimpse_lab.comparison.runs import compare_runs
+from glimpse_lab.evaluation.export import check_name, export_run
+from glimpse_lab.recipes import torch_device, trust
+from glimpse_lab.report.full import write_full_report
+from glimpse_lab.report.run_files import (
+    evaluate_run,
+    summary,
+    write_film,
+    write_scanpaths,
+)
+from glimpse_lab.runs import Run
+
+
+def run_command(args: argparse.Namespace) -> None:
+    """Carry out what ``parse_arguments`` returned."""
+    th.set_num_threads(max(1, args.threads))
+    trust(args.packages)
+    device = torch_device(args.device)
+    if args.compare:
+        compare(args, device)
+    else:
+        evaluate(args, device)
+
+
+def compare(args: argparse.Namespace, device: str) -> None:
+    """Compare the runs and write the comparison."""
+    result = compare_runs(
+        args.runs, args.split, budget=args.budget, device=device, packages=args.packages
+    )
+    folder = args.out or Path("comparison")
+    files = write_comparison(result, folder)
+    if args.json:
+        print((folder / "comparison.json").read_text())
+    else:
+        print(comparison_table(result))
+    print(f"in {folder}: {', '.join(file.name for file in files)}", file=_side(args))
+
+
+def evaluate(args: argparse.Namespace, device: str) -> None:
+    """Evaluate one run and write what was asked for."""
+    run = Run.open(args.runs[0], args.packages)
+    if args.export is not None:
+        check_name(args.export)  # before the work, not after it
+    model = run.make_model(run.make_env(split=args.split), device)
+    run.load_weights(model)
+    result, paths = evaluate_run(
+        run, model, args.split, budget=args.budget, record_hidden=args.hidden
+    )
+    print(f"{summary(result)}\n", file=_side(args))
+    files = []
+    if args.video:
+        files += write_film(run, model, args.split, args.video)
+    if args.scanpaths:
+        files.append(write_scanpaths(run, paths, args.split, args.scanpaths))
+    if not args.quick:
+        command = shlex.join(["python", *sys.argv])
+        result, written = write_full_report(run, model, result, paths, command=command)
+        files += written
+    if args.json:
+        print(json.dumps(result, indent=2))
+    if files:
+        print(f"in {run.path}: {', '.join(files)}", file=_side(args))
+    if args.export is not None:
+        file = export_run(args.export, run, paths, args.split, budget=args.budget)
+        print(f"fixations: {file}", file=_side(args))
+
+
+def _side(args: argparse.Namespace) -> TextIO:
+    """Where to print what is not the JSON that was asked for."""
+    return sys.stderr if args.json else sys.stdout

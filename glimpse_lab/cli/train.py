@@ -1,0 +1,162 @@
+"""Train an agent that classifies images through glimpses.
+
+python train.py                                     the default: handwritten digits, some minutes
+python train.py --env GlimpseCIFAR-MultiCat-v0
+python train.py --env GlimpseMNIST-GreedyMap-v0 --set learning_rate=3e-4 env_kwargs.budget=6
+python train.py --resume                            go on with the run stopped last
+python train.py --seeds 0-4                         five seeds, and an interval over them
+python train.py --sweep-cost 0 0.01 0.05            accuracy against the price of a glimpse
+python train.py --tune 30                           search for better hyperparameters
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_argument_group("what to train")
+    what.add_argument("--env", metavar="ID", help=f"default: {DEFAULT_ENV}")
+    what.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help="digits, mnist, fashion_mnist, cifar10, folder:PATH, or NAME of a NAME.npz in "
+        "GLIMPSE_DATA_DIR; default: the environment's own",
+    )
+    what.add_argument(
+        "--classifier",
+        default="recipe",
+        metavar="KIND",
+        help="what watches the glimpses: cotrained (trained before and beside the agent), frozen "
+        "(before it alone, and kept for the next time), none (a reward that needs one becomes "
+        "Terminal), or a FILE such as the classifier.pt of another run; default: the recipe's",
+    )
+    what.add_argument("--seed", type=int, help="of everything; default: 0")
+    how = parser.add_argument_group("how to train")
+    how.add_argument("--total-timesteps", type=float, metavar="N", help="steps of all lanes")
+    how.add_argument("--n-envs", type=int, metavar="N", help="lanes stepped together")
+    how.add_argument(
+        "--recipe",
+        type=Path,
+        metavar="FILE",
+        help="hyperparameters by environment id, in a file named after the algorithm "
+        "(ppo_lstm.yml, ppo.yml); default: the one in hyperparams/ with an entry for it",
+    )
+    how.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        metavar="KEY=VALUE",
+        help="override any hyperparameter; dots reach inside: policy_kwargs.lstm_hidden_size=64",
+    )
+    many = parser.add_argument_group("many trainings (the same command resumes them)")
+    many.add_argument("--seeds", metavar="LIST", help="train each of them: 0-4 or 0,3,7")
+    many.add_argument(
+        "--sweep-cost",
+        nargs="+",
+        type=float,
+        metavar="PRICE",
+        help="train at each price of a glimpse, and plot accuracy against samples",
+    )
+    many.add_argument(
+        "--sweep", metavar="KEY=V,V", help="the same for any setting: env_kwargs.budget=2,4,6"
+    )
+    many.add_argument(
+        "--jobs", type=int, metavar="N", help="of these, trained at the same time; default: 1"
+    )
+    many.add_argument(
+        "--tune",
+        type=int,
+        metavar="N",
+        help="search hyperparameters by N trials of --total-timesteps each, on validation images",
+    )
+    many.add_argument(
+        "--tune-space", type=Path, metavar="FILE", help="what to draw, as in a study's space.yml"
+    )
+    machine = parser.add_argument_group("on what")
+    machine.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
+    machine.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of PyTorch; more are slower on such small networks; default: %(default)s",
+    )
+    machine.add_argument(
+        "--packages",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="packages of your own whose parts, policies or callbacks are named",
+    )
+    where = parser.add_argument_group("where it is kept")
+    where.add_argument("--runs", type=Path, default=Path("runs"), help="default: %(default)s")
+    where.add_argument("--name", help="of the run, or of all; default: seed<SEED>-<K>")
+    where.add_argument(
+        "--resume",
+        nargs="?",
+        const="latest",
+        metavar="RUN_DIR",
+        help="go on from the last checkpoint of a run (default: the one written to last) with the "
+        "settings it was started with; --total-timesteps may extend it",
+    )
+    where.add_argument("--no-video", action="store_true", help="leave the film out")
+    where.add_argument(
+        "--wandb",
+        nargs="?",
+        const="glimpse-envs",
+        metavar="PROJECT",
+        help="log to Weights & Biases, too; default: %(const)s",
+    )
+    args = parser.parse_args(argv)
+    _check_arguments(parser, args)
+    return args
+
+
+def _check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End with a message where arguments do not go together."""
+    if args.resume and args.classifier != "recipe":
+        parser.error("a resumed run keeps its settings; leave out --classifier")
+    many = ("seeds", "sweep_cost", "sweep", "jobs", "tune", "tune_space")
+    fixed = ("env", "dataset", "seed", "n_envs", "recipe", "set", "name", *many)
+    if args.resume and (given := [name for name in fixed if getattr(args, name) is not None]):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        parser.error(f"a resumed run keeps its settings; leave out {names}")
+    group = args.seeds is not None or args.sweep is not None or args.sweep_cost is not None
+    for wrong, message in (
+        (args.seeds and args.seed is not None, "give --seeds or --seed, not both"),
+        (args.sweep and args.sweep_cost, "give --sweep or --sweep-cost, not both"),
+        (args.tune is not None and group, "--tune goes with neither --seeds nor a sweep"),
+        (args.tune is not None and args.wandb, "--tune does not go with --wandb"),
+        (args.tune is not None and args.tune < 1, "--tune wants at least 1 trial"),
+        (args.tune_space and args.tune is None, "--tune-space wants --tune N, too"),
+        (args.jobs is not None and not group, "--jobs goes with --seeds or a sweep"),
+        (args.jobs is not None and args.jobs < 1, "--jobs wants at least 1"),
+    ):
+        if wrong:
+            parser.error(message)
+
+
+def main() -> None:
+    """Train as the command line asks."""
+    args = parse_arguments()
+    try:
+        from glimpse_lab.cli.train_commands import run_command
+
+        run_command(args)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped before the training began; nothing is saved", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
