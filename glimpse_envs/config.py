@@ -171,12 +171,8 @@ class GlimpseConfig:
             "has n_classes, hidden_size, start and update (see glimpse_envs.GlimpseClassifier)"
         )
         if self.classifier is None:
-            wanting = [
-                f"action scheme {type(self.scheme).__name__}" * (not self.scheme.answers),
-                f"reward {type(self.reward).__name__}" * self.reward.needs_classifier,
-                "observe_classifier_features=True" * bool(self.observe_classifier_features),
-            ]
-            for part in filter(None, wanting):
+            part = self._part_wanting_classifier()
+            if part is not None:
                 raise ValueError(f"{part} needs a classifier and none is attached; {how}")
             return
         if not isinstance(self.classifier, GlimpseClassifier):
@@ -193,6 +189,13 @@ class GlimpseConfig:
                 "observe_classifier_features=True, and the classifier's hidden_size is 0"
             )
         self._check_reading()
+
+    def _part_wanting_classifier(self) -> str | None:
+        if not self.scheme.answers:
+            return f"action scheme {type(self.scheme).__name__}"
+        if self.reward.needs_classifier:
+            return f"reward {type(self.reward).__name__}"
+        return "observe_classifier_features=True" if self.observe_classifier_features else None
 
     def _check_reading(self) -> None:
         """Let the classifier read one black glimpse."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from glimpse_envs.compiled import kernel
 from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.image_sources import image_source
 from glimpse_envs.randomness import episode_keys, integers, uniforms
 from glimpse_envs.rewards import Outcome
 
@@ -55,9 +56,10 @@ class Sequences(NamedTuple):
 class GlimpseCore:
     """Lanes of one environment, stepped together. Lanes that ended are reset by the caller.
 
-    State, one row a lane: ``index`` (image of the split) and ``labels``, int64; ``gaze``, float32
-    (B, 3); ``n_glimpses`` taken and the last ``predictions`` (-1 for none), int64; ``history``, the
-    gazes of the episode, float32 (B, budget, 3); with a classifier ``belief``, float32 (B, K).
+    What they show is in ``source``. State, one row a lane: ``index`` (image of the split) and
+    ``labels``, int64; ``gaze``, float32 (B, 3); ``n_glimpses`` taken and the last ``predictions``
+    (-1 for none), int64; ``history``, the gazes of the episode, float32 (B, budget, 3); with a
+    classifier ``belief``, float32 (B, K).
 
     :param config: what the lanes are made of
     :param n_lanes: number of lanes
@@ -68,6 +70,7 @@ class GlimpseCore:
             raise ValueError(f"got {n_lanes!r} lanes; wanted an integer of at least 1")
         self.config, self.n_lanes = config, n_lanes
         self.geometry = config.geometry
+        self.source = image_source(config, n_lanes)
         self.lanes = np.arange(n_lanes)
         self.keys = np.zeros(n_lanes, np.uint64)
         self.episodes = np.full(n_lanes, -1, np.int64)
@@ -84,19 +87,7 @@ class GlimpseCore:
         self._recorder: Callable[[Sequences], Any] | None = None
         self._seen: NDArray[np.uint8] | None = None  # what ``history`` has the gazes of
         self._allocate_seen()
-        self._allocate_images()
         self._allocate_classifier()
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        if not self.config.composed:  # shared by all who show the data set: found again
-            del state["_prepared"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if not self.config.composed:
-            self._allocate_images()
 
     def seed(self, lane: int, np_random: np.random.Generator) -> None:
         """Start a lane's stream of episodes anew, from one draw of a generator."""
@@ -127,12 +118,7 @@ class GlimpseCore:
         self.labels[lanes] = config.shown_split.labels[index]
         if config.split != "train":  # what is shown depends on the image alone
             stream = episode_keys(np.full(len(lanes), config.scene_seed, np.uint64), index)
-        if config.composed:
-            images = config.scene.compose(config.shown_split.images, index, stream)
-            if config.augmented:
-                images = config.augment(images, stream)
-            self.canvases[lanes] = images
-            self._prepared[lanes] = config.sensor.prepare(images)
+        self.source.reset(lanes, index, stream)
         if config.observe_history:
             self.history[lanes] = 0.0
             self._seen[lanes] = 0
@@ -172,7 +158,12 @@ class GlimpseCore:
         else:
             ended = self.n_glimpses == config.budget
         outcome = Outcome(
-            *(self.labels, self.predictions, ended, took_glimpse, self.belief, previous_belief),
+            self.labels,
+            self.predictions,
+            ended,
+            took_glimpse,
+            self.belief,
+            previous_belief,
             self._newly_seen(took_glimpse) if config.reward.needs_newly_seen else None,
         )
         reward = np.asarray(config.reward(outcome), np.float32)
@@ -223,8 +214,7 @@ class GlimpseCore:
         for t in range(self.n_glimpses.max()):
             lanes = (self.n_glimpses > t).nonzero()[0]
             gaze = np.ascontiguousarray(self.history[lanes, t])
-            rows = lanes if self.config.composed else self.index[lanes]
-            self._classify(lanes, self.config.sensor.read(self._prepared, rows, gaze), gaze)
+            self._classify(lanes, self.source.read(lanes, gaze), gaze)
         return self._observe(self.lanes, self._read(self.lanes))
 
     def lookahead(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -239,8 +229,7 @@ class GlimpseCore:
         if self.config.classifier is None:
             raise ValueError("lookahead() is for environments with a classifier; attach one")
         gaze = self.geometry.clamp(gaze)
-        rows = self.lanes if self.config.composed else self.index
-        glimpse = self.config.sensor.read(self._prepared, rows, gaze)
+        glimpse = self.source.read(self.lanes, gaze)
         return self.config.classifier.update(self._state.copy(), glimpse, gaze).belief
 
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
@@ -257,15 +246,11 @@ class GlimpseCore:
 
     def images(self) -> NDArray[np.uint8]:
         """Return what is shown to all lanes, uint8 (B, H, W, C)."""
-        if self.config.composed:
-            return self.canvases
-        return self.config.shown_split.images[self.index]
+        return self.source.images()
 
     def image(self, lane: int) -> NDArray[np.uint8]:
         """Return what is shown to a lane, uint8 (H, W, C)."""
-        if self.config.composed:
-            return self.canvases[lane]
-        return self.config.shown_split.images[self.index[lane]]
+        return self.source.image(lane)
 
     def windows(self, lane: int) -> NDArray[np.float64]:
         """Return left, top and side of the windows of a lane's episode so far, float64 (T, 3)."""
@@ -274,19 +259,6 @@ class GlimpseCore:
     def glimpse(self, lane: int) -> NDArray[np.uint8]:
         """Return a lane's current glimpse."""
         return self._read(self.lanes[lane : lane + 1])[0]
-
-    def _allocate_images(self) -> None:
-        """Get what the sensor reads: one for the whole split, or one canvas for each lane."""
-        config = self.config
-        if config.composed:
-            self.canvases = np.zeros((self.n_lanes, *config.shape), np.uint8)
-            self._prepared = config.sensor.prepare(self.canvases)
-            if self._prepared is self.canvases:
-                self._prepared = self.canvases.copy()
-        else:
-            self._prepared = config.shown_split.derived(
-                config.sensor.prepared_as, config.sensor.prepare
-            )
 
     def _allocate_seen(self) -> None:
         """Make room for the glimpses of every lane's episode where someone wants them."""
@@ -313,8 +285,7 @@ class GlimpseCore:
         return self.geometry.clamp(gaze)
 
     def _read(self, lanes: NDArray[np.int64]) -> NDArray[np.uint8]:
-        rows = lanes if self.config.composed else self._rows(self.index, lanes)
-        return self.config.sensor.read(self._prepared, rows, self._rows(self.gaze, lanes))
+        return self.source.read(lanes, self._rows(self.gaze, lanes))
 
     def _rows(self, state: NDArray, lanes: NDArray[np.int64]) -> NDArray:
         """Return the rows of ``lanes``; of all lanes the state itself, without a copy."""

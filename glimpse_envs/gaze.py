@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 from glimpse_envs.compiled import kernel
 
+#: pixels: a position or a side nearer than this to a whole number is one. Zoom is a float32, and a
+#: side that is meant to be whole comes out within a few millionths of it.
+_WHOLE = 1e-4
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -77,6 +81,10 @@ class Geometry:
         """Return left, top and side of each gaze's window in pixels, float64 (B, 3)."""
         return _windows(np.asarray(gaze, np.float32), *self._scalars[:3])
 
+    def sampled_windows(self, gaze: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the windows as sensors read them, see ``sampled_window``, float64 (B, 3)."""
+        return _sampled_windows(np.asarray(gaze, np.float32), *self._scalars[:3])
+
     def coverage(
         self, history: NDArray[np.float32], counts: NDArray[np.int64], span: float = 1.0
     ) -> NDArray[np.float32]:
@@ -94,15 +102,18 @@ def _stay(n: int) -> NDArray[np.float32]:
 
 
 @kernel(inline="always")
+def _is_whole(pixels):
+    return np.abs(pixels - np.floor(pixels + 0.5)) < _WHOLE
+
+
+@kernel(inline="always")
 def window_side(zoom: float, height: float, width: float, finest: float) -> float:
     """Return the side of the window at ``zoom``, pixels."""
     if zoom >= 1.0:
         return finest
     largest = min(height, width)
-    side = largest * (finest / largest) ** zoom
-    # zoom is a float32: a side that is meant to be whole comes out within a few millionths of it
-    whole = np.floor(side + 0.5)
-    return whole if abs(side - whole) < 1e-4 else side
+    side = largest * (finest / largest) ** float(zoom)
+    return np.floor(side + 0.5) if _is_whole(side) else side
 
 
 @kernel(inline="always")
@@ -111,7 +122,26 @@ def window_of(
 ) -> tuple[float, float, float]:
     """Return left, top and side of the window of a gaze, pixels."""
     side = window_side(zoom, height, width, finest)
-    return x * width - 0.5 * side, y * height - 0.5 * side, side
+    return float(x) * width - 0.5 * side, float(y) * height - 0.5 * side, side
+
+
+@kernel(inline="always")
+def sampled_window(
+    x: float, y: float, zoom: float, height: float, width: float, finest: float
+) -> tuple[float, float, float]:
+    """Return left, top and side of the window as sensors read it: that of ``window_of``, but at
+    the finest zoom at the nearest whole pixel, so that a glimpse is the image's own pixels."""
+    left, top, side = window_of(x, y, zoom, height, width, finest)
+    if side == finest:
+        left, top = np.floor(left + 0.5), np.floor(top + 0.5)
+    return left, top, side
+
+
+@kernel(inline="always")
+def has_whole_cells(left: float, top: float, cell: float) -> bool:
+    """Tell whether glimpse pixels ``cell`` wide, from that corner on, are whole image pixels, so
+    that sensors read them without interpolation. For arrays of windows, of each of them."""
+    return _is_whole(left) & _is_whole(top) & (cell == np.floor(cell))
 
 
 @kernel
@@ -120,8 +150,8 @@ def _shift(gaze, step, height, width, finest, padded):
     for i in range(gaze.shape[0]):
         zoom = min(max(gaze[i, 2] + step[i, 2], np.float32(0.0)), np.float32(1.0))
         side = window_side(zoom, height, width, finest)
-        x = gaze[i, 0] + step[i, 0] * side / width
-        y = gaze[i, 1] + step[i, 1] * side / height
+        x = float(gaze[i, 0]) + float(step[i, 0]) * side / width
+        y = float(gaze[i, 1]) + float(step[i, 1]) * side / height
         margin_x = 0.0 if padded else 0.5 * side / width
         margin_y = 0.0 if padded else 0.5 * side / height
         out[i, 0] = min(max(x, margin_x), 1.0 - margin_x)
@@ -139,6 +169,14 @@ def _windows(gaze, height, width, finest):
 
 
 @kernel
+def _sampled_windows(gaze, height, width, finest):
+    out = np.empty(gaze.shape, np.float64)
+    for i in range(gaze.shape[0]):
+        out[i] = sampled_window(gaze[i, 0], gaze[i, 1], gaze[i, 2], height, width, finest)
+    return out
+
+
+@kernel
 def _coverage(history, counts, span, height, width, finest):
     """Area of a union of rectangles: sweep over the strips between neighbouring left and right
     edges; in a strip the rectangles, ordered by top, merge into disjoint intervals.
@@ -149,8 +187,8 @@ def _coverage(history, counts, span, height, width, finest):
     for i in range(history.shape[0]):
         n = counts[i]
         for t in range(n):
-            x, y, zoom = history[i, t, 0] * width, history[i, t, 1] * height, history[i, t, 2]
-            half = 0.5 * span * window_side(zoom, height, width, finest)
+            x, y = float(history[i, t, 0]) * width, float(history[i, t, 1]) * height
+            half = 0.5 * span * window_side(history[i, t, 2], height, width, finest)
             left, right = max(x - half, 0.0), min(x + half, width)
             top, bottom = max(y - half, 0.0), min(y + half, height)
             _insert(edges, 2 * t, left)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from glimpse_envs.compiled import kernel
 from glimpse_envs.components import Component, check_integer
-from glimpse_envs.gaze import Geometry, window_of
+from glimpse_envs.gaze import Geometry, has_whole_cells, sampled_window
 from glimpse_envs.prefetch import prefetch
 
 _MAX_PIXELS = 2**32 // 255 - 1  # the table's last entry must fit in 32 bits
@@ -189,12 +189,9 @@ def _read(table, rows, gaze, size, scales):
     exact, between = np.empty((2, borders), np.uint32), np.empty((2, borders))
     windows = np.empty((rows.shape[0], 3))
     for i in range(rows.shape[0]):
-        left, top, side = window_of(
+        windows[i] = sampled_window(
             gaze[i, 0], gaze[i, 1], gaze[i, 2], height - 1.0, width - 1.0, float(size)
         )
-        if side == size:  # zoom 1: whole pixels
-            left, top = np.floor(left + 0.5), np.floor(top + 0.5)
-        windows[i, 0], windows[i, 1], windows[i, 2] = left, top, side
     for i in range(-1, rows.shape[0]):
         if i + 1 < rows.shape[0]:  # bring the next lane's lines while this one is averaged
             first = rows[i + 1] * height * width * channels
@@ -207,7 +204,7 @@ def _read(table, rows, gaze, size, scales):
             cell = side / size
             target = (i * size * scales + scale) * size * channels
             stride = scales * size * channels
-            if _is_whole(left) and _is_whole(top) and cell == np.floor(cell):
+            if has_whole_cells(left, top, cell):
                 corner = int(np.floor(left + 0.5)), int(np.floor(top + 0.5))
                 _read_whole(
                     flat, image, (height, width, channels), corner, int(cell), size,
@@ -232,7 +229,7 @@ def _fetch(flat, image, shape, window, size, scales):
     line = 64 // 4  # entries
     for _ in range(scales):
         cell = side / size
-        whole = _is_whole(left) and _is_whole(top) and cell == np.floor(cell)
+        whole = has_whole_cells(left, top, cell)
         first = min(max(int(left), 0), width - 1) * channels
         last = min(max(int(left + side) + 1, 1), width) * channels
         stride = max(line, int(cell * channels))
@@ -244,11 +241,6 @@ def _fetch(flat, image, shape, window, size, scales):
                     prefetch(flat, np.uint64(m))
                 prefetch(flat, np.uint64(row + last - 1))
         left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
-
-
-@kernel(inline="always")
-def _is_whole(position):
-    return abs(position - np.floor(position + 0.5)) < 1e-4
 
 
 @kernel

@@ -32,24 +32,19 @@ class Download(NamedTuple):
     classes: tuple[str, ...]
 
 
+_CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+_THINGS = (
+    "airplane", "automobile", "bird", "cat", "deer",
+    "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+
 DOWNLOADS = {
     "mnist": Download("MNIST", (28, 28, 1), tuple("0123456789")),
-    "fashion_mnist": Download(
-        "FashionMNIST",
-        (28, 28, 1),
-        (
-            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-        ),
-    ),
-    "cifar10": Download(
-        "CIFAR10",
-        (32, 32, 3),
-        (
-            *("airplane", "automobile", "bird", "cat", "deer"),
-            *("dog", "frog", "horse", "ship", "truck"),
-        ),
-    ),
+    "fashion_mnist": Download("FashionMNIST", (28, 28, 1), _CLOTHES),
+    "cifar10": Download("CIFAR10", (32, 32, 3), _THINGS),
 }
 
 

@@ -38,7 +38,9 @@ class Scanpaths(Episodes):
         n, budget = self.answers.shape
         for name, size in _BY_GLIMPSE.items():
             shape = getattr(self, name).shape
-            wanted = (n, budget, *((shape[2:3] or ("any",)) if size is None else size))
+            if size is None:  # of any length
+                size = shape[2:3] or ("any",)
+            wanted = (n, budget, *size)
             if shape != wanted:
                 raise ValueError(f"got {name} of shape {shape}; wanted {wanted}")
         taken = self.taken

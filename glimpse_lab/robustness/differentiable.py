@@ -7,12 +7,9 @@ import numpy as np
 import torch as th
 from numpy.typing import NDArray
 
-from glimpse_envs.gaze import Geometry
+from glimpse_envs.gaze import Geometry, has_whole_cells
 from glimpse_envs.sensors import Crop, Retina, Sensor
 from policies.classifier.model import TorchClassifier
-
-#: positions nearer than this to a whole pixel are one, for the sensors too
-_WHOLE = 1e-4
 
 
 def crop(
@@ -38,14 +35,11 @@ def crop(
             f"got images {tuple(images.shape)} and gaze {gaze.shape}; wanted (B, C, "
             f"{geometry.height}, {geometry.width}) and (B, 3)"
         )
-    left, top, side = geometry.windows(geometry.clamp(gaze)).T
-    finest = side == geometry.finest  # the sensors read whole pixels there
-    left = np.where(finest, np.floor(left + 0.5), left)
-    top = np.where(finest, np.floor(top + 0.5), top)
+    left, top, side = geometry.sampled_windows(geometry.clamp(gaze)).T
     parts = []
     for _ in range(scales):
         cell = side / size
-        whole = _is_whole(left) & _is_whole(top) & (cell == np.floor(cell))
+        whole = has_whole_cells(left, top, cell)
         x = np.where(whole, np.floor(left + 0.5), left)
         y = np.where(whole, np.floor(top + 0.5), top)
         columns, rows = (
@@ -103,10 +97,6 @@ def logits(
     :return: float32 (B, K)
     """
     return classifier.readout(classifier.memory.follow(glimpses, gaze, counts)).float()
-
-
-def _is_whole(position: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.abs(position - np.floor(position + 0.5)) < _WHOLE
 
 
 def _overlaps(

@@ -77,7 +77,7 @@ def compose(config: GlimpseConfig, index: NDArray[np.int64]) -> NDArray[np.uint8
         core = GlimpseCore(replace(config, augment=None), len(some))
         core.seed_all(0)
         core.reset(core.lanes, some)
-        pictures[start : start + _LANES] = core.canvases
+        pictures[start : start + _LANES] = core.images()
     return pictures
 
 

@@ -192,13 +192,13 @@ def test_a_deep_copy_goes_on_alike_and_shares_the_data():
     run(env, 10, seed=0)
     twin = copy.deepcopy(env)
     assert twin.unwrapped.config.dataset is env.unwrapped.config.dataset
-    assert twin.unwrapped.core._prepared is env.unwrapped.core._prepared
+    assert twin.unwrapped.core.source.prepared is env.unwrapped.core.source.prepared
     assert_same_steps(run(twin, 30), run(env, 30))
 
 
 def test_environments_of_one_data_set_share_what_their_sensors_read():
     ours, theirs = make(MULTI_CAT), make("GlimpseMNIST-GreedyMap-v0", budget=3)
-    assert ours.unwrapped.core._prepared is theirs.unwrapped.core._prepared
+    assert ours.unwrapped.core.source.prepared is theirs.unwrapped.core.source.prepared
 
 
 @pytest.mark.parametrize("env_id", REGISTERED)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from glimpse_envs.gaze import Geometry
+from glimpse_envs.gaze import Geometry, has_whole_cells
 
 SIZES = [(32, 32, 8), (28, 28, 8), (60, 60, 12), (24, 40, 6), (41, 23, 5), (9, 9, 9)]
 
@@ -124,6 +124,26 @@ def test_a_step_is_as_many_pixels_in_both_directions_on_a_wide_image():
 def test_a_sensor_that_does_not_fit_is_refused(finest):
     with pytest.raises(ValueError, match="does not fit an image of 32 x 48"):
         Geometry(32, 48, finest)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sensors_read_the_finest_window_at_the_nearest_whole_pixel_and_others_as_they_are(size):
+    geometry = Geometry(*size)
+    rows = gazes(200, 0.0, 1.0)
+    rows[::2, 2] = 1.0
+    clamped = geometry.clamp(rows)
+    windows, sampled = geometry.windows(clamped), geometry.sampled_windows(clamped)
+    finest = windows[:, 2] == geometry.finest
+    np.testing.assert_array_equal(sampled[~finest], windows[~finest])
+    np.testing.assert_array_equal(sampled[finest], np.floor(windows[finest] + 0.5))
+    left, top, side = sampled.T
+    assert finest.sum() >= 100 and has_whole_cells(left, top, side / geometry.finest)[finest].all()
+
+
+def test_cells_are_whole_pixels_where_corner_and_width_are():
+    left, top, cell = np.array([(2.0, 3.0, 2.0), (2.5, 3, 2), (2, 3.5, 2), (2, 3, 1.5)]).T
+    assert has_whole_cells(left, top, cell).tolist() == [True, False, False, False]
+    assert has_whole_cells(2.00001, 2.99999, 2.0) and not has_whole_cells(2.001, 3.0, 2.0)
 
 
 # ---- coverage ----

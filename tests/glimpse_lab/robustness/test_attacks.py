@@ -236,7 +236,7 @@ def test_pictures_go_to_the_images_that_they_stand_for() -> None:
     core = GlimpseCore(shown(config, pictures, np.array([4, 9, 30])), 4)
     core.seed_all(0)
     core.reset(core.lanes, np.array([30, 4, 30, 9]))
-    assert core.canvases[:, 0, 0, 0].tolist() == [2, 0, 2, 1]
+    assert core.images()[:, 0, 0, 0].tolist() == [2, 0, 2, 1]
     np.testing.assert_array_equal(core.labels, config.shown_split.labels[[30, 4, 30, 9]])
     with pytest.raises(ValueError, match="without a picture"):
         core.reset(core.lanes[:1], np.array([5]))

@@ -1,0 +1,128 @@
+"""What the lanes of an environment show, and the reading of it by the sensor.
+
+The simulation asks one thing of a kind of images: to show some on some lanes, to read them there,
+and to give them for pictures. Whether lanes share what the sensor reads, or have their own, is
+decided here alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse_envs.config import GlimpseConfig
+
+
+class ImageSource(ABC):
+    """What B lanes show, one image each. Lanes are named by their numbers, int64 (n,)."""
+
+    @abstractmethod
+    def reset(
+        self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]
+    ) -> None:
+        """Show other images on some lanes.
+
+        :param lanes: int64 (n,)
+        :param index: the images of the split, int64 (n,)
+        :param stream: randomness of each, uint64 (n,)
+        """
+
+    @abstractmethod
+    def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the glimpses of some lanes, uint8 (n, *glimpse_shape).
+
+        :param lanes: int64 (n,)
+        :param gaze: clamped, float32 (n, 3)
+        """
+
+    @abstractmethod
+    def images(self) -> NDArray[np.uint8]:
+        """Return what is shown to all lanes, uint8 (B, H, W, C)."""
+
+    @abstractmethod
+    def image(self, lane: int) -> NDArray[np.uint8]:
+        """Return what is shown to a lane, uint8 (H, W, C)."""
+
+
+class SharedImages(ImageSource):
+    """The split's images as they are stored, prepared for the sensor once for all who show them.
+
+    They are not pickled but found again.
+
+    :param config: of the environment
+    :param n_lanes: B
+    """
+
+    def __init__(self, config: GlimpseConfig, n_lanes: int) -> None:
+        self.config = config
+        self.index = np.zeros(n_lanes, np.int64)
+        self.prepared = self._find_prepared()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["prepared"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.prepared = self._find_prepared()
+
+    def reset(
+        self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]
+    ) -> None:
+        self.index[lanes] = index
+
+    def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return self.config.sensor.read(self.prepared, self.index[lanes], gaze)
+
+    def images(self) -> NDArray[np.uint8]:
+        return self.config.shown_split.images[self.index]
+
+    def image(self, lane: int) -> NDArray[np.uint8]:
+        return self.config.shown_split.images[self.index[lane]]
+
+    def _find_prepared(self) -> NDArray:
+        sensor = self.config.sensor
+        return self.config.shown_split.derived(sensor.prepared_as, sensor.prepare)
+
+
+class ComposedImages(ImageSource):
+    """A canvas a lane, composed and augmented anew for every episode.
+
+    :param config: of the environment
+    :param n_lanes: B
+    """
+
+    def __init__(self, config: GlimpseConfig, n_lanes: int) -> None:
+        self.config = config
+        self.canvases = np.zeros((n_lanes, *config.shape), np.uint8)
+        # of a copy: some sensors prepare nothing and return what they are given
+        self.prepared = config.sensor.prepare(self.canvases.copy())
+
+    def reset(
+        self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]
+    ) -> None:
+        config = self.config
+        images = config.scene.compose(config.shown_split.images, index, stream)
+        if config.augmented:
+            images = config.augment(images, stream)
+        self.canvases[lanes] = images
+        self.prepared[lanes] = config.sensor.prepare(images)
+
+    def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return self.config.sensor.read(self.prepared, lanes, gaze)
+
+    def images(self) -> NDArray[np.uint8]:
+        return self.canvases
+
+    def image(self, lane: int) -> NDArray[np.uint8]:
+        return self.canvases[lane]
+
+
+def image_source(config: GlimpseConfig, n_lanes: int) -> ImageSource:
+    """Return what so many lanes show."""
+    kind = ComposedImages if config.composed else SharedImages
+    return kind(config, n_lanes)
