@@ -62,6 +62,7 @@ class Condition:
 
     @property
     def name(self) -> str:
+        """What is done, and how strongly, in words."""
         if self.kind == "clean":
             return "clean"
         gap = "" if self.unit.startswith("/") else " "

@@ -1,4 +1,4 @@
-"""Table 1 of the saccader internship report, run again: which reward teaches a saccade best?
+"""Table 1 of the saccader internship report, run again: which reward teaches saccades best.
 
     python benchmarks/saccader_table.py [--seeds 0 1 2] [--jobs 2] [--out saccader_table.jsonl]
 

@@ -68,8 +68,9 @@ def interleaved(
 
 
 def ratio(times: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
-    """Return how many times longer a call takes than one of the reference: the median over the
-    repeats of the ratio within one repeat.
+    """Return how many times longer a call takes than one of the reference.
+
+    It is the median over the repeats of the ratio within one repeat.
     """
     return float(np.median(times / reference))
 

@@ -33,7 +33,9 @@ ENTROPY, VALUE, MAX_NORM = 0.01, 0.5, 0.5
 class Agent(nn.Module):
     """Actor and critic on the glimpses so far, which stand in for a memory."""
 
-    def __init__(self, observation: gymnasium.spaces.Dict, action: gymnasium.spaces.MultiDiscrete):
+    def __init__(
+        self, observation: gymnasium.spaces.Dict, action: gymnasium.spaces.MultiDiscrete
+    ) -> None:
         super().__init__()
         n_inputs = sum(int(np.prod(space.shape)) for space in observation.values())
         self.parts = [int(n) for n in action.nvec]
@@ -74,8 +76,9 @@ def flatten(observation: dict[str, np.ndarray]) -> th.Tensor:
 def advantages(
     rewards: th.Tensor, values: th.Tensor, ended: th.Tensor, last_value: th.Tensor
 ) -> th.Tensor:
-    """Generalised advantage estimation; ``ended`` tells which steps ended an episode: (T, B)
-    all.
+    """Return advantages by generalised advantage estimation, and returns; all (T, B).
+
+    ``ended`` tells which steps ended an episode.
     """
     result = th.zeros_like(rewards)
     following, running = last_value, th.zeros_like(last_value)

@@ -47,6 +47,7 @@ class Network(nn.Module):
         )
 
     def forward(self, *parts: th.Tensor) -> th.Tensor:
+        """Return the outputs for the observation's parts in the order of ``PARTS``."""
         rows = [
             part.flatten(part.ndim - self.ndims[key]).float() / (255 if key == "glimpse" else 1)
             for key, part in zip(PARTS, parts, strict=True)

@@ -46,8 +46,9 @@ class ActionScheme(Component):
 
     @property
     def least_budget(self) -> int:
-        """The fewest glimpses of an episode that leave an agent something to do: where a
-        classifier answers, it would answer at the reset with one.
+        """The fewest glimpses of an episode that leave an agent something to do.
+
+        Where a classifier answers, it would answer at the reset with one.
         """
         return 1 if self.answers else 2
 
@@ -99,8 +100,11 @@ class ActionScheme(Component):
         gaze: NDArray[np.float32],
         geometry: Geometry,
     ) -> None:
-        """Enter the glimpses that ``lanes`` (n,) took at ``gaze`` (B, 3) into the memory, in
-        place.
+        """Enter glimpses into the memory, in place.
+
+        :param memory: as ``memory()`` made it
+        :param lanes: that took a glimpse, int64 (n,)
+        :param gaze: of all lanes, float32 (B, 3)
         """
 
 
@@ -125,11 +129,13 @@ class GreedyMap(ActionScheme):
         check_integer(self, "grid", low=1)
 
     def action_space(self, n_classes: int) -> spaces.Discrete:
+        """Return ``Discrete(6 + n_classes)``: moves, then answers."""
         return spaces.Discrete(self.N_MOVES + n_classes)
 
     def decode(
         self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
     ) -> Move:
+        """Return gaze and answers that the actions stand for, see :meth:`ActionScheme.decode`."""
         actions = _integers(actions, (len(gaze),), self.N_MOVES + n_classes)
         steps = self._steps(geometry, self.N_MOVES + n_classes)
         answers = np.maximum(actions - self.N_MOVES, GO_ON)
@@ -138,6 +144,7 @@ class GreedyMap(ActionScheme):
     def masks(
         self, gaze: NDArray[np.float32], last: NDArray[np.bool_], geometry: Geometry, n_classes: int
     ) -> NDArray[np.bool_]:
+        """Return which actions are legal, bool (B, n), see :meth:`ActionScheme.masks`."""
         return discrete_masks(gaze, self._steps(geometry, self.N_MOVES), last, geometry, n_classes)
 
     def _steps(self, geometry: Geometry, n: int) -> NDArray[np.float32]:
@@ -148,10 +155,12 @@ class GreedyMap(ActionScheme):
         return steps
 
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        """Return the actions with their moves and zooms drawn anew, answers kept."""
         random = rng.integers(self.N_MOVES, size=np.shape(actions))
         return np.where(np.asarray(actions) < self.N_MOVES, random, actions)
 
     def memory(self, n: int) -> dict[str, NDArray[np.float32]]:
+        """Return an empty map for each lane, float32 (n, cells)."""
         return {"map": np.zeros((n, self.grid * self.grid), np.float32)}
 
     def remember(
@@ -161,6 +170,7 @@ class GreedyMap(ActionScheme):
         gaze: NDArray[np.float32],
         geometry: Geometry,
     ) -> None:
+        """Note in the map how finely each part has been seen."""
         size = float(geometry.height), float(geometry.width), float(geometry.finest)
         _mark(memory["map"], self.grid, lanes, gaze, *size)
 
@@ -182,17 +192,20 @@ class MultiCategorical(ActionScheme):
         check_number(self, "stride", low=0.05, high=2.0)
 
     def action_space(self, n_classes: int) -> spaces.MultiDiscrete:
+        """Return ``MultiDiscrete([9, 3, n_classes + 1])``: move, zoom, decision."""
         return spaces.MultiDiscrete([9, 3, n_classes + 1])
 
     def decode(
         self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
     ) -> Move:
+        """Return gaze and answers that the actions stand for, see :meth:`ActionScheme.decode`."""
         actions = _integers(actions, (len(gaze), 3), np.array([9, 3, n_classes + 1]))
         return Move(geometry.shift(gaze, self._steps(actions, geometry)), actions[:, 2] - 1)
 
     def masks(
         self, gaze: NDArray[np.float32], last: NDArray[np.bool_], geometry: Geometry, n_classes: int
     ) -> NDArray[np.bool_]:
+        """Return which actions are legal, bool (B, n), see :meth:`ActionScheme.masks`."""
         steps = self._steps(_MOVES_AND_ZOOMS, geometry).reshape(9, 3, 3)
         return multi_discrete_masks(gaze, steps, last, geometry, n_classes)
 
@@ -203,6 +216,7 @@ class MultiCategorical(ActionScheme):
         return steps
 
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        """Return the actions with their moves and zooms drawn anew, answers kept."""
         actions = np.array(actions)
         actions[:, :2] = rng.integers([9, 3], size=(len(actions), 2))
         return actions
@@ -217,6 +231,7 @@ class Hybrid(ActionScheme):
     """
 
     def action_space(self, n_classes: int) -> spaces.Dict:
+        """Return a Dict of ``decision``, ``class``, ``move`` and ``zoom``."""
         return spaces.Dict(
             {
                 "decision": spaces.Discrete(2),
@@ -229,6 +244,7 @@ class Hybrid(ActionScheme):
     def decode(
         self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
     ) -> Move:
+        """Return gaze and answers that the actions stand for, see :meth:`ActionScheme.decode`."""
         n = len(gaze)
         parts = {"decision", "class", "move", "zoom"}
         if not isinstance(actions, dict) or set(actions) != parts:
@@ -241,6 +257,7 @@ class Hybrid(ActionScheme):
         return Move(geometry.clamp(target), np.where(decision == 1, classes, GO_ON))
 
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        """Return the actions with their moves and zooms drawn anew, answers kept."""
         n = len(actions["decision"])
         gaze = {"move": rng.random((n, 2), np.float32), "zoom": rng.random((n, 1), np.float32)}
         return actions | gaze
@@ -248,11 +265,10 @@ class Hybrid(ActionScheme):
 
 @dataclass(frozen=True)
 class Saccade(ActionScheme):
-    """The next fixation, ``Box(-1, 1, (2,))``, 0 being the middle of the image; a classifier
-    answers.
+    """The next fixation, ``Box(-1, 1, (2,))``; a classifier answers.
 
-    Centred on 0 because SB3 clips actions and never unscales them: on [0, 1] an untrained policy
-    would start in the top left corner.
+    0 is the middle of the image. Centred on 0 because SB3 clips actions and never unscales them: on
+    [0, 1] an untrained policy would start in the top left corner.
 
     :param zoom: of every glimpse
     """
@@ -266,23 +282,28 @@ class Saccade(ActionScheme):
         check_number(self, "zoom", low=0.0, high=1.0)
 
     def action_space(self, n_classes: int) -> spaces.Box:
+        """Return ``Box(-1, 1, (2,))``: the next fixation."""
         return spaces.Box(-1.0, 1.0, (2,), np.float32)
 
     def start_zoom(self, start: str) -> float:
+        """Return the zoom of the first glimpse."""
         return 0.0 if start == "overview" else self.zoom
 
     def zooms(self) -> tuple[float, float]:
+        """Return the smallest and the largest zoom of an action."""
         return self.zoom, self.zoom
 
     def decode(
         self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
     ) -> Move:
+        """Return gaze and answers that the actions stand for, see :meth:`ActionScheme.decode`."""
         n = len(gaze)
         target = np.full((n, 3), self.zoom, np.float32)
         target[:, :2] = 0.5 + 0.5 * _reals(actions, (n, 2), -1.0)
         return Move(geometry.clamp(target), np.full(n, GO_ON, np.int64))
 
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        """Return the actions with their moves and zooms drawn anew, answers kept."""
         return rng.uniform(-1.0, 1.0, np.shape(actions)).astype(np.float32)
 
 
@@ -305,19 +326,23 @@ class Anywhere(ActionScheme):
         check_number(self, "close", low=0.0, high=1.0)
 
     def action_space(self, n_classes: int) -> spaces.Box:
+        """Return a Box of the whole gaze."""
         return spaces.Box(0.0, 1.0, (3,), np.float32)
 
     def start_zoom(self, start: str) -> float:
+        """Return the zoom of the first glimpse."""
         return 0.0 if start == "overview" else self.close
 
     def decode(
         self, actions: Any, gaze: NDArray[np.float32], geometry: Geometry, n_classes: int
     ) -> Move:
+        """Return gaze and answers that the actions stand for, see :meth:`ActionScheme.decode`."""
         n = len(gaze)
         target = _reals(actions, (n, 3), 0.0)
         return Move(geometry.clamp(target), np.full(n, GO_ON, np.int64))
 
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
+        """Return the actions with their moves and zooms drawn anew, answers kept."""
         return rng.random(np.shape(actions), np.float32)
 
 

@@ -106,9 +106,7 @@ def resolve(value: Any, base: type[T]) -> T:
 
 
 def check_integer(owner: Component, name: str, *, low: int) -> None:
-    """Raise a ValueError unless the field ``name`` of ``owner`` is an integer of at least
-    ``low``.
-    """
+    """Raise a ValueError unless a field of ``owner`` is an integer of at least ``low``."""
     value = getattr(owner, name)
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise ValueError(

@@ -172,8 +172,9 @@ class GlimpseCore:
         return Step(self._observe(self.lanes, glimpse), reward, ended)
 
     def _newly_seen(self, took_glimpse: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return what the glimpses of this step have added to the share of the image seen, (B,):
-        of a retina by its first scale, so without the sensor's span.
+        """Return what this step's glimpses have added to the share of the image seen, (B,).
+
+        A retina counts by its first scale, so without the sensor's span.
         """
         before = self.geometry.coverage(self.history, self.n_glimpses - took_glimpse)
         return self.geometry.coverage(self.history, self.n_glimpses) - before

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.render.episode import Episode
-from glimpse_envs.render.frames import draw_frame
 
 _ONE = np.zeros(1, np.int64)
 
@@ -295,6 +293,10 @@ def chosen_images(
 
 def draw_lane(core: GlimpseCore, lane: int) -> NDArray[np.uint8]:
     """Return a drawing of a lane: image, windows so far, glimpse, belief, prediction; uint8."""
+    # only pictures need Pillow
+    from glimpse_envs.render.episode import Episode
+    from glimpse_envs.render.frames import draw_frame
+
     if core.episodes[lane] < 0:
         raise gym.error.ResetNeeded("no episode was begun: call reset()")
     earlier = [None] * (int(core.n_glimpses[lane]) - 1)  # a frame shows only what is seen now

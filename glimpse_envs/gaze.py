@@ -50,9 +50,11 @@ class Geometry:
 
     @cached_property
     def zoom_step(self) -> float:
-        """The difference of zoom of one step in or out: the fewest equal steps from 0 to 1 that
-        at most halve or double the window's side (just that, where largest / finest is a power
-        of two). Equal steps so that zooming in and out again comes back.
+        """The difference of zoom of one step in or out.
+
+        The fewest equal steps from 0 to 1 that at most halve or double the window's side (just
+        that, where largest / finest is a power of two): equal, so that zooming in and out again
+        comes back.
         """
         octaves = math.log2(self.largest / self.finest)
         return 1.0 / max(1, math.ceil(octaves - 1e-9))
@@ -129,8 +131,11 @@ def window_of(
 def sampled_window(
     x: float, y: float, zoom: float, height: float, width: float, finest: float
 ) -> tuple[float, float, float]:
-    """Return left, top and side of the window as sensors read it: that of ``window_of``, but at
-    the finest zoom at the nearest whole pixel, so that a glimpse is the image's own pixels."""
+    """Return left, top and side of the window as sensors read it.
+
+    That of ``window_of``, but at the finest zoom at the nearest whole pixel, so that a glimpse is
+    the image's own pixels.
+    """
     left, top, side = window_of(x, y, zoom, height, width, finest)
     if side == finest:
         left, top = np.floor(left + 0.5), np.floor(top + 0.5)
@@ -139,8 +144,10 @@ def sampled_window(
 
 @kernel(inline="always")
 def has_whole_cells(left: float, top: float, cell: float) -> bool:
-    """Tell whether glimpse pixels ``cell`` wide, from that corner on, are whole image pixels, so
-    that sensors read them without interpolation. For arrays of windows, of each of them."""
+    """Tell whether glimpse pixels are whole image pixels, read without interpolation.
+
+    They are ``cell`` wide, from that corner on; for arrays of windows, of each of them.
+    """
     return _is_whole(left) & _is_whole(top) & (cell == np.floor(cell))
 
 
@@ -178,8 +185,10 @@ def _sampled_windows(gaze, height, width, finest):
 
 @kernel
 def _coverage(history, counts, span, height, width, finest):
-    """Area of a union of rectangles: sweep over the strips between neighbouring left and right
-    edges; in a strip the rectangles, ordered by top, merge into disjoint intervals.
+    """Return the area of a union of rectangles, as a share of the image.
+
+    A sweep over the strips between neighbouring left and right edges; in a strip the rectangles,
+    ordered by top, merge into disjoint intervals.
     """
     out = np.empty(history.shape[0], np.float32)
     edges = np.empty(2 * history.shape[1])

@@ -73,15 +73,19 @@ class SharedImages(ImageSource):
     def reset(
         self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]
     ) -> None:
+        """Show other images on some lanes."""
         self.index[lanes] = index
 
     def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
         return self.config.sensor.read(self.prepared, self.index[lanes], gaze)
 
     def images(self) -> NDArray[np.uint8]:
+        """Return what is shown to all lanes, uint8 (B, H, W, C)."""
         return self.config.shown_split.images[self.index]
 
     def image(self, lane: int) -> NDArray[np.uint8]:
+        """Return what is shown to a lane, uint8 (H, W, C)."""
         return self.config.shown_split.images[self.index[lane]]
 
     def _find_prepared(self) -> NDArray:
@@ -105,6 +109,7 @@ class ComposedImages(ImageSource):
     def reset(
         self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]
     ) -> None:
+        """Show other images on some lanes."""
         config = self.config
         images = config.scene.compose(config.shown_split.images, index, stream)
         if config.augmented:
@@ -113,12 +118,15 @@ class ComposedImages(ImageSource):
         self.prepared[lanes] = config.sensor.prepare(images)
 
     def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
         return self.config.sensor.read(self.prepared, lanes, gaze)
 
     def images(self) -> NDArray[np.uint8]:
+        """Return what is shown to all lanes, uint8 (B, H, W, C)."""
         return self.canvases
 
     def image(self, lane: int) -> NDArray[np.uint8]:
+        """Return what is shown to a lane, uint8 (H, W, C)."""
         return self.canvases[lane]
 
 

@@ -35,9 +35,7 @@ def draw(key: np.uint64, number: int) -> np.uint64:
 
 @kernel(inline="always")
 def draw_below(key: np.uint64, number: int, n: int) -> int:
-    """Return draw ``number`` of the stream ``key``, uniform over 0 ... n - 1 (bias below n /
-    2^64).
-    """
+    """Return draw ``number`` of the stream ``key``, uniform below n (bias below n / 2^64)."""
     return int(draw(key, number) % np.uint64(n))
 
 

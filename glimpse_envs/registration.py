@@ -91,8 +91,10 @@ REGISTERED: dict[str, dict[str, Any]] = {
 
 
 def register_all() -> None:
-    """Register every environment. The budget ends episodes, so no ``max_episode_steps`` is given:
-    a TimeLimit on top would flag them truncated too.
+    """Register every environment.
+
+    The budget ends episodes, so no ``max_episode_steps`` is given: a TimeLimit on top would flag
+    them truncated too.
     """
     for env_id, parts in REGISTERED.items():
         gym.register(

@@ -46,6 +46,7 @@ class Reward(Component):
     needs_newly_seen: ClassVar[bool] = False
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
 
@@ -54,6 +55,7 @@ class Terminal(Reward):
     """1 at the end of the episode if the answer is right, else 0."""
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         right = outcome.predictions == outcome.labels
         return (right & outcome.ended).astype(np.float32)
 
@@ -63,6 +65,7 @@ class PerStep(Reward):
     """1 at every right prediction, else 0 (a classifier predicts at every step)."""
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         return (outcome.predictions == outcome.labels).astype(np.float32)
 
 
@@ -73,6 +76,7 @@ class NegativeCrossEntropy(Reward):
     needs_classifier: ClassVar[bool] = True
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         return _label_log_probability(outcome.belief, outcome.labels)
 
 
@@ -87,6 +91,7 @@ class InverseCrossEntropy(Reward):
     needs_classifier: ClassVar[bool] = True
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         cross_entropy = -_label_log_probability(outcome.belief, outcome.labels)
         return np.tanh(1.0 / np.maximum(cross_entropy, _SMALLEST_CROSS_ENTROPY))
 
@@ -106,6 +111,7 @@ class InformationGain(Reward):
         check_number(self, "clip", low=0.0)
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         gain = _label_log_probability(outcome.belief, outcome.labels)
         gain -= _label_log_probability(outcome.previous_belief, outcome.labels)
         return np.clip(gain, -self.clip, self.clip, dtype=np.float32)
@@ -122,6 +128,7 @@ class UncertaintyReduction(Reward):
     needs_classifier: ClassVar[bool] = True
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         if outcome.belief is None:
             raise ValueError("this reward needs the belief of a classifier, and none is attached")
         return entropy(outcome.previous_belief) - entropy(outcome.belief)
@@ -140,6 +147,7 @@ class NewlySeen(Reward):
     needs_newly_seen: ClassVar[bool] = True
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         if outcome.newly_seen is None:
             raise ValueError(
                 "got an outcome without newly_seen; a reward that calls NewlySeen must set "
@@ -161,6 +169,7 @@ class GlimpseCost(Reward):
         check_number(self, "cost", low=-math.inf)
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         return np.where(outcome.took_glimpse, np.float32(-self.cost), np.float32(0.0))
 
 
@@ -199,6 +208,7 @@ class Sum(Reward):
         return any(term.needs_newly_seen for term in self.terms)
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
         total = np.zeros(len(outcome.labels), np.float32)
         for term, weight in zip(self.terms, self.weights, strict=True):
             total += np.float32(weight) * term(outcome)

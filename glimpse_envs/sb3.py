@@ -78,11 +78,13 @@ class GlimpseVecEnv(VecEnv):
         return super().seed(seed)
 
     def step_async(self, actions: NDArray) -> None:
+        """Take the actions of the next step, (num_envs, ...)."""
         if self.core.episodes[0] < 0:
             raise gym.error.ResetNeeded("no episode was begun: call reset()")
         self._actions = actions if self.view is None else self.view.decode(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
+        """Carry out the actions; lanes that ended begin their next episode."""
         core = self.core
         observation, reward, ended = core.step(self._actions)
         infos = self._infos()
@@ -141,9 +143,14 @@ class GlimpseVecEnv(VecEnv):
         """Nothing is held open."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return an attribute, which all lanes share, for each of ``indices``."""
         return [getattr(self, attr_name)] * len(self._lanes(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set an attribute of all lanes.
+
+        :raises ValueError: for some lanes only
+        """
         if len(self._lanes(indices)) < self.num_envs:
             raise ValueError(
                 f"got set_attr({attr_name!r}) for some lanes only; all lanes share their "
@@ -154,6 +161,7 @@ class GlimpseVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
+        """Call a method, and return its result for each of ``indices``."""
         result = getattr(self, method_name)(*method_args, **method_kwargs)
         lanes = self._lanes(indices)
         if method_name == "action_masks":  # a row for each lane; other results are of all lanes
@@ -161,6 +169,7 @@ class GlimpseVecEnv(VecEnv):
         return [result] * len(lanes)
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
+        """Return False for each of ``indices``: lanes have no wrappers of their own."""
         return [False] * len(self._lanes(indices))
 
     def _lanes(self, indices: int | Iterable[int] | None) -> list[int]:

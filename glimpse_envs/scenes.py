@@ -48,11 +48,13 @@ class Plain(Scene):
     composed = False
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of what is shown."""
         return height, width
 
     def compose(
         self, images: NDArray[np.uint8], index: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> NDArray[np.uint8]:
+        """Return what is shown of the images ``index``, uint8 (n, H, W, C)."""
         return images[index]
 
 
@@ -84,6 +86,7 @@ class ClutteredCanvas(Scene):
             raise ValueError(f"got blend={self.blend!r}; wanted 'max' or 'paste'")
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of what is shown."""
         if max(height, width) > self.side:
             raise ValueError(
                 f"images of {height} x {width} do not fit a canvas of side {self.side}; "
@@ -99,6 +102,7 @@ class ClutteredCanvas(Scene):
     def compose(
         self, images: NDArray[np.uint8], index: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> NDArray[np.uint8]:
+        """Return what is shown of the images ``index``, uint8 (n, H, W, C)."""
         if self.pieces and len(images) < 2:
             raise ValueError(
                 "got a split of one image; pieces are cut from other images: add some, or take "
@@ -124,17 +128,21 @@ class TranslatedCanvas(Scene):
         check_integer(self, "side", low=1)
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of what is shown."""
         return ClutteredCanvas(self.side, pieces=0).shape(height, width)
 
     def compose(
         self, images: NDArray[np.uint8], index: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> NDArray[np.uint8]:
+        """Return what is shown of the images ``index``, uint8 (n, H, W, C)."""
         return ClutteredCanvas(self.side, pieces=0).compose(images, index, keys)
 
 
 @kernel
 def _compose(canvas, images, index, keys, pieces, piece, paste):
-    """Draw 0 and 1 of a stream place the image, five more each piece: the same image lies at the
+    """Draw the canvases.
+
+    Draw 0 and 1 of a stream place the image, five more each piece: the same image lies at the
     same place whatever the number of pieces.
     """
     n_images, height, width, _ = images.shape

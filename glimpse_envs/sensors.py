@@ -69,8 +69,11 @@ class Sensor(Component):
     def read(
         self, prepared: NDArray, rows: NDArray[np.int64], gaze: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """Return the glimpses of the prepared images ``rows``, at clamped ``gaze``; one row
-        each.
+        """Return glimpses of prepared images, uint8 (n, *glimpse_shape).
+
+        :param prepared: as ``prepare`` made it
+        :param rows: which of them, int64 (n,)
+        :param gaze: clamped, float32 (n, 3)
         """
         return self(prepared[rows], gaze)
 
@@ -126,11 +129,11 @@ class Crop(_AreaSensor):
 
 @dataclass(frozen=True)
 class Retina(_AreaSensor):
-    """Concentric windows, each twice as wide, all averaged to ``size`` x ``size``, padded with
-    zeros.
+    """Concentric windows, each twice as wide, all averaged to ``size`` x ``size``.
 
-    The scales lie side by side, finest first, in one image (size, scales * size, C). Source: the
-    glimpse sensor of Mnih et al., "Recurrent models of visual attention", NIPS 2014.
+    Beyond the image there are zeros. The scales lie side by side, finest first, in one image (size,
+    scales * size, C). Source: the glimpse sensor of Mnih et al., "Recurrent models of visual
+    attention", NIPS 2014.
 
     :param size: side of one scale, sensor pixels
     :param scales: number of windows
@@ -146,6 +149,7 @@ class Retina(_AreaSensor):
         return 2.0 ** (self.scales - 1)
 
     def glimpse_shape(self, channels: int) -> tuple[int, int, int]:
+        """Return (size, scales * size, channels)."""
         return (self.size, self.scales * self.size, channels)
 
 
@@ -177,8 +181,10 @@ def _summed_area_of_one(image, table):
 
 @kernel
 def _read(table, rows, gaze, size, scales):
-    """Read all lanes. Positions in the flat arrays are unsigned: numba then leaves out the check
-    for negative indices, and the inner loops become vector instructions.
+    """Read all lanes.
+
+    Positions in the flat arrays are unsigned: numba then leaves out the check for negative
+    indices, and the inner loops become vector instructions.
     """
     _, height, width, channels = table.shape
     flat = table.reshape(-1)
@@ -270,8 +276,10 @@ def _read_whole(flat, image, shape, corner, cell, size, out, target, stride, pos
 def _read_between(
     flat, image, shape, corner, cell, size, out, target, stride, positions, fractions, rows
 ):
-    """Average cells with fractional borders: the integral of an image of square pixels is the
-    bilinear interpolation of its summed-area table, so this, too, is exact.
+    """Average cells with fractional borders.
+
+    The integral of an image of square pixels is the bilinear interpolation of its summed-area
+    table, so this, too, is exact.
     """
     height, width, channels = shape
     scale = 1.0 / (cell * cell)

@@ -64,6 +64,7 @@ class Uniform(ScriptedGaze):
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
     ) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
         n = len(gaze)
         zooms = reachable_zooms(config) if self.zoom is None else np.float32([self.zoom])
         # the fixations nearest to two corners span those that need no clamping
@@ -82,6 +83,8 @@ class Walk(ScriptedGaze):
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
     ) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
+
         def nothing(space: spaces.Space) -> Any:
             if isinstance(space, spaces.Dict):
                 return {name: nothing(part) for name, part in space.items()}
@@ -110,11 +113,13 @@ class Mixture(ScriptedGaze):
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
     ) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
         options = np.stack([strategy(step, gaze, config, rng) for strategy in self.strategies])
         chosen = rng.integers(len(options), size=len(gaze))
         return options[chosen, np.arange(len(gaze))]
 
     def identity(self, config: GlimpseConfig) -> str:
+        """Return text that tells this gaze from others, for caches."""
         return " or ".join(strategy.identity(config) for strategy in self.strategies)
 
 
@@ -127,6 +132,7 @@ class Glance(ScriptedGaze):
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
     ) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
         low, high = (float(zoom) for zoom in reachable_zooms(config)[[0, -1]])
         if step == 0 and config.start != "overview":
             return np.full((len(gaze), 3), (0.5, 0.5, low), np.float32)
@@ -150,6 +156,7 @@ class Centre(ScriptedGaze):
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
     ) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
         zoom = reachable_zooms(config)[-1] if self.zoom is None else self.zoom
         return np.full((len(gaze), 3), (0.5, 0.5, zoom), np.float32)
 
@@ -173,6 +180,7 @@ class Grid(ScriptedGaze):
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
     ) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
         low, high = reachable_zooms(config)[[0, -1]]
         largest, finest = config.geometry.largest, config.geometry.finest
         window = max(largest / self.side, finest)
@@ -218,6 +226,7 @@ class Fixed(ScriptedGaze):
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
     ) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
         return np.tile(np.asarray(self.gazes[step % len(self.gazes)], np.float32), (len(gaze), 1))
 
 
@@ -233,11 +242,13 @@ class Blind:
         self.n_classes = n_classes
 
     def start(self, n: int) -> NDArray[np.float32]:
+        """Return an empty state for n lanes."""
         return np.zeros((n, 0), np.float32)
 
     def update(
         self, state: NDArray[np.float32], glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
     ) -> Reading:
+        """Return a reading that believes nothing."""
         belief = np.full((len(state), self.n_classes), 1.0 / self.n_classes, np.float32)
         return Reading(state, belief, state)
 

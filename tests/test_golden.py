@@ -53,8 +53,10 @@ def draw_actions(space: spaces.Space, rng: np.random.Generator) -> Any:
 
 
 def fingerprint(values: Any) -> NDArray:
-    """One number a lane: a checksum of bytes, a fixed projection of floats (so that the order of
-    a sum may change), anything else as it is.
+    """One number a lane.
+
+    A checksum of bytes, a fixed projection of floats (so that the order of a sum may change),
+    anything else as it is.
     """
     rows = np.asarray(values).reshape(LANES, -1)
     if rows.dtype == np.uint8:

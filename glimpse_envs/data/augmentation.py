@@ -16,8 +16,10 @@ _SHIFT_X, _SHIFT_Y, _FLIP = 1 << 41, (1 << 41) + 1, (1 << 41) + 2
 
 
 class Augmentation(Component):
-    """What varies the training images: applied to what the scene shows, anew for every episode, on
-    the train split alone; validation and test images are shown as they are.
+    """What varies the training images.
+
+    It is applied to what the scene shows, anew for every episode, on the train split alone;
+    validation and test images are shown as they are.
     """
 
     def __call__(self, images: NDArray[np.uint8], keys: NDArray[np.uint64]) -> NDArray[np.uint8]:
@@ -46,6 +48,7 @@ class ShiftFlip(Augmentation):
             raise ValueError(f"got ShiftFlip(flip={self.flip!r}); wanted true or false")
 
     def __call__(self, images: NDArray[np.uint8], keys: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        """Return the images shifted and mirrored, each by its own draws."""
         out = np.zeros_like(images)
         _augment(images, keys, self.shift, self.flip, out)
         return out

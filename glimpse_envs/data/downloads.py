@@ -6,7 +6,6 @@ A packed file holds ``train_images`` and ``test_images`` (uint8, N x H x W x C o
 so that it is downloaded once and read fast.
 """
 
-import http.client
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -155,6 +154,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _download(name: str, path: Path) -> None:
+    from http.client import HTTPException
+
     from torchvision import datasets
 
     torchvision_class, image_shape, classes = DOWNLOADS[name]
@@ -167,7 +168,7 @@ def _download(name: str, path: Path) -> None:
             fetch = getattr(datasets, torchvision_class)
             train = fetch(folder, train=True, download=True)
             test = fetch(folder, train=False, download=True)
-    except (OSError, RuntimeError, EOFError, http.client.HTTPException) as error:
+    except (OSError, RuntimeError, EOFError, HTTPException) as error:
         shape = "(N, {}, {}, {})".format(*image_shape)
         raise DatasetError(
             f"Data set {name!r}: there is no {path}, and the download failed "

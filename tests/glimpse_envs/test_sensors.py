@@ -24,9 +24,7 @@ def random_gazes(n: int, zoom: float | None = None, seed: int = 1) -> np.ndarray
 
 
 def box_weights(start: float, side: float, size: int, n: int) -> np.ndarray:
-    """Share of each pixel in each cell: ``size`` cells from ``start``, ``side`` wide, over n
-    pixels.
-    """
+    """Share of each of n pixels in each of ``size`` cells, ``side`` wide together."""
     borders = start + side / size * np.arange(size + 1)
     pixels = np.arange(n)
     overlap = np.minimum(borders[1:, None], pixels + 1) - np.maximum(borders[:-1, None], pixels)

@@ -15,8 +15,9 @@ LENGTH = 6
 
 
 class Recall(gym.Env[dict[str, np.ndarray], np.ndarray]):
-    """The class is the quarter of the first glimpse that is bright. The other glimpses are noise,
-    and the answer counts after the last one alone.
+    """The class is the quarter of the first glimpse that is bright.
+
+    The other glimpses are noise, and the answer counts after the last one alone.
 
     :param length: number of glimpses
     :param history: observe the glimpses so far, too

@@ -1,3 +1,5 @@
+"""Data sets from arrays, files, folders and downloads: their splits, and what is refused."""
+
 import copy
 import errno
 import os

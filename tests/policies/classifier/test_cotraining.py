@@ -212,6 +212,8 @@ def test_only_rollouts_are_read_in_bfloat16():
 
 
 class Guess:
+    """A classifier that is none of ours."""
+
     n_classes, hidden_size = 4, 1
 
     def start(self, n: int) -> np.ndarray:
