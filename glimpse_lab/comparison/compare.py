@@ -209,10 +209,10 @@ def _check(entries: Sequence[Entry]) -> None:
     labels: dict[Any, Entry] = {}
     for entry in entries:
         n = len(entry.paths.labels)
-        if np.shape(entry.images) != (n,) or len(np.unique(entry.images)) < n:
+        if np.shape(entry.index) != (n,) or len(np.unique(entry.index)) < n:
             raise ValueError(
                 f"{entry.name} has {n} episodes and image numbers of shape "
-                f"{np.shape(entry.images)}, {len(np.unique(entry.images))} of them different; "
+                f"{np.shape(entry.index)}, {len(np.unique(entry.index))} of them different; "
                 "wanted one number for each episode, and each once"
             )
         other = labels.setdefault(_pool(entry), entry)
@@ -225,7 +225,7 @@ def _check(entries: Sequence[Entry]) -> None:
 
 def _pool(entry: Entry) -> tuple[str, bytes]:
     """Return what is equal for entries that were shown the same images."""
-    return entry.shown, np.asarray(entry.images, np.int64).tobytes()
+    return entry.shown, np.asarray(entry.index, np.int64).tobytes()
 
 
 def _split_by(items: Sequence[_T], key: Any) -> list[list[_T]]:
@@ -362,8 +362,8 @@ def _notes(
 
 
 def _shown(entry: Entry) -> str:
-    n, images = len(entry.images), np.asarray(entry.images)
-    first = "the first " * np.array_equal(images, np.arange(n))
+    n, index = len(entry.index), np.asarray(entry.index)
+    first = "the first " * np.array_equal(index, np.arange(n))
     return f"{first}{n:,} images of {entry.shown}"
 
 

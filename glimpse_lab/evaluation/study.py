@@ -134,7 +134,7 @@ def study(
             found = best_fixed(config, config.classifier, n_images=n_searched, seed=seed)
             episodes["best-fixed"] = play(found)
             own = ", which are among those shown" * (config.split == "validation")
-            n_found = min(n_searched, len(replace(config, split="validation").images))
+            n_found = min(n_searched, len(replace(config, split="validation").shown_split))
             notes["best-fixed"] = {
                 "note": f"the best sequence for all, found on {n_found} validation images{own}",
                 "gazes": [list(gaze) for gaze in found.gazes],

@@ -283,7 +283,7 @@ class _Reports(BaseCallback):
         self.stopped = ""  # why
         # the same images for all trials, drawn, since image folders come sorted by class
         order = np.random.default_rng(0).permutation(len(config.shown_split))
-        self.images = np.sort(order[:_REPORT_IMAGES])
+        self.index = np.sort(order[:_REPORT_IMAGES])
         self.made = 0
 
     def _on_rollout_start(self) -> None:
@@ -291,7 +291,7 @@ class _Reports(BaseCallback):
         if due <= self.made:
             return
         self.made = due
-        score = metrics(evaluate(self.model, self.config, images=self.images))["accuracy"]
+        score = metrics(evaluate(self.model, self.config, index=self.index))["accuracy"]
         self.trial.report(score, due)
         if self.trial.should_prune():
             self.stopped = (

@@ -46,7 +46,7 @@ def made(beliefs: bool = True) -> Scanpaths:
     return Scanpaths(
         labels=np.array([episode[0] for episode in EPISODES]),
         predictions=np.array([episode[1] for episode in EPISODES]),
-        glimpses=glimpses,
+        n_glimpses=glimpses,
         samples=64 * glimpses,
         coverage=np.ones(n, np.float32),
         rewards=np.zeros(n, np.float32),
@@ -128,9 +128,9 @@ def test_looking_again_gives_what_was_seen(split: str) -> None:
     """Beside the lanes of a simulation that took the same gazes."""
     settings = config(split)
     images = np.array([9, 4, 700, 30]) % len(settings.shown_split)
-    paths = evaluate_gaze(Uniform(), settings, images=images)
+    paths = evaluate_gaze(Uniform(), settings, index=images)
     rows = np.array([2, 0])
-    shown = reread(paths, settings, rows, images=images)
+    shown = reread(paths, settings, rows, index=images)
     core = GlimpseCore(settings, 4)
     core.seed_all(0)
     first = core.reset(core.lanes, images)["glimpse"]
@@ -143,19 +143,19 @@ def test_looking_again_gives_what_was_seen(split: str) -> None:
 
 def test_other_images_than_those_of_the_recording_are_refused() -> None:
     settings = config()
-    paths = evaluate_gaze(Uniform(), settings, images=np.arange(6))
+    paths = evaluate_gaze(Uniform(), settings, index=np.arange(6))
     with pytest.raises(ValueError, match="6 episodes"):
         reread(paths, settings, [0])
     with pytest.raises(ValueError, match="another label"):
-        reread(paths, settings, np.arange(6), images=np.arange(100, 106))
+        reread(paths, settings, np.arange(6), index=np.arange(100, 106))
     with pytest.raises(ValueError, match="budget of 4"):
-        reread(paths, replace(settings, budget=4), [0], images=6)
+        reread(paths, replace(settings, budget=4), [0], index=6)
 
 
 def test_every_chosen_episode_gets_a_picture_and_a_sentence() -> None:
     settings = config()
-    paths = evaluate_gaze(Uniform(), settings, images=40)
-    gallery = draw_gallery(paths, settings, choose(paths, each=1), images=40)
+    paths = evaluate_gaze(Uniform(), settings, index=40)
+    gallery = draw_gallery(paths, settings, choose(paths, each=1), index=40)
     assert [len(pictures) for pictures in gallery.pictures] == [1] * len(gallery.groups)
     for group, (picture,) in zip(gallery.groups, gallery.pictures, strict=True):
         with Image.open(io.BytesIO(picture.png)) as opened:
