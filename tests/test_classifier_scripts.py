@@ -190,7 +190,7 @@ def test_a_wrong_classifier_gets_a_message_and_leaves_nothing(
 ) -> None:
     given = ["train.py", "--recipe", folder / "ppo.yml", "--runs", folder / "others", *arguments]
     monkeypatch.setattr(sys, "argv", list(map(str, given)))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SystemExit, match=message):
         train.main()
     assert not (folder / "others").exists()
 

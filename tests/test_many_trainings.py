@@ -84,9 +84,9 @@ def test_seeds_are_interrupted_resumed_and_averaged(
     call(tmp_path, *arguments, monkeypatch=monkeypatch)
     assert "2 of 2 runs are finished already" in capfd.readouterr().out
     assert (folder / "seed0" / "model.zip").stat().st_mtime == before
-    with pytest.raises(ValueError, match=r"recipe\.gamma was 1\.0, is 0\.5"):
+    with pytest.raises(SystemExit, match=r"recipe\.gamma was 1\.0, is 0\.5"):
         call(tmp_path, *arguments, "--set", "gamma=0.5", monkeypatch=monkeypatch)
-    with pytest.raises(ValueError, match="is a single run"):
+    with pytest.raises(SystemExit, match="is a single run"):
         wrong = ["--runs", str(folder.parents[1]), "--name", "many", "--sweep-cost", "0", "1"]
         (folder / "config.yml").touch()
         call(tmp_path, *wrong, monkeypatch=monkeypatch)
@@ -113,7 +113,7 @@ def test_prices_are_swept_side_by_side_and_a_failure_is_said(
     broken = folder / "cost=0" / "seed0"
     (broken / "metrics.json").unlink()
     (broken / "model.zip").write_bytes(b"no zip")
-    with pytest.raises(ValueError, match="1 of 2 runs failed"):
+    with pytest.raises(SystemExit, match="1 of 2 runs failed"):
         call(tmp_path, *arguments, monkeypatch=monkeypatch)
     output = capfd.readouterr().out
     assert "cost=0/seed0: failed, exit status 1: error: " in output and "broken" in output

@@ -41,7 +41,7 @@ def test_progress_shows_timesteps_accuracy_and_glimpses(
     statistics = EpisodeStatistics()
     model.learn(256, callback=[statistics, Progress(statistics)])
     shown = capsys.readouterr().err
-    assert "accuracy 0." in shown and "n_glimpses" in shown and "256/256" in shown
+    assert "accuracy 0." in shown and "glimpses" in shown and "256/256" in shown
 
 
 def test_checkpoints_come_at_their_interval(model: RecurrentPPO) -> None:

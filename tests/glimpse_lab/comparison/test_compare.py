@@ -36,7 +36,7 @@ def entry(name: str, right: int | np.ndarray = 150, **changes) -> Entry:
     glimpses = changes.pop("glimpses", 3)
     given = {"env": "GlimpseDigits-MultiCat-v0", "seed": 0, "shown": "digits, test split"}
     return Entry(
-        name=name, images=np.arange(N), paths=episodes(right, glimpses), **{**given, **changes}
+        name=name, index=np.arange(N), paths=episodes(right, glimpses), **{**given, **changes}
     )
 
 

@@ -50,15 +50,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ]
 
 
-def played(path: Path, split: str, images: int | np.ndarray) -> Scanpaths:
+def played(path: Path, split: str, index: int | np.ndarray) -> Scanpaths:
     run = Run.open(path)
     model = run.make_model(run.make_env(), "cpu")
     run.load_weights(model)
-    return evaluate(model, run.env_config(split=split), images=images)
+    return evaluate(model, run.env_config(split=split), index=index)
 
 
 def test_runs_are_played_on_the_same_images(runs: list[Path]) -> None:
-    result = compare_runs(runs, "validation", images=100)
+    result = compare_runs(runs, "validation", index=100)
     assert [row.name for row in result.rows] == ["one/seed0", "one/seed1", "two/seed0"]
     assert [row.group for row in result.rows] == ["A", "A", "B"]
     assert [group.settings for group in result.groups] == [{"gamma": 1.0}, {"gamma": 0.5}]
@@ -76,7 +76,7 @@ def test_runs_are_played_on_the_same_images(runs: list[Path]) -> None:
 def test_the_weights_of_today_are_played(runs: list[Path], tmp_path: Path) -> None:
     path = make_run(tmp_path / "changing", 0)
     (path / "metrics.json").write_text(json.dumps({"accuracy": 1.0}))  # of an earlier evaluation
-    before = compare_runs([runs[0], path], images=60, budget=2)
+    before = compare_runs([runs[0], path], index=60, budget=2)
     assert before.pairs[0].p_accuracy == 1 and before.rows[0].accuracy == before.rows[1].accuracy
     assert "budget of 2" in before.notes[0] and before.rows[0].mean_glimpses <= 2
     run = Run.open(path)
@@ -85,9 +85,9 @@ def test_the_weights_of_today_are_played(runs: list[Path], tmp_path: Path) -> No
         model.policy.action_net.stop_bias += 20.0  # now all are a 3, at once
         model.policy.action_net.classes.bias[3] += 20.0
     run.save_model(model)
-    after = compare_runs([runs[0], path], images=60, budget=2)
+    after = compare_runs([runs[0], path], index=60, budget=2)
     assert after.rows[0] == before.rows[0] and after.rows[1].mean_glimpses == 1
-    labels = run.env_config(split="test").images.labels[:60]
+    labels = run.env_config(split="test").shown_split.labels[:60]
     assert after.rows[1].accuracy == (labels == 3).mean()
 
 
@@ -96,16 +96,16 @@ def test_chosen_images_and_other_data(runs: list[Path], tmp_path: Path) -> None:
     right = paths.predictions == paths.labels
     chosen = np.append(np.flatnonzero(right)[::-1], np.flatnonzero(~right)[:2])
     other = make_run(tmp_path / "mnist", 0, data="mnist")
-    result = compare_runs([*runs[:2], other], images=chosen)
+    result = compare_runs([*runs[:2], other], index=chosen)
     assert {row.n_images for row in result.rows} == {len(chosen)}
     assert result.rows[0].accuracy == right.sum() / len(chosen) > right.mean()
     assert [row.name for row in result.rows] == ["seed0", "seed1", "mnist"]
     assert [(p.first, p.second) for p in result.pairs] == [("seed0", "seed1")]
     assert any("other images" in note for note in result.notes)
-    with pytest.raises(ValueError, match="got images=0; wanted at least 1"):
-        compare_runs(runs, images=0)
+    with pytest.raises(ValueError, match="got index=0; wanted at least 1"):
+        compare_runs(runs, index=0)
     with pytest.raises(ValueError, match="2 of them different"):
-        compare_runs(runs[:2], images=np.array([1, 1, 2]))
+        compare_runs(runs[:2], index=np.array([1, 1, 2]))
 
 
 def test_directories_that_cannot_be_compared(runs: list[Path], tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def played(env_id: str) -> tuple[PPO, GlimpseConfig, Scanpaths]:
     config = make_config(**{**parts, "split": "validation"})
     given = {**PARTS[env_id], "classifier": config.classifier}
     model = PPO(GlimpsePolicy, GlimpseVecEnv(env_id, 4, seed=0, **given), n_steps=8, batch_size=16)
-    return model, config, evaluate(model, config, images=IMAGES, record_hidden=True)
+    return model, config, evaluate(model, config, index=IMAGES, record_hidden=True)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_parquet_comes_back_with_types_and_info(
     _, config, paths = answered
     paths = without_first_reward(paths)
     path = tmp_path / "new" / "fixations.parquet"
-    assert export_fixations(path, paths, config, INFO, images=IMAGES) == path
+    assert export_fixations(path, paths, config, INFO, index=IMAGES) == path
     assert list(path.parent.iterdir()) == [path]
     table, wanted = parquet.read_table(path), fixations(paths, config, IMAGES)
     assert table.column_names == list(wanted) and table["reward"].null_count == 1
@@ -157,7 +157,7 @@ def test_csv_comes_back_to_the_last_bit_with_its_info_beside(
 ) -> None:
     _, config, paths = answered
     paths = without_first_reward(paths)
-    path = export_fixations(tmp_path / "fixations.csv", paths, config, INFO, images=IMAGES)
+    path = export_fixations(tmp_path / "fixations.csv", paths, config, INFO, index=IMAGES)
     names = sorted(file.name for file in tmp_path.iterdir())
     assert names == ["fixations.csv", "fixations.csv.json"]
     with path.open(newline="", encoding="utf-8") as file:
@@ -172,7 +172,7 @@ def test_csv_comes_back_to_the_last_bit_with_its_info_beside(
         else:
             assert list(column) == [str(value) for value in wanted[name].tolist()], name
     assert rows[0][header.index("reward")] == ""
-    export_fixations(tmp_path / "same.parquet", paths, config, INFO, images=IMAGES)
+    export_fixations(tmp_path / "same.parquet", paths, config, INFO, index=IMAGES)
     assert fixation_info(path) == fixation_info(tmp_path / "same.parquet")
 
 
@@ -180,7 +180,7 @@ def test_without_classifier_there_are_no_beliefs(tmp_path: Path) -> None:
     env_id = "GlimpseDigits-GreedyMap-v0"
     model = PPO(GlimpsePolicy, GlimpseVecEnv(env_id, 4, seed=0), n_steps=8, batch_size=16)
     config = make_config(**{**registered_kwargs(env_id), "split": "test"})
-    path = export_fixations(tmp_path / "x.parquet", evaluate(model, config, images=9), config, INFO)
+    path = export_fixations(tmp_path / "x.parquet", evaluate(model, config, index=9), config, INFO)
     assert parquet.read_schema(path).names == list(COLUMNS)
     assert set(fixation_info(path)["columns"]) == set(COLUMNS)
     assert parquet.read_table(path)["image"].to_pylist()[-1] == 8  # the first 9 images
@@ -200,9 +200,9 @@ def test_a_run_is_exported_with_what_it_was_told(tmp_path: Path) -> None:
     run = Run(tmp_path / "run", config)
     model = run.make_model(run.make_env(), "cpu")
     shown = run.env_config(split="validation", budget=2)
-    paths = evaluate(model, shown, images=IMAGES)
+    paths = evaluate(model, shown, index=IMAGES)
     path = tmp_path / "fixations.csv"
-    export_run(path, run, paths, "validation", budget=2, images=IMAGES)
+    export_run(path, run, paths, "validation", budget=2, index=IMAGES)
     info = fixation_info(path)
     wanted = {"env": config["env"], "run": "run", "seed": 7, "git": "abc", "budget": 2}
     assert info.items() >= {**wanted, "env_kwargs": {"budget": 3}, "split": "validation"}.items()
@@ -215,7 +215,7 @@ def test_errors_say_what_to_do(
 ) -> None:
     _, config, paths = answered
     with pytest.raises(ValueError, match=r"'rows\.xlsx'; wanted one that ends in \.parquet or"):
-        export_fixations(tmp_path / "rows.xlsx", paths, config, INFO, images=IMAGES)
+        export_fixations(tmp_path / "rows.xlsx", paths, config, INFO, index=IMAGES)
     with pytest.raises(ValueError, match="give the split and the images that were evaluated"):
         export_fixations(tmp_path / "rows.csv", paths, config, INFO)
     for wrong in (IMAGES[:5], IMAGES - 1, IMAGES + 1000):
@@ -226,11 +226,11 @@ def test_errors_say_what_to_do(
         fixation_info(tmp_path / "other.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"pip install -e .*parquet.*, or .* \.csv"):
-        export_fixations(tmp_path / "rows.parquet", paths, config, INFO, images=IMAGES)
+        export_fixations(tmp_path / "rows.parquet", paths, config, INFO, index=IMAGES)
     with pytest.raises(ImportError, match="parquet"):
         fixation_info(tmp_path / "other.parquet")
     assert [file.name for file in tmp_path.iterdir()] == ["other.parquet"]
-    export_fixations(tmp_path / "rows.csv", paths, config, INFO, images=IMAGES)  # needs none
+    export_fixations(tmp_path / "rows.csv", paths, config, INFO, index=IMAGES)  # needs none
 
 
 def test_ten_thousand_images_have_all_their_rows(
@@ -245,5 +245,5 @@ def test_ten_thousand_images_have_all_their_rows(
     repeated = Scanpaths(**{**columns, "hidden": columns["hidden"][:, :, :0]})
     for suffix in (".parquet", ".csv"):
         path = tmp_path / f"many{suffix}"
-        export_fixations(path, repeated, config, INFO, images=IMAGES[many])
+        export_fixations(path, repeated, config, INFO, index=IMAGES[many])
         assert fixation_info(path)["n_rows"] == repeated.n_glimpses.sum()

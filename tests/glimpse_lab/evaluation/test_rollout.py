@@ -33,7 +33,7 @@ def config(env_id: str = ENV_ID, **changes: object) -> GlimpseConfig:
 def test_every_image_of_the_split_is_shown_once_in_order(model: RecurrentPPO) -> None:
     counts: list[int] = []
     episodes = evaluate(model, config(), progress=counts.append)
-    assert np.array_equal(episodes.labels, config().images.labels)
+    assert np.array_equal(episodes.labels, config().shown_split.labels)
     assert sum(counts) == len(episodes.labels) == 144
 
 
@@ -146,12 +146,12 @@ def test_another_classifier_may_answer() -> None:
 
 def test_an_evaluation_may_end_after_some_images(model: RecurrentPPO) -> None:
     for episodes, whole in (
-        (evaluate(model, config(), images=20), evaluate(model, config())),
-        (evaluate_gaze(Grid(2), watched(), images=20), evaluate_gaze(Grid(2), watched())),
+        (evaluate(model, config(), index=20), evaluate(model, config())),
+        (evaluate_gaze(Grid(2), watched(), index=20), evaluate_gaze(Grid(2), watched())),
     ):
         np.testing.assert_array_equal(episodes.labels, whole.labels[:20])
         np.testing.assert_array_equal(episodes.answers, whole.answers[:20])
-    assert len(evaluate_gaze(Grid(2), watched(), images=10**6).labels) == 144
+    assert len(evaluate_gaze(Grid(2), watched(), index=10**6).labels) == 144
 
 
 def test_scanpaths_are_what_the_single_environment_shows() -> None:
@@ -159,7 +159,7 @@ def test_scanpaths_are_what_the_single_environment_shows() -> None:
     shown = config("GlimpseDigits-MultiCat-v0", classifier="canvas", reward="InformationGain")
     env = GlimpseVecEnv("GlimpseDigits-MultiCat-v0", 4, seed=0, classifier=shown.classifier)
     model = PPO(GlimpsePolicy, env, n_steps=8, batch_size=16, seed=0)
-    paths = evaluate(model, shown, images=np.array([5, 3]), record_hidden=True)
+    paths = evaluate(model, shown, index=np.array([5, 3]), record_hidden=True)
     assert paths.hidden.shape == (2, shown.budget, shown.classifier.hidden_size)
     env = gymnasium.make(
         "GlimpseDigits-MultiCat-v0",

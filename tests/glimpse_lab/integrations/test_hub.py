@@ -60,7 +60,7 @@ def copy_of(run: Run, folder: Path) -> Path:
 def actions(run: Run) -> tuple[np.ndarray, np.ndarray]:
     model = run.make_model(run.make_env(split="test"), "cpu")
     run.load_weights(model)
-    paths = evaluate(model, run.env_config(split="test", augment=None), images=50)
+    paths = evaluate(model, run.env_config(split="test", augment=None), index=50)
     return paths.predictions, paths.gaze
 
 

@@ -221,9 +221,9 @@ def test_unchanged_pictures_make_the_same_episodes(scene: Any) -> None:
     core.reset(core.lanes, INDEX)
     for row in range(len(INDEX)):
         np.testing.assert_array_equal(pictures[row], core.image(row))
-    real = evaluate(model, config, images=INDEX)
+    real = evaluate(model, config, index=INDEX)
     ours = Viewer(config, model).view(pictures, INDEX)
-    for name in ("labels", "gaze", "glimpses", "answers", "coverage"):
+    for name in ("labels", "gaze", "n_glimpses", "answers", "coverage"):
         np.testing.assert_array_equal(getattr(real, name), getattr(ours, name))
     np.testing.assert_allclose(real.beliefs, ours.beliefs, atol=1e-5)
 
