@@ -127,7 +127,7 @@ def write_scanpaths(run: Run, paths: Scanpaths, split: str, n_images: int) -> st
     """
     config = run.evaluation_config(split)
     rows = _filmed(len(config.shown_split), n_images)
-    name = f"scanpath figures{_suffix(split)}.png"
+    name = f"scanpaths{_suffix(split)}.png"
     figures = [draw_scanpath(episode) for episode in recorded_episodes(paths, config, rows)]
     with replacing(run.path / name) as temporary:
         Image.fromarray(tile_frames(figures, columns=1)).save(temporary, optimize=True)

@@ -95,7 +95,7 @@ def test_right_and_wrong_differ_in_colour(light: bool) -> None:
     assert not near(unknown, palette.right).any() and not near(unknown, palette.wrong).any()
 
 
-def test_strips_of_a_run_are_equally_large_and_rows_wrap() -> None:
+def test_figures_of_a_run_are_equally_large_and_rows_wrap() -> None:
     sizes = {strip(n, budget=3, columns=2).shape for n in (1, 2, 3)}
     sizes |= {strip(2, budget=3, columns=2, image=np.zeros((20, 60, 3), np.uint8)).shape}
     (size,) = sizes

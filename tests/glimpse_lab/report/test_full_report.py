@@ -53,7 +53,7 @@ def test_the_page_of_a_run_has_what_was_written_for_it(trained: tuple[Run, BaseA
     assert f"{100 * result['accuracy']:.1f}" in page and str(run.path) not in page
 
 
-def test_strips_show_the_episodes_of_the_film(trained: tuple[Run, BaseAlgorithm]) -> None:
+def test_scanpath_figures_show_the_episodes_of_the_film(trained: tuple[Run, BaseAlgorithm]) -> None:
     run, model = trained
     _, paths = evaluate_run(run, model, "validation")
     name = write_scanpaths(run, paths, "validation", 2)
