@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 SCORE = 5.0
 """Bound of a score. SB3 clips a Gaussian to the Box: in a narrower one scores would often tie."""
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Bound of a column that has none: SB3 refuses an infinite one, and clips no float32 to this one."""
+
 
 class Part(NamedTuple):
     """One leaf of a Dict action space.
@@ -32,9 +35,15 @@ class BoxView(spaces.Box):
 
     The parts come in the Dict's order, nested Dicts in place. A Discrete(n) part takes n scores in
     [-5, 5], the largest of which wins, and a MultiDiscrete part as many for each of its entries; a
-    MultiBinary part takes a score for each entry, which is 1 above 0; a bounded entry of a Box part
-    takes one in [-1, 1] that stands for [low, high], any other entry is taken as it is. Integer
-    Boxes are rounded.
+    MultiBinary part takes a score for each entry, which is 1 above 0; an entry of a Box part with
+    both bounds takes a number in [-1, 1] that stands for [low, high], any other entry is taken as
+    it is. Integer Boxes are rounded.
+
+    SB3 accepts finite bounds alone and clips actions to them, so an entry without a bound has the
+    largest float32 (or its negative) in ``low`` and ``high``, to which no finite action is clipped.
+    ``bounded_below`` and ``bounded_above`` say whether there is a bound: ``sample()`` draws
+    such an entry from a normal (or, with one bound, an exponential) distribution, as Gymnasium does
+    for any Box.
 
     It is a space of its own, not a wrapper, so that a policy finds the parts in its
     ``action_space``; a policy that does not look sees a Box.
@@ -57,8 +66,10 @@ class BoxView(spaces.Box):
         if not end:
             raise ValueError(f"got {space}; wanted a Dict with at least one part")
         self.parts = tuple(parts)
-        low, high = np.concatenate(bounds, axis=1).astype(np.float32)
-        super().__init__(low, high, dtype=np.float32)
+        low, high = np.concatenate(bounds, axis=1)
+        finite_low, finite_high = np.clip([low, high], -LARGEST, LARGEST).astype(np.float32)
+        super().__init__(finite_low, finite_high, dtype=np.float32)
+        self.bounded_below, self.bounded_above = low > -np.inf, high < np.inf
 
     @property
     def size(self) -> int:
@@ -150,7 +161,7 @@ def _leaves(space: spaces.Dict, prefix: str = "") -> Iterator[tuple[str, spaces.
 
 
 def _bounds(name: str, part: spaces.Space) -> tuple[NDArray, NDArray]:
-    """Return the bounds of a part's columns."""
+    """Return the bounds of a part's columns, infinite where a float has none."""
     if isinstance(part, spaces.Box):
         bounded = _bounded(part)
         low, high = part.low.astype(float).ravel(), part.high.astype(float).ravel()

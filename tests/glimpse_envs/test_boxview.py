@@ -117,8 +117,30 @@ def test_what_the_columns_mean():
 
 def test_an_entry_without_both_bounds_is_taken_as_it_is():
     view = BoxView(SPACES["unbounded"])
-    assert view.low.tolist() == [-np.inf, 0, -1] and view.high.tolist() == [np.inf, np.inf, 1]
     assert view.decode([-300.0, 7.5, 0.5])["force"].tolist() == [-300.0, 7.5, 0.5]
+
+
+def test_a_bound_that_is_missing_is_shown_as_the_largest_number():
+    view, largest = BoxView(SPACES["unbounded"]), np.finfo(np.float32).max
+    np.testing.assert_array_equal(view.low, np.float32([-largest, 0, -1]))
+    np.testing.assert_array_equal(view.high, np.float32([largest, largest, 1]))
+    assert view.bounded_below.tolist() == [False, True, True]
+    assert view.bounded_above.tolist() == [False, False, True]
+    again = pickle.loads(pickle.dumps(view))
+    assert again == view and again.bounded_below.tolist() == [False, True, True]
+    ends = np.stack([view.low, view.high])
+    assert np.array_equal(view.decode(ends)["force"], ends)
+    for wrong in (-np.inf, np.inf, np.nan):
+        with pytest.raises(ValueError, match="wanted numbers in"):
+            view.decode([wrong, 0.0, 0.0])
+
+
+def test_entries_without_a_bound_are_sampled_as_gymnasium_does():
+    view = BoxView(SPACES["unbounded"])
+    view.seed(0)
+    force = np.stack([view.sample() for _ in range(2000)])
+    assert abs(force[:, 0].mean()) < 0.1 and force[:, 0].std() == pytest.approx(1.0, abs=0.1)
+    assert force[:, 1].min() >= 0.0 and force[:, 1].mean() == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize(
