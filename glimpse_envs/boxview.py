@@ -14,7 +14,7 @@ SCORE = 5.0
 """Bound of a score. SB3 clips a Gaussian to the Box: in a narrower one scores would often tie."""
 
 LARGEST = float(np.finfo(np.float32).max)
-"""Bound of a column that has none: SB3 refuses an infinite one, and clips no float32 to this one."""
+"""Bound of a column without one: SB3 refuses infinite ones, and to this one it clips nothing."""
 
 
 class Part(NamedTuple):

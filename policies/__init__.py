@@ -1,6 +1,7 @@
 """Stable-Baselines3 policies that learn where to look and when to answer."""
 
 from policies.actions.cacla import CACLA
+from policies.actions.epsilon_greedy import EpsilonGreedy
 from policies.actions.factored import (
     FactoredCategoricalDistribution,
     FactoredHybridDistribution,
@@ -14,7 +15,6 @@ from policies.callbacks import (
     Checkpoint,
     Diverged,
     EpisodeStatistics,
-    EpsilonGreedy,
     PackedSequences,
     Progress,
 )

@@ -3,8 +3,9 @@
 from typing import Any
 
 import torch as th
+from gymnasium import spaces
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
-from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
 from stable_baselines3.common.type_aliases import Schedule
@@ -14,12 +15,10 @@ from glimpse_envs.actions import GreedyMap
 from glimpse_envs.boxview import BoxView
 from policies.actions.factored import answers_by_dict, make_factored_distribution
 from policies.actions.heads import NO_BYPASS
-from policies.actions.hybrid import HybridDistribution
 from policies.extractors.glimpse import GlimpseExtractor, GlimpseFeatures
 from policies.extractors.layers import BesideBypass, BypassLayout
-
-LstmStates = tuple[th.Tensor, th.Tensor]
-"""Hidden and cell state, each float32 (n_layers, n_seq, hidden_size)."""
+from policies.hybrid_policies import HybridPolicyMixin
+from policies.lstm import LstmStates, lstm_arguments, run_packed, run_padded
 
 
 class BypassMlpExtractor(MlpExtractor):
@@ -70,20 +69,24 @@ class BypassMlpExtractor(MlpExtractor):
         return th.cat([self.value_net(encoded), self.bypass.summary(bypass)], dim=1)
 
 
-class GlimpsePolicyMixin(ActorCriticPolicy):
-    """What the policies of this package share, over any actor-critic policy of SB3.
+class GlimpsePolicyMixin(HybridPolicyMixin):
+    """What the policies for glimpses share, over any actor-critic policy of SB3.
 
     Default features extractor, the factored decision where the agent answers by ``Discrete``,
-    ``MultiDiscrete`` or Dict actions (``Box`` actions keep SB3's Gaussian), and the bypass columns
-    of the extractor led to the action head and the critic. An extractor without an attribute
-    ``bypass`` works too; then nothing is masked and no belief is used.
+    ``MultiDiscrete`` or Dict actions (other Dicts are hybrid without one, ``Box`` actions keep
+    SB3's Gaussian), and the bypass columns of the extractor led to the action head and the critic.
+    An extractor without an attribute ``bypass`` works too; then nothing is masked and no belief is
+    used.
+
+    Hybrid actions take ``gates``, ``entropy_weights`` and ``continuous`` as
+    :class:`~policies.hybrid_policies.HybridPolicyMixin` does; where the agent answers, the gates
+    are given. ``Discrete`` and ``MultiDiscrete`` actions take the entropy's weight of ``class``
+    too: an agent that learns classes from reward alone is otherwise soon sure of wrong ones, and
+    never tries the others again.
 
     :param args: observation space, action space, learning rate schedule, as for SB3's policies
     :param initial_stop_probability: probability of answering of the untrained policy. An untrained
         choice among all actions would answer at once nearly always and never learn to look.
-    :param class_entropy_weight: weight of the class, where one is answered, in the entropy that
-        ``ent_coef`` rewards. An agent that learns classes from reward alone is otherwise soon sure
-        of wrong ones, and never tries the others again.
     :param n_moves: for ``Discrete`` actions, the first so many are moves, the others are classes
     :param correct_belief: whether the class logits add a learnt correction to the classifier's
         log-belief. False where no reward tells right answers from wrong ones: the correction would
@@ -91,36 +94,28 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
     :param action_gain: gain of the first weights of the action head for ``Box`` actions. SB3's 0.01
         lets every untrained saccade end at the middle; with 1 it ends somewhere that depends on
         what was seen.
-    :param hybrid: for Dict actions, arguments of
-        :class:`~policies.actions.hybrid.HybridDistribution` (where the agent answers, the gates are
-            given)
     :param learn_std: for ``Box`` actions, whether the deviation of the Gaussian (``log_std_init``)
         is learnt, as SB3 does, or stays fixed, as in RAM
     :param features_extractor_class: features extractor to use
-    :param kwargs: as for SB3's policies
+    :param kwargs: ``gates``, ``entropy_weights``, ``continuous``, and those of SB3's policies
+    :raises ValueError: for arguments that the actions have no use for
     """
 
     def __init__(
         self,
         *args: Any,
         initial_stop_probability: float = 0.1,
-        class_entropy_weight: float = 1.0,
         n_moves: int = GreedyMap.N_MOVES,
         correct_belief: bool = True,
         action_gain: float = 0.01,
         learn_std: bool = True,
-        hybrid: dict[str, Any] | None = None,
         features_extractor_class: type[BaseFeaturesExtractor] = GlimpseExtractor,
         **kwargs: Any,
     ) -> None:
         self.initial_stop_probability = initial_stop_probability
-        self.class_entropy_weight = class_entropy_weight
         self.n_moves = n_moves
         self.correct_belief = correct_belief
         self.action_gain, self.learn_std = action_gain, learn_std
-        self.hybrid = dict(hybrid or {})
-        if kwargs.get("use_sde"):
-            raise ValueError("glimpse policies have no state-dependent exploration: drop use_sde")
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
@@ -130,54 +125,52 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
             kwargs.setdefault("normalize_images", self.normalize_images)
         return self.features_extractor_class(self.observation_space, **kwargs)
 
-    def _build(self, lr_schedule: Schedule) -> None:
-        """Create the networks and the optimizer.
-
-        :param lr_schedule: learning rate schedule, lr_schedule(1) is the initial learning rate
-        """
-        self._check_hybrid()
-        self.bypass: BypassLayout = getattr(self.features_extractor, "bypass", NO_BYPASS)
-        # From here on features_dim is what the memory reads; the bypass columns come behind it
-        self.features_dim = self.features_extractor.features_dim - self.bypass.dim
+    def make_action_distribution(self) -> Distribution | None:
+        """Return the distribution of the actions, None for SB3's own."""
+        self._check_hybrid_arguments()
         factored = make_factored_distribution(
             self.action_space,
             bypass=self.bypass,
             n_moves=self.n_moves,
             initial_stop_probability=self.initial_stop_probability,
-            class_entropy_weight=self.class_entropy_weight,
-            hybrid=self.hybrid,
+            entropy_weights=self.entropy_weights,
+            continuous=self.continuous,
         )
         self.factored = factored is not None
-        if not self.factored and self.class_entropy_weight != 1.0:
-            raise ValueError(
-                f"got class_entropy_weight={self.class_entropy_weight} for actions "
-                f"{self.action_space}, in which the agent answers no class; drop it"
-            )
-        if factored is not None:
-            self.action_dist = factored
-        elif isinstance(self.action_space, BoxView):
-            self.action_dist = HybridDistribution(self.action_space, **self.hybrid)
+        if not self.factored and isinstance(self.action_space, BoxView):
+            return super().make_action_distribution()
+        return factored
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        """Create the networks and the optimizer.
+
+        :param lr_schedule: learning rate schedule, lr_schedule(1) is the initial learning rate
+        """
+        self.bypass: BypassLayout = getattr(self.features_extractor, "bypass", NO_BYPASS)
+        # From here on features_dim is what the memory reads; the bypass columns come behind it
+        self.features_dim = self.features_extractor.features_dim - self.bypass.dim
         super()._build(lr_schedule)
-        if factored is not None and self.bypass.n_belief and not self.correct_belief:
+        if self.factored and self.bypass.n_belief and not self.correct_belief:
             nn.init.zeros_(self.action_net.classes.weight)
             self.action_net.classes.requires_grad_(False)
         if isinstance(self.action_dist, DiagGaussianDistribution):
-            means = self.action_net if factored is None else self.action_net.moves
+            means = self.action_net.moves if self.factored else self.action_net
             nn.init.orthogonal_(means.weight, gain=self.action_gain)
             self.log_std.requires_grad_(self.learn_std)
 
-    def _check_hybrid(self) -> None:
+    def _check_hybrid_arguments(self) -> None:
         """Raise a ValueError for arguments that the actions have no use for."""
-        known = {"entropy_weights", "continuous"}
-        if not isinstance(self.action_space, BoxView):
-            known = set()
-        elif not answers_by_dict(self.action_space):
-            known.add("gates")
-        for name in self.hybrid:
-            if name not in known:
+        given = {
+            "gates": self.gates,
+            "entropy_weights": self.entropy_weights,
+            "continuous": self.continuous != "gaussian",
+        }
+        known = _hybrid_arguments(self.action_space)
+        for name in given:
+            if given[name] and name not in known:
                 raise ValueError(
-                    f"got hybrid={self.hybrid}; for actions {self.action_space} there is no "
-                    f"{name!r}, only {sorted(known) or 'none'}"
+                    f"got {name}={getattr(self, name)!r}; actions {self.action_space} take "
+                    f"{' and '.join(known) or 'no such argument'}: drop it"
                 )
 
     def _build_mlp_extractor(self) -> None:
@@ -199,21 +192,19 @@ class GlimpsePolicyMixin(ActorCriticPolicy):
         data = super()._get_constructor_parameters()
         data.update(
             initial_stop_probability=self.initial_stop_probability,
-            class_entropy_weight=self.class_entropy_weight,
             n_moves=self.n_moves,
             correct_belief=self.correct_belief,
             action_gain=self.action_gain,
             learn_std=self.learn_std,
-            hybrid=self.hybrid,
-            share_features_extractor=self.share_features_extractor,  # SB3 forgets it
         )
         return data
 
 
 class GlimpsePolicy(GlimpsePolicyMixin, ActorCriticPolicy):
-    """Policy without a memory, for PPO and A2C: it decides from the present observation alone
-    (which can hold a memory: the ``map`` of what was seen, or a classifier's ``belief`` and
-    ``classifier_features``).
+    """Policy without a memory, for PPO and A2C: it decides from the present observation alone.
+
+    The observation can hold a memory: the ``map`` of what was seen, or a classifier's ``belief``
+    and ``classifier_features``.
 
     Parameters: see :class:`GlimpsePolicyMixin` and SB3's ``ActorCriticPolicy``.
     """
@@ -267,90 +258,12 @@ class GlimpseLstmPolicy(GlimpsePolicyMixin, RecurrentActorCriticPolicy):
         return {**super()._get_constructor_parameters(), **lstm_arguments(self)}
 
 
-def lstm_arguments(policy: RecurrentActorCriticPolicy) -> dict[str, Any]:
-    """What sb3-contrib forgets of a recurrent policy's constructor, so that it can be saved by
-    itself.
-
-    :param policy: the policy
-    :return: arguments by name
-    """
-    return {
-        "lstm_hidden_size": policy.lstm_output_dim,
-        "n_lstm_layers": policy.lstm_actor.num_layers,
-        "shared_lstm": policy.shared_lstm,
-        "enable_critic_lstm": policy.enable_critic_lstm,
-        "lstm_kwargs": policy.lstm_kwargs,
-    }
-
-
-def _reset(states: tuple[th.Tensor, ...], episode_starts: th.Tensor) -> LstmStates:
-    """:param states: hidden and cell state, each (n_layers, n_seq, hidden_size)
-    :param episode_starts: (n_seq,), 1 where the state is to be zero
-    """
-    keep = (1.0 - episode_starts).view(1, -1, 1)
-    return keep * states[0], keep * states[1]
-
-
-def run_padded(
-    features: th.Tensor,
-    states: tuple[th.Tensor, ...],
-    episode_starts: th.Tensor,
-    lstm: nn.LSTM,
-) -> tuple[th.Tensor, LstmStates]:
-    """The stock computation on sequences padded to one length, without its loop over time.
-
-    The buffer cuts sequences where episodes start, so that an episode can start at the first row
-    only: resetting the initial states once is enough. Should one start later, the stock loop runs.
-
-    :param features: float32 (n_seq * T, F), sequence by sequence
-    :param states: hidden and cell state, each (n_layers, n_seq, hidden_size)
-    :param episode_starts: float32 (n_seq * T,)
-    :param lstm: the memory
-    :return: float32 (n_seq * T, hidden_size), and the last states
-    """
-    n_seq = states[0].shape[1]
-    starts = episode_starts.reshape(n_seq, -1)
-    if starts.shape[1] > 1 and bool(starts[:, 1:].any()):
-        return RecurrentActorCriticPolicy._process_sequence(features, states, episode_starts, lstm)
-    sequences = features.reshape(n_seq, -1, lstm.input_size).swapaxes(0, 1)  # (T, n_seq, F)
-    output, new_states = lstm(sequences, _reset(states, starts[:, 0]))
-    return output.transpose(0, 1).flatten(0, 1), new_states
-
-
-def run_packed(
-    features: th.Tensor,
-    states: tuple[th.Tensor, ...],
-    episode_starts: th.Tensor,
-    lstm: nn.LSTM,
-) -> tuple[th.Tensor, LstmStates]:
-    """The same on rows without padding, as ``PackedRecurrentDictRolloutBuffer`` gives them.
-
-    With the longest sequences first, those that reach time t are the first few: one call of the
-    LSTM a time step on just these. Where episodes are short and uneven, as with an agent that
-    decides when to stop, most rows of the padded computation would be padding.
-
-    :param features: float32 (B, F), sequence after sequence
-    :param states: hidden and cell state at the first rows, each (n_layers, n_seq, hidden_size), and
-        the indices of these rows, int64 (n_seq,), increasing from 0
-    :param episode_starts: float32 (B,), nonzero at first rows only
-    :param lstm: the memory
-    :return: float32 (B, hidden_size), and the last states of the longest sequences (of no use)
-    """
-    n_rows = features.shape[0]
-    first = states[2].to(features.device)
-    lengths = th.diff(first, append=first.new_full((1,), n_rows))
-    lengths, order = lengths.sort(descending=True, stable=True)
-    first = first[order]
-    hidden, cell = _reset((states[0][:, order], states[1][:, order]), episode_starts[first])
-
-    times = th.arange(int(lengths[0]), device=lengths.device)
-    outputs, places = [], []
-    for t, n in enumerate((lengths[None, :] > times[:, None]).sum(dim=1).tolist()):
-        rows = first[:n] + t
-        state = hidden[:, :n].contiguous(), cell[:, :n].contiguous()
-        output, (hidden, cell) = lstm(features.index_select(0, rows)[None], state)
-        outputs.append(output[0])
-        places.append(rows)
-    order_of_rows = th.empty_like(th.cat(places))
-    order_of_rows[th.cat(places)] = th.arange(n_rows, device=first.device)
-    return th.cat(outputs).index_select(0, order_of_rows), (hidden, cell)
+def _hybrid_arguments(action_space: spaces.Space) -> tuple[str, ...]:
+    """Return which arguments of hybrid actions an action space has a use for."""
+    if answers_by_dict(action_space):
+        return ("entropy_weights", "continuous")  # the gates are given
+    if isinstance(action_space, BoxView):
+        return ("gates", "entropy_weights", "continuous")
+    if isinstance(action_space, spaces.Discrete | spaces.MultiDiscrete):
+        return ("entropy_weights",)  # of the class
+    return ()

@@ -12,7 +12,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
-from policies.actions.factored import FactoredCategoricalDistribution
 from policies.actor_critic import GlimpseLstmPolicy
 from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
 
@@ -49,56 +48,6 @@ class PackedSequences(BaseCallback):
 
     def _on_step(self) -> bool:
         return True
-
-
-class EpsilonGreedy(BaseCallback):
-    """Explore by epsilon-greedy with an epsilon that falls linearly, for ``GreedyMap`` actions.
-
-    It stays the same within a rollout and the update on it, so that the ratio is exact.
-
-    :param initial: epsilon at the beginning of training, in [0, 1]
-    :param final: epsilon from ``fraction`` of the training on
-    :param fraction: share of the training over which it falls, in (0, 1]
-    """
-
-    def __init__(self, initial: float = 0.2, final: float = 0.0, fraction: float = 0.5) -> None:
-        super().__init__()
-        if not (0.0 <= initial <= 1.0 and 0.0 <= final <= 1.0 and 0.0 < fraction <= 1.0):
-            raise ValueError(
-                f"got initial={initial}, final={final}, fraction={fraction}; wanted each in "
-                "[0, 1], and a fraction above 0"
-            )
-        self.initial, self.final, self.fraction = initial, final, fraction
-
-    def epsilon(self, progress: float) -> float:
-        """Return epsilon then.
-
-        :param progress: share of the training that is done, in [0, 1]
-        """
-        fallen = min(1.0, progress / self.fraction)
-        return self.initial + (self.final - self.initial) * fallen
-
-    def _on_training_start(self) -> None:
-        self.distribution = self.model.policy.action_dist
-        if not isinstance(self.distribution, FactoredCategoricalDistribution):
-            raise ValueError(
-                f"EpsilonGreedy got a policy whose actions are {type(self.distribution).__name__}; "
-                "wanted GlimpsePolicy or GlimpseLstmPolicy with Discrete actions, such as those of "
-                "GreedyMap; drop the callback or use these"
-            )
-
-    def _on_rollout_start(self) -> None:
-        # not SB3's own count of the progress, which is behind in the first rollout
-        self.distribution.epsilon = self.epsilon(
-            self.model.num_timesteps / self.model._total_timesteps
-        )
-        self.logger.record("rollout/epsilon", self.distribution.epsilon)
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_training_end(self) -> None:
-        self.distribution.epsilon = 0.0
 
 
 class EpisodeStatistics(BaseCallback):

@@ -7,6 +7,7 @@ from typing import Any
 
 from gymnasium import spaces
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import (
     BaseFeaturesExtractor,
@@ -16,16 +17,17 @@ from stable_baselines3.common.torch_layers import (
 from stable_baselines3.common.type_aliases import Schedule
 
 from policies.actions.hybrid import HybridDistribution
-from policies.actor_critic import lstm_arguments
+from policies.lstm import lstm_arguments
 
 
 class HybridPolicyMixin(ActorCriticPolicy):
     """An actor-critic policy for Dict actions, which the environment shows as a ``BoxView``.
 
     :param args: observation space, action space, learning rate schedule, as for SB3's policies
-    :param gates: see :class:`HybridDistribution`
-    :param entropy_weights: see :class:`HybridDistribution`
-    :param continuous: see :class:`HybridDistribution`
+    :param gates: by part, the part that opens it and the values with which it does, see
+        :class:`~policies.actions.hybrid.HybridDistribution`
+    :param entropy_weights: by part, its weight in the entropy; 1 where it is not named
+    :param continuous: ``"gaussian"`` or ``"deterministic"``, what ``Box`` parts are
     :param features_extractor_class: None for SB3's own of Dict or other observations
     :param kwargs: as for SB3's policies; ``log_std_init`` is of the continuous parts
     """
@@ -39,30 +41,47 @@ class HybridPolicyMixin(ActorCriticPolicy):
         features_extractor_class: type[BaseFeaturesExtractor] | None = None,
         **kwargs: Any,
     ) -> None:
-        self._hybrid = {
-            "gates": gates,
-            "entropy_weights": entropy_weights,
-            "continuous": continuous,
-        }
+        self.gates = gates
+        self.entropy_weights = entropy_weights
+        self.continuous = continuous
         if kwargs.get("use_sde"):
-            raise ValueError("HybridDistribution has no state-dependent exploration: no use_sde")
+            raise ValueError(
+                f"got use_sde=True; {type(self).__name__} has no state-dependent exploration: drop "
+                "use_sde"
+            )
         if features_extractor_class is None:
             observed = args[0] if args else kwargs["observation_space"]
             is_dict = isinstance(observed, spaces.Dict)
             features_extractor_class = CombinedExtractor if is_dict else FlattenExtractor
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 
+    def make_action_distribution(self) -> Distribution | None:
+        """Return the distribution of the actions, None for SB3's own."""
+        return HybridDistribution(
+            self.action_space,
+            gates=self.gates,
+            entropy_weights=self.entropy_weights,
+            continuous=self.continuous,
+        )
+
     def _build(self, lr_schedule: Schedule) -> None:
         """Create the networks and the optimizer.
 
         :param lr_schedule: learning rate schedule, lr_schedule(1) is the initial learning rate
         """
-        self.action_dist = HybridDistribution(self.action_space, **self._hybrid)
+        distribution = self.make_action_distribution()
+        if distribution is not None:
+            self.action_dist = distribution
         super()._build(lr_schedule)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        data = {**super()._get_constructor_parameters(), **self._hybrid}
-        data["share_features_extractor"] = self.share_features_extractor  # SB3 forgets it
+        data = super()._get_constructor_parameters()
+        data.update(
+            gates=self.gates,
+            entropy_weights=self.entropy_weights,
+            continuous=self.continuous,
+            share_features_extractor=self.share_features_extractor,  # SB3 forgets it
+        )
         return data
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import Schedule
 
-from policies.actor_critic import GlimpseLstmPolicy, lstm_arguments
+from policies.actor_critic import GlimpseLstmPolicy
 from policies.extractors.attention import MemoryTransformer
 from policies.extractors.vit import ViTExtractor
+from policies.lstm import lstm_arguments
 
 
 class GlimpseTokenPolicy(GlimpseLstmPolicy):
@@ -17,9 +18,8 @@ class GlimpseTokenPolicy(GlimpseLstmPolicy):
 
     Memory tokens meet the tokens of every glimpse, see
     :class:`~policies.extractors.attention.MemoryTransformer`. They are the state that RecurrentPPO
-        carries,
-    stores and resets; gradients reach back to the beginning of the episode, or of the rollout if
-    that cuts it.
+    carries, stores and resets; gradients reach back to the beginning of the episode, or of the
+    rollout if that cuts it.
 
     :param observation_space: observation space
     :param action_space: action space

@@ -40,9 +40,8 @@ class CACLA(BaseCallback):
         ):
             raise ValueError(
                 f"CACLA got a policy whose actions are {type(distribution).__name__}; "
-                "wanted Dict actions with continuous parts that are deterministic: policy_kwargs "
-                "continuous='deterministic' (HybridPolicy) or hybrid={'continuous': "
-                "'deterministic'} (GlimpsePolicy); Gaussian parts need no such callback"
+                "wanted Dict actions with continuous parts that are deterministic: give the policy "
+                "continuous='deterministic'; Gaussian parts need no such callback"
             )
 
     def _on_step(self) -> bool:

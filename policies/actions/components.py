@@ -6,7 +6,7 @@ has ``log_prob(columns)``, ``entropy()``, ``sample()`` and ``mode()``, the first
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch as th
 from torch import distributions
@@ -14,31 +14,42 @@ from torch import distributions
 
 @dataclass
 class Categorical:
-    """Categoricals side by side, for ``Discrete`` and ``MultiDiscrete``: columns are scores."""
+    """Categoricals side by side, for ``Discrete`` and ``MultiDiscrete``.
 
-    logits: list[th.Tensor]  # (B, n) each
+    Their columns are scores, the largest of which wins: 1 for the choice and -1 for the others.
+
+    :param logits: of each categorical, float32 (B, n)
+    :ivar categoricals: the same as distributions
+    """
+
+    logits: list[th.Tensor]
+    categoricals: list[distributions.Categorical] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.parts = [
+        self.categoricals = [
             distributions.Categorical(logits=logits, validate_args=False) for logits in self.logits
         ]
 
     def chosen(self, columns: th.Tensor) -> list[th.Tensor]:
-        """Return the index of each categorical, int64 (B,) each."""
+        """Return the index of the choice of each categorical, int64 (B,) each."""
         sizes = [logits.shape[1] for logits in self.logits]
         return [scores.argmax(dim=1) for scores in columns.split(sizes, dim=1)]
 
     def log_prob(self, columns: th.Tensor) -> th.Tensor:
-        pairs = zip(self.parts, self.chosen(columns), strict=True)
-        return sum(part.log_prob(chosen) for part, chosen in pairs)
+        """Return the log-probability of the choices that win, float32 (B,)."""
+        pairs = zip(self.categoricals, self.chosen(columns), strict=True)
+        return sum(categorical.log_prob(chosen) for categorical, chosen in pairs)
 
     def entropy(self) -> th.Tensor:
-        return sum(part.entropy() for part in self.parts)
+        """Return the sum of the entropies, float32 (B,), nats."""
+        return sum(categorical.entropy() for categorical in self.categoricals)
 
     def sample(self) -> th.Tensor:
-        return self._scores([part.sample() for part in self.parts])
+        """Return drawn scores, float32 (B, width)."""
+        return self._scores([categorical.sample() for categorical in self.categoricals])
 
     def mode(self) -> th.Tensor:
+        """Return the scores of the most probable choices, float32 (B, width)."""
         return self._scores([logits.argmax(dim=1) for logits in self.logits])
 
     def _scores(self, chosen: list[th.Tensor]) -> th.Tensor:
@@ -50,55 +61,79 @@ class Categorical:
 
 @dataclass
 class Bernoulli:
-    """Bernoullis side by side, for ``MultiBinary``: a column above 0 is 1."""
+    """Bernoullis side by side, for ``MultiBinary``: a column above 0 is 1.
 
-    logits: th.Tensor  # (B, n)
+    :param logits: float32 (B, width)
+    """
+
+    logits: th.Tensor
 
     def log_prob(self, columns: th.Tensor) -> th.Tensor:
-        distribution = distributions.Bernoulli(logits=self.logits, validate_args=False)
-        return distribution.log_prob((columns > 0).to(self.logits.dtype)).sum(dim=1)
+        """Return the log-probability of the signs, float32 (B,)."""
+        return self._distribution().log_prob((columns > 0).to(self.logits.dtype)).sum(dim=1)
 
     def entropy(self) -> th.Tensor:
-        return distributions.Bernoulli(logits=self.logits, validate_args=False).entropy().sum(dim=1)
+        """Return the sum of the entropies, float32 (B,), nats."""
+        return self._distribution().entropy().sum(dim=1)
 
     def sample(self) -> th.Tensor:
+        """Return drawn signs, -1 or 1, float32 (B, width)."""
         return 2.0 * th.bernoulli(self.logits.sigmoid()) - 1.0
 
     def mode(self) -> th.Tensor:
+        """Return the more probable signs, -1 or 1, float32 (B, width)."""
         return th.where(self.logits > 0, 1.0, -1.0)
+
+    def _distribution(self) -> distributions.Bernoulli:
+        return distributions.Bernoulli(logits=self.logits, validate_args=False)
 
 
 @dataclass
 class Gaussian:
-    """Gaussians side by side, for ``Box``."""
+    """Gaussians side by side, for ``Box``: a column is the number itself, in the view's units.
 
-    mean: th.Tensor  # (B, n)
-    std: th.Tensor  # (n,)
+    :param mean: float32 (B, width)
+    :param std: float32 (width,)
+    """
+
+    mean: th.Tensor
+    std: th.Tensor
 
     def log_prob(self, columns: th.Tensor) -> th.Tensor:
-        distribution = distributions.Normal(self.mean, self.std, validate_args=False)
-        return distribution.log_prob(columns).sum(dim=1)
+        """Return the log-density, float32 (B,)."""
+        return self._distribution().log_prob(columns).sum(dim=1)
 
     def entropy(self) -> th.Tensor:
-        return distributions.Normal(self.mean, self.std, validate_args=False).entropy().sum(dim=1)
+        """Return the sum of the differential entropies, float32 (B,), nats."""
+        return self._distribution().entropy().sum(dim=1)
 
     def sample(self) -> th.Tensor:
+        """Return drawn numbers, float32 (B, width)."""
         return self.mean + self.std * th.randn_like(self.mean)
 
     def mode(self) -> th.Tensor:
+        """Return the means, float32 (B, width)."""
         return self.mean
+
+    def _distribution(self) -> distributions.Normal:
+        return distributions.Normal(self.mean, self.std, validate_args=False)
 
 
 class DeterministicMean(Gaussian):
-    """Gaussian that the network alone decides, for ``Box``: they count neither in the probability
-    nor in the entropy, whatever noise is added while exploring.
+    """Numbers that the network alone decides, for ``Box``, with Gaussian noise while exploring.
+
+    The noise counts as the environment's own, so that these parts are neither in the probability
+    nor in the entropy.
     """
 
     def log_prob(self, columns: th.Tensor) -> th.Tensor:
+        """Return zeros, float32 (B,)."""
         return self.mean.new_zeros(len(self.mean))
 
     def entropy(self) -> th.Tensor:
+        """Return zeros, float32 (B,)."""
         return self.mean.new_zeros(len(self.mean))
 
 
-Component = Categorical | Bernoulli | Gaussian
+ComponentDistribution = Categorical | Bernoulli | Gaussian
+"""Any of them; ``DeterministicMean`` is a ``Gaussian``."""

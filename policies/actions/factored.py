@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.distributions import (
-    CategoricalDistribution,
-    Distribution,
-    MultiCategoricalDistribution,
-)
+from stable_baselines3.common.distributions import Distribution, MultiCategoricalDistribution
 from torch import nn
 from torch.nn import functional as F
 
 from glimpse_envs.boxview import BoxView
-from policies.actions.heads import CERTAIN, NO_BYPASS, DecisionHead, HybridDecisionHead
+from policies.actions.epsilon_greedy import EpsilonGreedyCategorical
+from policies.actions.heads import NO_BYPASS, DecisionHead, HybridDecisionHead
 from policies.actions.hybrid import HybridDistribution
 from policies.extractors.layers import BypassLayout
+
+
+def _class_weight(entropy_weights: Mapping[str, float] | None) -> float:
+    """Return the weight of the class, the only part of flat actions that has one.
+
+    :raises ValueError: for that of another part
+    """
+    weights = dict(entropy_weights or {})
+    weight = float(weights.pop("class", 1.0))
+    if weights:
+        raise ValueError(
+            f"got entropy_weights of {', '.join(weights)}; wanted that of 'class' alone: drop the "
+            "others"
+        )
+    return weight
 
 
 def _stop_logit(go: th.Tensor, stop: th.Tensor) -> th.Tensor:
@@ -34,7 +45,7 @@ def _stop_logit(go: th.Tensor, stop: th.Tensor) -> th.Tensor:
 class _FlatDecision(Distribution):
     """What follows from the logits of going on and of the answers, wherever they lie."""
 
-    class_entropy_weight: float
+    class_weight: float
 
     def stop_probability(self) -> th.Tensor:
         """Return float32 (B,), probability of answering now."""
@@ -43,34 +54,32 @@ class _FlatDecision(Distribution):
     def entropy(self) -> th.Tensor:
         """Return float32 (B,), nats, with the weight of the class."""
         total = super().entropy()
-        if self.class_entropy_weight == 1.0:
+        if self.class_weight == 1.0:
             return total
         log_classes = F.log_softmax(self._split()[1], dim=1)
         classes = -(log_classes.exp() * log_classes).sum(dim=1)
-        return total + (self.class_entropy_weight - 1.0) * self.stop_probability() * classes
+        return total + (self.class_weight - 1.0) * self.stop_probability() * classes
 
     def _split(self) -> tuple[th.Tensor, th.Tensor]:
         """Return logits of going on (B, M) and of the answers (B, K)."""
         raise NotImplementedError
 
 
-class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
+class FactoredCategoricalDistribution(_FlatDecision, EpsilonGreedyCategorical):
     """Categorical over moves and answers, ``Discrete(n_moves + K)``, with a factored decision.
 
     Probabilities, samples and entropy are those of the flat categorical. The mode is not its
     argmax: with P(stop) = 0.6 spread over ten classes a single move would win. It answers if
     P(stop) > 0.5, and then with the best class; else it makes the best move.
 
-    With an attribute ``epsilon`` above 0 the behaviour is epsilon-greedy: probabilities are
-    (1 - epsilon) p + epsilon / n over the n actions that are possible (after the last glimpse the
-    answers alone). That is the exact distribution of what is sampled, so PPO's ratio is exact; the
-    mode and :meth:`stop_probability` stay those of p.
+    Behaviour can be epsilon-greedy; after the last glimpse the answers alone are possible. The mode
+    and :meth:`stop_probability` stay those of the policy itself.
 
     :param action_dim: number of actions, n_moves + K
     :param n_moves: the first so many actions are moves
     :param bypass: layout of the bypass columns at the end of the latent code
     :param initial_stop_probability: P(stop) of the untrained head
-    :param class_entropy_weight: weight of P(stop) H(class | stop) in the entropy
+    :param entropy_weights: ``{"class": weight}``, of P(stop) H(class | stop) in the entropy
     """
 
     def __init__(
@@ -80,7 +89,7 @@ class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
         *,
         bypass: BypassLayout = NO_BYPASS,
         initial_stop_probability: float = 0.1,
-        class_entropy_weight: float = 1.0,
+        entropy_weights: Mapping[str, float] | None = None,
     ) -> None:
         if not 1 <= n_moves < action_dim:
             raise ValueError(
@@ -89,10 +98,9 @@ class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
             )
         super().__init__(action_dim)
         self.n_moves = n_moves
-        self.epsilon = 0.0
         self.bypass = bypass
         self.initial_stop_probability = initial_stop_probability
-        self.class_entropy_weight = class_entropy_weight
+        self.class_weight = _class_weight(entropy_weights)
 
     def proba_distribution_net(self, latent_dim: int) -> nn.Module:
         """Return the head that makes the logits.
@@ -108,17 +116,6 @@ class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
             initial_stop_probability=self.initial_stop_probability,
         )
 
-    def proba_distribution(self, action_logits: th.Tensor) -> FactoredCategoricalDistribution:
-        """Return itself.
-
-        :param action_logits: log-probabilities of the head, float32 (B, action_dim)
-        """
-        self.greedy_logits = action_logits
-        if self.epsilon > 0.0:
-            action_logits = mix_with_uniform(action_logits, self.epsilon)
-        super().proba_distribution(action_logits)
-        return self
-
     def mode(self) -> th.Tensor:
         """Return int64 (B,), see the class."""
         go, stop = self._split()
@@ -130,22 +127,6 @@ class FactoredCategoricalDistribution(_FlatDecision, CategoricalDistribution):
         return self.greedy_logits.tensor_split([self.n_moves], dim=1)
 
 
-def mix_with_uniform(logits: th.Tensor, epsilon: float) -> th.Tensor:
-    """The logarithm of (1 - epsilon) p + epsilon / n over the possible actions.
-
-    :param logits: log p up to a constant, float32 (B, A); an action far below any other is not
-        possible
-    :param epsilon: in (0, 1]
-    :return: float32 (B, A), of impossible actions as it was
-    """
-    logits = F.log_softmax(logits, dim=1)
-    possible = logits > -0.5 * CERTAIN
-    n_possible = possible.sum(dim=1, keepdim=True).to(logits.dtype)
-    greedy = logits + math.log1p(-epsilon) if epsilon < 1.0 else th.full_like(logits, -CERTAIN)
-    mixed = th.logaddexp(greedy, math.log(epsilon) - n_possible.log())
-    return th.where(possible, mixed, logits)
-
-
 class FactoredMultiCategoricalDistribution(_FlatDecision, MultiCategoricalDistribution):
     """Categoricals of moves and, last, of the decision: 0 goes on, k + 1 answers class k.
 
@@ -155,7 +136,7 @@ class FactoredMultiCategoricalDistribution(_FlatDecision, MultiCategoricalDistri
     :param action_dims: sizes of the categoricals, the last one K + 1
     :param bypass: layout of the bypass columns at the end of the latent code
     :param initial_stop_probability: P(stop) of the untrained head
-    :param class_entropy_weight: weight of P(stop) H(class | stop) in the entropy
+    :param entropy_weights: ``{"class": weight}``, of P(stop) H(class | stop) in the entropy
     """
 
     def __init__(
@@ -164,7 +145,7 @@ class FactoredMultiCategoricalDistribution(_FlatDecision, MultiCategoricalDistri
         *,
         bypass: BypassLayout = NO_BYPASS,
         initial_stop_probability: float = 0.1,
-        class_entropy_weight: float = 1.0,
+        entropy_weights: Mapping[str, float] | None = None,
     ) -> None:
         dims = [int(dim) for dim in action_dims]
         if len(dims) < 2 or dims[-1] < 2:
@@ -175,7 +156,7 @@ class FactoredMultiCategoricalDistribution(_FlatDecision, MultiCategoricalDistri
         super().__init__(dims)
         self.bypass = bypass
         self.initial_stop_probability = initial_stop_probability
-        self.class_entropy_weight = class_entropy_weight
+        self.class_weight = _class_weight(entropy_weights)
 
     def proba_distribution_net(self, latent_dim: int) -> nn.Module:
         """Return the head that makes the logits.
@@ -211,10 +192,8 @@ class FactoredHybridDistribution(HybridDistribution):
     :param view: of a Dict with ``decision``, Discrete(2), and ``class``, Discrete(K)
     :param bypass: layout of the bypass columns at the end of the latent code
     :param initial_stop_probability: P(stop) of the untrained head
-    :param class_entropy_weight: weight of P(stop) H(class | stop) in the entropy
-    :param entropy_weights: see :class:`~policies.actions.hybrid.HybridDistribution`; that of
-        ``class`` goes before the one above
-    :param kwargs: ``continuous``
+    :param entropy_weights: by part, see :class:`~policies.actions.hybrid.HybridDistribution`
+    :param continuous: see there
     """
 
     def __init__(
@@ -223,17 +202,15 @@ class FactoredHybridDistribution(HybridDistribution):
         *,
         bypass: BypassLayout = NO_BYPASS,
         initial_stop_probability: float = 0.1,
-        class_entropy_weight: float = 1.0,
         entropy_weights: Mapping[str, float] | None = None,
-        **kwargs: Any,
+        continuous: str = "gaussian",
     ) -> None:
         gates = {
             part.name: {"decision": int(part.name == "class")}
             for part in view.parts
             if part.name != "decision"
         }
-        weights = {"class": class_entropy_weight, **(entropy_weights or {})}
-        super().__init__(view, gates=gates, entropy_weights=weights, **kwargs)
+        super().__init__(view, gates=gates, entropy_weights=entropy_weights, continuous=continuous)
         self.view, self.bypass = view, bypass
         self.initial_stop_probability = initial_stop_probability
 
@@ -255,7 +232,7 @@ class FactoredHybridDistribution(HybridDistribution):
 
     def stop_probability(self) -> th.Tensor:
         """Return float32 (B,), probability of answering now."""
-        return self.components["decision"].parts[0].probs[:, 1]
+        return self.components["decision"].categoricals[0].probs[:, 1]
 
 
 Factored = (
@@ -281,29 +258,29 @@ def make_factored_distribution(
     bypass: BypassLayout = NO_BYPASS,
     n_moves: int = 6,
     initial_stop_probability: float = 0.1,
-    class_entropy_weight: float = 1.0,
-    hybrid: dict[str, Any] | None = None,
+    entropy_weights: Mapping[str, float] | None = None,
+    continuous: str = "gaussian",
 ) -> Factored | None:
-    """The factored distribution of an action space.
+    """Return the factored distribution of an action space.
 
     :param action_space: ``Discrete(n_moves + K)``, ``MultiDiscrete([..., K + 1])``, the view of a
         Dict with ``decision`` and ``class``, or another
     :param bypass: layout of the bypass columns at the end of the latent code
     :param n_moves: for ``Discrete`` spaces, the first so many actions are moves
     :param initial_stop_probability: P(stop) of the untrained head
-    :param class_entropy_weight: weight of P(stop) H(class | stop) in the entropy
-    :param hybrid: further arguments of :class:`FactoredHybridDistribution`
+    :param entropy_weights: by part, its weight in the entropy: ``class``, or any part of a Dict
+    :param continuous: for Dicts, see :class:`~policies.actions.hybrid.HybridDistribution`
     :return: the distribution, or None for a space in which the agent does not answer
     """
     common: dict[str, Any] = {
         "bypass": bypass,
         "initial_stop_probability": initial_stop_probability,
-        "class_entropy_weight": class_entropy_weight,
+        "entropy_weights": entropy_weights,
     }
     if isinstance(action_space, spaces.Discrete):
         return FactoredCategoricalDistribution(int(action_space.n), n_moves, **common)
     if isinstance(action_space, spaces.MultiDiscrete):
         return FactoredMultiCategoricalDistribution(action_space.nvec, **common)
     if answers_by_dict(action_space):
-        return FactoredHybridDistribution(action_space, **common, **(hybrid or {}))
+        return FactoredHybridDistribution(action_space, **common, continuous=continuous)
     return None

@@ -15,7 +15,7 @@ from glimpse_envs.components import nearest
 from policies.actions.components import (
     Bernoulli,
     Categorical,
-    Component,
+    ComponentDistribution,
     DeterministicMean,
     Gaussian,
 )
@@ -88,7 +88,7 @@ class HybridDistribution(DiagGaussianDistribution):
         self.continuous = continuous
         self.order = self._gates_first()
         self.n_continuous = sum(part.columns.stop - part.columns.start for part in self.boxes())
-        self.components: dict[str, Component] = {}
+        self.components: dict[str, ComponentDistribution] = {}
 
     def proba_distribution_net(
         self, latent_dim: int, log_std_init: float = 0.0
@@ -162,7 +162,7 @@ class HybridDistribution(DiagGaussianDistribution):
             value = self.weights.get(name, 1.0) * self.components[name].entropy()
             gate = self.gates.get(name)
             if gate is not None:
-                probabilities = self.components[gate.part].parts[0].probs
+                probabilities = self.components[gate.part].categoricals[0].probs
                 opened[name] = probabilities[:, gate.values].sum(dim=1) * opened.get(gate.part, 1.0)
                 value = opened[name] * value
             total = total + value

@@ -129,8 +129,7 @@ class GlimpseExtractor(GlimpseFeatures):
     :param encoded_dim: size of the joined code of what and where
     :param encoder: ``"cnn"``, ``"mlp"`` (much faster on a CPU) or a backbone by name, see
         :class:`~policies.extractors.layers.GlimpseEncoder`; ``"none"`` leaves the glimpse out, for
-            an agent
-        that sees through a classifier's features alone
+        an agent that sees through a classifier's features alone
     :param glimpse_dim: size of the code of what
     :param where_dim: size of the code of where
     :param n_frequencies: octaves of the Fourier features of the gaze

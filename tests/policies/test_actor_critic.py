@@ -12,10 +12,11 @@ from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.torch_layers import CombinedExtractor
-from tiny import ACTION_SPACES, TinyGlimpse, observation_space, observations
+from tiny import ACTION_SPACES, N_CLASSES, TinyGlimpse, observation_space, observations
 
+from glimpse_envs import BoxView
 from policies import GlimpseLstmPolicy, GlimpsePolicy
-from policies.actor_critic import run_padded
+from policies.lstm import run_padded
 
 th.set_num_threads(1)
 
@@ -149,20 +150,29 @@ def test_saved_lstm_policy_acts_the_same(tmp_path, scheme: str, critic: str):
         ("belief",),
         n_lstm_layers=2,
         initial_stop_probability=0.3,
-        class_entropy_weight=1.0 if scheme == "Box" else 2.0,
+        entropy_weights=None if scheme == "Box" else {"class": 2.0},
         **CRITICS[critic],
     )
     _same_after_loading(policy, tmp_path)
 
 
-def test_actions_without_an_answer_have_no_class_to_weigh():
-    with pytest.raises(ValueError, match=r"class_entropy_weight=2.0 .* answers no class; drop it"):
-        GlimpsePolicy(
-            observation_space(),
-            spaces.Box(-1.0, 1.0, (2,)),
-            lambda _: 1e-3,
-            class_entropy_weight=2.0,
-        )
+@pytest.mark.parametrize(
+    ("scheme", "argument", "message"),
+    [
+        ("Box", {"entropy_weights": {"class": 2.0}}, r"entropy_weights=.* no such argument: drop"),
+        ("Box", {"continuous": "deterministic"}, r"continuous='deterministic'.* no such argument"),
+        ("Discrete", {"gates": {"class": {"decision": 1}}}, r"gates=.* take entropy_weights: drop"),
+        ("Discrete", {"entropy_weights": {"move": 2.0}}, r"of move; wanted that of 'class' alone"),
+        ("Dict", {"gates": {"class": {"decision": 1}}}, r"gates=.* entropy_weights and continuous"),
+        ("Dict", {"entropy_weights": {"clas": 2.0}}, r"no part 'clas'; did you mean 'class'"),
+    ],
+)
+def test_arguments_that_the_actions_have_no_use_for_are_refused(scheme, argument, message):
+    decision = {"decision": spaces.Discrete(2), "class": spaces.Discrete(N_CLASSES)}
+    others = {"Box": spaces.Box(-1.0, 1.0, (2,)), "Dict": BoxView(spaces.Dict(decision))}
+    space = others.get(scheme) or ACTION_SPACES[scheme]
+    with pytest.raises(ValueError, match=message):
+        GlimpsePolicy(observation_space(), space, lambda _: 1e-3, **argument)
 
 
 def _same_after_loading(policy, tmp_path) -> None:
@@ -173,7 +183,7 @@ def _same_after_loading(policy, tmp_path) -> None:
     want, _ = policy.predict(obs, deterministic=True)
     np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], want)
     assert loaded.initial_stop_probability == policy.initial_stop_probability
-    assert loaded.class_entropy_weight == policy.class_entropy_weight
+    assert loaded.entropy_weights == policy.entropy_weights
 
 
 @pytest.mark.parametrize("share", [True, False])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from levers import Levers, SayOrPoint
+from levers import Levers, Logits, SayOrPoint
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
@@ -208,7 +208,7 @@ def test_another_environment_is_refused():
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_state_dependent_exploration_is_refused(name: str):
     algorithm, policy, _ = ALGORITHMS[name]
-    with pytest.raises(ValueError, match="no state-dependent exploration: no use_sde"):
+    with pytest.raises(ValueError, match="no state-dependent exploration: drop use_sde"):
         algorithm(policy, _envs(), use_sde=True, device="cpu")
 
 
@@ -225,13 +225,49 @@ def test_wrong_gates_are_refused_when_the_model_is_made():
         _model("PPO", _envs(), gates={"light": {"arm.grip": 0}})
 
 
+# ---- parts without bounds ----
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_unbounded_parts_learn_and_are_saved(tmp_path, name: str):
+    env = make_vec_env(lambda: BoxActions(Logits()), 4, seed=0)
+    model = _model(name, env, gates={"prediction": {"move": [0, 1]}})
+    _assert_learns(model, 128)
+    obs = env.reset()
+    model.save(tmp_path / "model.zip")
+    loaded = type(model).load(tmp_path / "model.zip", device="cpu")
+    assert loaded.action_space == env.action_space and not loaded.action_space.is_bounded()
+    _same_actions(model, loaded, obs)
+    loaded.set_env(make_vec_env(lambda: BoxActions(Logits()), 4, seed=1))
+    _assert_learns(loaded, 64)
+    _assert_log_probs_are_stored(_model(name, env))
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_unbounded_parts_are_neither_clipped_nor_squashed(name: str):
+    env = make_vec_env(lambda: BoxActions(Logits()), 4, seed=0)
+    model = _model(name, env, log_std_init=-20.0)
+    wanted = np.float32([-7e6, 0.25, 3e20])
+    part = next(part for part in model.action_space.parts if part.name == "prediction")
+    with th.no_grad():
+        model.policy.action_net.weight.zero_()
+        model.policy.action_net.bias[part.columns] = th.from_numpy(wanted)
+    for deterministic in (True, False):
+        actions, _ = model.predict(env.reset(), deterministic=deterministic)
+        np.testing.assert_allclose(actions[:, part.columns], [wanted] * 4, rtol=1e-6)
+        *_, infos = env.step(actions)
+        for info in infos:
+            np.testing.assert_allclose(info["prediction"], wanted, rtol=1e-6)
+
+
 # ---- glimpses ----
 
 
-@pytest.mark.parametrize("hybrid", [None, {"continuous": "deterministic"}], ids=["all", "settled"])
+@pytest.mark.parametrize("continuous", ["gaussian", "deterministic"])
 @GLIMPSE_ALGORITHMS
-def test_glimpse_policies_learn_and_are_saved(tmp_path, algorithm, packed: bool, hybrid):
-    model = _glimpse_model(algorithm, hybrid=hybrid)
+def test_glimpse_policies_learn_and_are_saved(tmp_path, algorithm, packed: bool, continuous: str):
+    weights = {"class": 3.0, "zoom": 0.5}
+    model = _glimpse_model(algorithm, continuous=continuous, entropy_weights=weights)
     assert isinstance(model.action_space, BoxView)
     _assert_learns(model, 256, PackedSequences() if packed else None)
     assert isinstance(model.rollout_buffer, PackedRecurrentDictRolloutBuffer) == packed
@@ -244,6 +280,7 @@ def test_glimpse_policies_learn_and_are_saved(tmp_path, algorithm, packed: bool,
     model.policy.save(str(tmp_path / "policy.pt"))
     policy = type(model.policy).load(str(tmp_path / "policy.pt"), device="cpu")
     _same_actions(model, policy, obs)
+    assert policy.action_dist.weights == weights and policy.action_dist.continuous == continuous
     mean, _ = evaluate_policy(
         model, GlimpseVecEnv("GlimpseDigits-Hybrid-v0", 4, seed=2), n_eval_episodes=8, warn=False
     )
@@ -274,20 +311,20 @@ def test_glimpse_policies_answer_after_the_last_glimpse(algorithm):
 @pytest.mark.parametrize("algorithm", [PPO, RecurrentPPO])
 def test_glimpse_policies_take_any_dict_actions(algorithm):
     class Pointing(gym.ActionWrapper):
-        """Looks, as a Dict, and never answers."""
+        """Takes glimpses, as a Dict, and never answers."""
 
         def __init__(self, env: gym.Env) -> None:
             super().__init__(env)
             self.action_space = spaces.Dict(
-                {"look": spaces.Box(0, 1, (2,), np.float32), "near": spaces.Discrete(2)}
+                {"aim": spaces.Box(0, 1, (2,), np.float32), "near": spaces.Discrete(2)}
             )
 
         def action(self, action: dict[str, Any]) -> dict[str, Any]:
             zoom = np.float32([action["near"]])
-            return {"decision": 0, "class": 0, "move": action["look"], "zoom": zoom}
+            return {"decision": 0, "class": 0, "move": action["aim"], "zoom": zoom}
 
     env = make_vec_env(lambda: BoxActions(Pointing(gym.make("GlimpseDigits-Hybrid-v0"))), 8)
-    model = _glimpse_model(algorithm, env, hybrid={"gates": {"look": {"near": 1}}})
+    model = _glimpse_model(algorithm, env, gates={"aim": {"near": 1}})
     _assert_learns(model, 64)
     _assert_log_probs_are_stored(model)
 

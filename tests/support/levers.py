@@ -80,3 +80,32 @@ class SayOrPoint(gym.Env[NDArray[np.float32], dict[str, Any]]):
 
     def step(self, action: dict[str, Any]) -> Any:
         return self._seen, float(self.rewards(self._seen, action)), True, False, {}
+
+
+class Logits(gym.Env[NDArray[np.float32], dict[str, Any]]):
+    """Tell which of three numbers is the largest, by logits that have no bounds.
+
+    A move is asked for too, and changes nothing. One step; the reward is the log-probability of the
+    right answer.
+    """
+
+    observation_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
+    action_space = spaces.Dict(
+        {
+            "move": spaces.Discrete(2),
+            "prediction": spaces.Box(-np.inf, np.inf, (3,), np.float32),
+        }
+    )
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._seen = self.np_random.uniform(-1.0, 1.0, 3).astype(np.float32)
+        return self._seen, {}
+
+    def step(self, action: dict[str, Any]) -> Any:
+        if action not in self.action_space:
+            raise ValueError(f"got {action}; wanted {self.action_space}")
+        logits = action["prediction"].astype(float)
+        right = logits[self._seen.argmax()]
+        reward = right - np.logaddexp.reduce(logits)
+        return self._seen, float(reward), True, False, {"prediction": action["prediction"]}

@@ -71,12 +71,13 @@ def test_recurrent_policies_learn_with_it(packed):
         batch_size=32,
         device="cpu",
         policy_kwargs={
-            "hybrid": {"continuous": "deterministic"},
+            "continuous": "deterministic",
             "features_extractor_kwargs": {"encoder": "mlp"},
         },
     )
     before = model.policy.action_net.moves.weight.clone()
-    model.learn(256, callback=[CACLA(), *[PackedSequences()] * packed])
+    callbacks = [CACLA(), PackedSequences()] if packed else [CACLA()]
+    model.learn(256, callback=callbacks)
     assert not th.equal(before, model.policy.action_net.moves.weight)
     assert np.isfinite(model.logger.name_to_value["train/cacla_loss"])
 

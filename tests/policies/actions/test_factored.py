@@ -63,7 +63,7 @@ def test_initial_stop_probability_survives_orthogonal_initialisation(scheme, pro
 @pytest.mark.parametrize("weight", [0.0, 1.0, 4.0])
 def test_the_class_counts_in_the_entropy_as_often_as_its_weight(scheme, weight):
     plain, head = _make(scheme, BypassLayout())
-    weighted, _ = _make(scheme, BypassLayout(), class_entropy_weight=weight)
+    weighted, _ = _make(scheme, BypassLayout(), entropy_weights={"class": weight})
     th.nn.init.normal_(head.classes.weight)
     logits = head(_latent([1.0, 0.5, 0.0]))
     plain.proba_distribution(logits)

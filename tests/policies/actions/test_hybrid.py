@@ -548,7 +548,7 @@ def test_the_mode_answers_where_stopping_is_likelier(belief: bool):
 @pytest.mark.parametrize("belief", [False, True], ids=["blind", "belief"])
 @pytest.mark.parametrize("continuous", ["gaussian", "deterministic"])
 def test_after_the_last_glimpse_it_answers_and_all_stays_finite(belief: bool, continuous: str):
-    dist, head, latent, _ = _factored(belief, hybrid={"continuous": continuous})
+    dist, head, latent, _ = _factored(belief, continuous=continuous)
     last = th.arange(60) % 3 == 2
     assert (dist.stop_probability()[last] == 1).all()
     assert (dist.stop_probability()[~last] < 1).any()
@@ -584,18 +584,14 @@ def test_hybrid_stop_probability_survives_orthogonal_initialisation(probability:
 
 def test_the_class_of_a_dict_counts_in_the_entropy_as_often_as_its_weight():
     plain = make_factored_distribution(HYBRID)
-    weighted = make_factored_distribution(HYBRID, class_entropy_weight=4.0)
-    named = make_factored_distribution(
-        HYBRID, class_entropy_weight=9.0, hybrid={"entropy_weights": {"class": 4.0}}
-    )
+    weighted = make_factored_distribution(HYBRID, entropy_weights={"class": 4.0})
     head, log_std = plain.proba_distribution_net(LATENT)
     th.nn.init.normal_(head.classes.weight)
     parameters = head(th.rand(3, LATENT))
-    for dist in (plain, weighted, named):
+    for dist in (plain, weighted):
         dist.proba_distribution(parameters, log_std)
     extra = 3.0 * plain.stop_probability() * plain.components["class"].entropy()
     th.testing.assert_close(weighted.entropy(), plain.entropy() + extra)
-    th.testing.assert_close(named.entropy(), weighted.entropy())
 
 
 def test_a_decision_may_lie_anywhere_beside_any_parts():
