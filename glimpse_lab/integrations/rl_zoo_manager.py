@@ -50,7 +50,7 @@ class GlimpseExperimentManager(ExperimentManager):
             if isinstance(callback, CoTrainingCallback):
                 callback.cache = data_directory() / "classifiers"
                 if self.continue_training:
-                    callback.restore({"pretrained": callback.pretraining})
+                    callback.restore({"pretrained": callback.pretraining.n_episodes})
         return result
 
     def _share_classifier(self) -> None:

@@ -1,33 +1,29 @@
 """Training the classifier beside the agent: before it, between its rollouts, or both."""
 
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from stable_baselines3.common.callbacks import BaseCallback
 
 from glimpse_envs.components import resolve
-from glimpse_envs.core import GlimpseCore
+from glimpse_envs.core import GlimpseCore, Sequences
 from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.model import TorchClassifier
-from policies.classifier.pretraining import pretraining_key, recall
+from policies.classifier.pretraining import ROLLOUT_DRAWS, Pretraining
 from policies.classifier.replay import Collector, SequenceStore, join
-from policies.classifier.trainer import Fit, Fitter, by_glimpse, check_arguments, pretrain
-
-#: what the draws of a seed are for, so that pretraining and agent never see the same episodes
-_PRETRAINING, _BESIDE = 1, 2
+from policies.classifier.schedule import UpdateSchedule
+from policies.classifier.trainer import Fit, Fitter, by_glimpse, check_arguments
 
 
 class CoTrainingCallback(BaseCallback):
-    """Train the environment's :class:`~policies.classifier.model.TorchClassifier` while the agent
-    learns.
+    """Train the environment's ``TorchClassifier`` while the agent learns.
 
-    First, before the agent's first rollout, on a scripted gaze (the pretraining: from
-    nothing, agent and classifier have nothing to learn from each other). Then between rollouts on
-    the agent's own episodes, mixed with some along the pretraining's gaze: alone, classifier and
+    First, before the agent's first rollout, on a scripted gaze (the pretraining: from nothing,
+    agent and classifier have nothing to learn from each other). Then between rollouts on the
+    agent's own episodes, mixed with some along the pretraining's gaze: alone, classifier and
     saccader narrow each other until both are stuck on one spot. The learning rate falls linearly to
     a share of itself over the pretraining, and on to 0 over the agent's training. After an update
     all running episodes are read anew.
@@ -47,9 +43,6 @@ class CoTrainingCallback(BaseCallback):
     :param fit: arguments of :class:`~policies.classifier.trainer.Fitter`, such as
         ``learning_rate``
     """
-
-    #: seconds between two calls of ``checkpoint`` in the pretraining
-    INTERVAL = 20.0
 
     def __init__(
         self,
@@ -71,124 +64,87 @@ class CoTrainingCallback(BaseCallback):
                 f"got pretraining={pretraining}, epochs={epochs}, random_share={random_share}, "
                 f"batch_size={batch_size}; wanted at least 0, 0, a share in [0, 1) and 2"
             )
-        self.pretraining, self.gaze = int(pretraining), resolve(gaze, ScriptedGaze)
+        self.gaze = resolve(gaze, ScriptedGaze)
         self.epochs, self.random_share = epochs, random_share
         self.batch_size, self.frozen, self.fit = batch_size, frozen, fit
         self.handover = 0.0 if frozen else handover
+        self.pretraining = Pretraining(
+            int(pretraining), self.gaze, batch_size, self.handover, settings=fit
+        )
         self.store = SequenceStore(capacity)
         self.fitter: Fitter | None = None
-        self.pretrained = 0  # episodes of the pretraining so far
-        #: tells this pretraining from those of other settings and first weights
-        self.key: str | None = None
-        #: called at intervals in the pretraining, so that a kill loses little
+        #: of the updates between rollouts; None where there are none
+        self.schedule: UpdateSchedule | None = None
+        #: called with the model at intervals in the pretraining, so that a kill loses little
         self.checkpoint: Callable[[Any], None] = lambda model: None
         #: folder of finished pretrainings, which the same settings find again
         self.cache: Path | None = None
-        self._restored: dict[str, Any] = {}
-        self._due = 0.0
-        self._counted = self._begun = 0  # episodes and timesteps when the rollout began
-        self._stale = True  # the classifier has changed since the running episodes were read
+        self._restored_optimizer: dict[str, Any] | None = None
 
     def state(self) -> dict[str, Any]:
         """Return what a resumed training needs beside the classifier's weights."""
-        optimizer = self._restored.get("optimizer")
+        optimizer = self._restored_optimizer
         if self.fitter is not None:
             optimizer = self.fitter.optimizer.state_dict()
-        return {"pretrained": self.pretrained, "key": self.key, "optimizer": optimizer}
+        return {**self.pretraining.state(), "optimizer": optimizer}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state when training starts.
 
         :param state: what :meth:`state` gave
         """
-        self.pretrained = int(state.get("pretrained", 0))
-        self.key = state.get("key")
-        self._restored = state
+        self.pretraining.restore(state)
+        self._restored_optimizer = state.get("optimizer")
 
     def _on_training_start(self) -> None:
         self.cores = _cores(self.training_env)
-        config = self.cores[0].config
-        classifier = config.classifier
-        shared = all(core.config.classifier is classifier for core in self.cores)
-        if not isinstance(classifier, TorchClassifier) or not shared:
-            raise ValueError(
-                f"CoTrainingCallback got environments with classifier {classifier!r}; wanted one "
-                "TorchClassifier that all share: classifier={'type': 'canvas'} with GlimpseVecEnv, "
-                "or drop the callback"
-            )
+        config, classifier = self.cores[0].config, _shared_classifier(self.cores)
         classifier.to(self.model.device)
-        seed = int(self.model.seed or 0)
-        if self.fitter is None or self.fitter.classifier is not classifier:
-            self.fitter = Fitter(classifier, **self.fit)
-        if self._restored.get("optimizer"):
-            self.fitter.optimizer.load_state_dict(self._restored["optimizer"])
-            self._restored = {}
-        training = [self.pretraining, self.batch_size, self.handover, self.fit]
-        self.key = self.key or pretraining_key(config, self.gaze, training, seed)
-        self.fitter.rng = np.random.default_rng([seed, _PRETRAINING, self.pretrained])
-        self._pretrain(seed)
+        seed, n_timesteps = int(self.model.seed or 0), self.model.num_timesteps
+        self.fitter = self._make_fitter(classifier)
+        save = partial(self.checkpoint, self.model)
+        self.pretraining.run(self.fitter, config, seed, cache=self.cache, checkpoint=save)
         # the same draws, whether the pretraining was made just now or found
-        self.fitter.rng = np.random.default_rng([seed, _BESIDE, self.model.num_timesteps])
+        draws = [seed, ROLLOUT_DRAWS, n_timesteps]
+        self.fitter.rng = np.random.default_rng(draws)
         classifier.bfloat16 = self.fitter.bfloat16
+        self._refresh()
+        self.schedule = None
         if self.frozen or not self.epochs:
             return
-        self.rng = np.random.default_rng([seed, self.model.num_timesteps])
-        self.collector = Collector(config, self.gaze, [seed, _BESIDE, self.model.num_timesteps])
+        n_own = max(1, round(self.batch_size * (1.0 - self.random_share)))
+        self.schedule = UpdateSchedule(self.epochs, n_own, self.handover, self.store.total)
+        self.rng = np.random.default_rng([seed, n_timesteps])
+        self.collector = Collector(config, self.gaze, draws)
         for core in self.cores:
             core.record(self.store.add)
 
-    def _pretrain(self, seed: int) -> None:
-        if self.pretrained >= self.pretraining:
-            return
-        if self.cache is None:
-            self._fit_pretraining(seed, None)
-            return
-        file = self.cache / f"{self.key}.pt"
-        self.cache.mkdir(parents=True, exist_ok=True)
-        lock = self.cache / f"{self.key}.lock"
-        try:
-            with FileLock(lock):  # parallel trainings make it once
-                if file.exists():
-                    print(f"the classifier was trained before with these settings: {file}")
-                    recall(file, self.fitter)
-                    self.pretrained = self.pretraining
-                    self.checkpoint(self.model)
-                else:
-                    self._fit_pretraining(seed, file)
-        finally:
-            lock.unlink(missing_ok=True)  # whoever waits for it still finds the file
-
-    def _fit_pretraining(self, seed: int, file: Path | None) -> None:
-        last = time.monotonic()
-        begun = self.pretrained
-        for seen in pretrain(
-            self.fitter,
-            self.cores[0].config,
-            self.gaze,
-            self.pretraining,
-            begun=begun,
-            batch_size=self.batch_size,
-            scales=(1.0, self.handover),
-            seed=[seed, _PRETRAINING, begun],
-        ):
-            self.pretrained = seen
-            if time.monotonic() - last >= self.INTERVAL:
-                self.checkpoint(self.model)
-                last = time.monotonic()
-        self.pretrained = self.pretraining
-        if file is not None:
-            self.fitter.classifier.save(file, **self.state())
-            print(f"the classifier after its pretraining is kept as {file}")
-        self.checkpoint(self.model)
+    def _make_fitter(self, classifier: TorchClassifier) -> Fitter:
+        """Return what trains the classifier, with the optimiser's state of before."""
+        if self.fitter is not None and self.fitter.classifier is classifier:
+            return self.fitter
+        fitter = Fitter(classifier, **self.fit)
+        if self._restored_optimizer:
+            fitter.optimizer.load_state_dict(self._restored_optimizer)
+            self._restored_optimizer = None
+        return fitter
 
     def _on_rollout_start(self) -> None:
-        if self._stale:
-            self._refresh()
-        self._stale = False
-        self._counted, self._begun = self.store.total, self.model.num_timesteps
+        if self.schedule is not None:
+            # not SB3's own count, which is behind in the first rollout of a resume
+            self.schedule.begin_rollout(self.model.num_timesteps / self.model._total_timesteps)
 
     def _on_step(self) -> bool:
         return True
+
+    def _on_rollout_end(self) -> None:
+        if self.schedule is None:
+            return
+        scale, n_updates = self.schedule.scale, self.schedule.take(self.store.total)
+        fits = [self.fitter.update(self._batch(), scale) for _ in range(n_updates)]
+        if fits:
+            self._refresh()
+            self._report(fits)
 
     def _on_training_end(self) -> None:
         if self.fitter is None:  # rl_zoo3 calls this, too, when training could not begin
@@ -197,32 +153,15 @@ class CoTrainingCallback(BaseCallback):
         for core in self.cores:
             core.record(None)  # what is played from now on is no training
 
-    def _on_rollout_end(self) -> None:
-        if self.frozen or not self.epochs or not len(self.store):
-            return
-        own = max(1, round(self.batch_size * (1.0 - self.random_share)))
-        self._due += self.epochs * (self.store.total - self._counted) / own
-        fits: list[Fit] = []
-        n_updates, self._due = int(self._due), self._due % 1.0
-        given = None
-        if n_updates and own < self.batch_size:
-            given = self.collector.collect(n_updates * (self.batch_size - own))
-        for update in range(n_updates):
-            batch = self.store.sample(own, self.rng)
-            if given is not None:
-                some = slice(*(k * (self.batch_size - own) for k in (update, update + 1)))
-                batch = join([batch, type(given)(*(array[some] for array in given))])
-            fits.append(self.fitter.update(batch, scale=self._scale()))
-        self._stale = bool(fits)
-        self._report(fits)
-
-    def _scale(self) -> float:
-        # not SB3's own count of the progress, which is behind in the first rollout of a resume
-        return self.handover * max(0.0, 1.0 - self._begun / self.model._total_timesteps)
+    def _batch(self) -> Sequences:
+        """Return the agent's own episodes for one update, and those along the scripted gaze."""
+        n_own = self.schedule.n_own
+        own = self.store.sample(n_own, self.rng)
+        if n_own == self.batch_size:
+            return own
+        return join([own, self.collector.collect(self.batch_size - n_own)])
 
     def _report(self, fits: list[Fit]) -> None:
-        if not fits:
-            return
         right, read = sum(fit.right for fit in fits), sum(fit.read for fit in fits)
         self.logger.record("classifier/loss", np.mean([fit.loss for fit in fits]))
         self.logger.record("classifier/accuracy", right.sum() / read.sum())
@@ -232,7 +171,7 @@ class CoTrainingCallback(BaseCallback):
         )
 
     def _refresh(self) -> None:
-        """Let the classifier read the running episodes anew, and put that where the agent looks."""
+        """Let the changed classifier read the running episodes anew, for the agent's next steps."""
         observations = [core.refresh() for core in self.cores]
         for key in ("belief", "classifier_features"):
             if key in observations[0]:
@@ -247,3 +186,16 @@ def _cores(env: Any) -> list[GlimpseCore]:
     except AttributeError as error:
         raise ValueError(f"CoTrainingCallback needs glimpse environments, got {env}") from error
     return list({id(core): core for core in cores}.values())
+
+
+def _shared_classifier(cores: list[GlimpseCore]) -> TorchClassifier:
+    """Return the classifier of all of them."""
+    classifier = cores[0].config.classifier
+    shared = all(core.config.classifier is classifier for core in cores)
+    if not isinstance(classifier, TorchClassifier) or not shared:
+        raise ValueError(
+            f"CoTrainingCallback got environments with classifier {classifier!r}; wanted one "
+            "TorchClassifier that all share: classifier={'type': 'canvas'} with GlimpseVecEnv, "
+            "or drop the callback"
+        )
+    return classifier

@@ -44,7 +44,8 @@ def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None
     callbacks = make_callbacks(recipe)
     for callback in callbacks:
         if isinstance(callback, CoTrainingCallback):
-            callback.pretraining, callback.batch_size = 64, 32
+            callback.batch_size = callback.pretraining.batch_size = 32
+            callback.pretraining.n_episodes = 64
     model.learn(16, callback=callbacks)
     assert {"n_envs", "n_timesteps"} <= recipe.keys()
 

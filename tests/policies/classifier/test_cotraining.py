@@ -108,7 +108,9 @@ def test_a_frozen_classifier_stays_as_its_pretraining_left_it(kind):
         end=lambda m: digests.append(reader.digest()),
     )
     assert len(set(digests)) == 1 and digests[0] != first and len(digests) == 6
-    assert callback.pretrained == 64 and updates(callback) == {4} and len(callback.store) == 0
+    assert (
+        callback.pretraining.n_done == 64 and updates(callback) == {4} and len(callback.store) == 0
+    )
     final = callback.fitter.optimizer.param_groups[0]["lr"]
     assert final == pytest.approx(2e-3 / 4)  # three quarters of the way from 1 to 0
 
@@ -272,7 +274,7 @@ def warm(folder: Path, reader: TorchClassifier, seed: int = 0, **settings: Any) 
     callback = cotraining(frozen=True, **settings)
     callback.cache = folder
     learn(make_model(make_env(reader), seed=seed), callback, rollouts=1)
-    assert callback.pretrained == callback.pretraining
+    assert callback.pretraining.n_done == callback.pretraining.n_episodes
     return reader.digest(), updates(callback)
 
 
@@ -325,13 +327,13 @@ def test_a_pretraining_that_was_stopped_goes_on_with_its_optimiser(tmp_path):
             raise KeyboardInterrupt
 
     reader, first = classifier("gru"), cotraining(pretraining=128)
-    first.INTERVAL, first.checkpoint = 0.0, stop
+    first.pretraining.INTERVAL, first.checkpoint = 0.0, stop
     with pytest.raises(KeyboardInterrupt):
         learn(make_model(make_env(reader)), first)
     assert [state["pretrained"] for state in saved] == [16, 32, 48]
 
     second = cotraining(pretraining=128, frozen=True)
-    second.INTERVAL, going_on = 0.0, []
+    second.pretraining.INTERVAL, going_on = 0.0, []
     second.checkpoint = lambda model: going_on.append(second.state()["pretrained"])
     second.restore({"pretrained": saved[-1]["pretrained"], "optimizer": saved[-1]["optimizer"]})
     learn(make_model(make_env(TorchClassifier.load(tmp_path / "c.pt"))), second, rollouts=1)
