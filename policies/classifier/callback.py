@@ -28,8 +28,7 @@ class CoTrainingCallback(BaseCallback):
     a share of itself over the pretraining, and on to 0 over the agent's training. After an update
     all running episodes are read anew.
 
-    The gradient is that of :class:`~policies.classifier.trainer.Fitter`; the algorithm is left as
-    it is.
+    The gradient is that of a ``Fitter``; the algorithm is left as it is.
 
     :param pretraining: episodes before the agent's training, each used once
     :param gaze: of the pretraining and of the mixed-in episodes: a
@@ -166,9 +165,8 @@ class CoTrainingCallback(BaseCallback):
         self.logger.record("classifier/loss", np.mean([fit.loss for fit in fits]))
         self.logger.record("classifier/accuracy", right.sum() / read.sum())
         self.logger.record("classifier/updates", len(fits))
-        self.logger.record(
-            "classifier/by_glimpse", by_glimpse(right, read), exclude=("csv", "tensorboard")
-        )
+        shown = by_glimpse(right, read)
+        self.logger.record("classifier/by_glimpse", shown, exclude=("csv", "tensorboard"))
 
     def _refresh(self) -> None:
         """Let the changed classifier read the running episodes anew, for the agent's next steps."""

@@ -174,7 +174,8 @@ class Recurrent(_Coded):
         self.rnn = kind(code_size, hidden_size, batch_first=True)
 
     def start(self, n: int) -> NDArray:
-        return np.zeros((n, (1 + self.lstm) * self.hidden_size), np.float32)
+        size = 2 * self.hidden_size if self.lstm else self.hidden_size  # hidden and cell state
+        return np.zeros((n, size), np.float32)
 
     def step(
         self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]

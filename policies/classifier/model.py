@@ -67,9 +67,16 @@ class View:
         size, length, channels = self.glimpse_shape
         if length % size:
             return None
+        height, width = self.image_shape
         return CanvasLayout(
-            *(*self.image_shape, channels, size, length // size, self.window),
-            *(self.finest_cell, self.coarsest_cell),
+            height=height,
+            width=width,
+            channels=channels,
+            size=size,
+            scales=length // size,
+            window=self.window,
+            finest_zoom_cell=self.finest_cell,
+            coarsest_zoom_cell=self.coarsest_cell,
         )
 
 

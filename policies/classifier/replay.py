@@ -1,6 +1,7 @@
 """Glimpse sequences to train a classifier with: kept of rollouts, or along a given gaze."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Sequences
@@ -24,14 +25,13 @@ class SequenceStore:
         return min(self.total, self.capacity)
 
     def add(self, episodes: Sequences) -> None:
-        """:param episodes: n of them; of more than the capacity the last ones are kept"""
+        """Keep episodes, in the place of the oldest.
+
+        :param episodes: n of them; of more than the capacity the last ones are kept
+        """
         if self._kept is None:
-            shapes = [(self.capacity, *array.shape[1:]) for array in episodes]
-            self._kept = Sequences(
-                *(
-                    np.zeros(shape, array.dtype)
-                    for shape, array in zip(shapes, episodes, strict=True)
-                )
+            self._kept = Sequences._make(
+                np.zeros((self.capacity, *array.shape[1:]), array.dtype) for array in episodes
             )
         n = len(episodes.labels)
         places = (self.total + np.arange(n))[-self.capacity :] % self.capacity
@@ -48,12 +48,21 @@ class SequenceStore:
         if self._kept is None:
             raise ValueError("the store is empty: add episodes first")
         rows = rng.integers(len(self), size=n)
-        return Sequences(*(array[rows] for array in self._kept))
+        return take(self._kept, rows)
+
+
+def take(episodes: Sequences, rows: NDArray[np.int64] | slice) -> Sequences:
+    """Return some of the episodes.
+
+    :param episodes: n of them
+    :param rows: which
+    """
+    return Sequences._make(array[rows] for array in episodes)
 
 
 def join(parts: list[Sequences]) -> Sequences:
     """Return the episodes of all parts, one after the other."""
-    return Sequences(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    return Sequences._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
 
 class Collector:
@@ -88,5 +97,5 @@ class Collector:
                 core.step(self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0))
             core.reset(core.lanes)
         played = join(self._parts)
-        self._parts[:] = [Sequences(*(array[n:] for array in played))]  # for the next time
-        return Sequences(*(array[:n] for array in played))
+        self._parts[:] = [take(played, slice(n, None))]  # for the next time
+        return take(played, slice(n))

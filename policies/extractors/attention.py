@@ -75,7 +75,7 @@ class PatchEmbedding(nn.Module):
         self.n_tokens = (height // patch) * (width // patch)
         self.stem = STEMS[stem](channels, patch, dim)
         self.norm = nn.LayerNorm(dim)
-        self.places = nn.Parameter(1.0 * th.randn(self.n_tokens, dim))
+        self.places = nn.Parameter(th.randn(self.n_tokens, dim))
 
     def forward(self, picture: th.Tensor) -> th.Tensor:
         """Return float32 (B, N, D).
