@@ -68,7 +68,9 @@ class Memory(nn.Module):
         raise NotImplementedError
 
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
-        """:param batch: n episodes
+        """Return what a loss on some episodes is computed on.
+
+        :param batch: n episodes
         :param early_weight: weight in the loss of every glimpse but an episode's last, which has 1
         :param rng: for memories that read some of the prefixes, drawn by their weights
         """
@@ -356,7 +358,9 @@ MEMORIES = ("canvas", "gru", "lstm", "feedforward")
 def make_memory(
     kind: str, glimpse_shape: tuple[int, ...], layout: CanvasLayout | None, **settings: Any
 ) -> Memory:
-    """:param kind: one of ``MEMORIES``
+    """Return an untrained memory.
+
+    :param kind: one of ``MEMORIES``
     :param glimpse_shape: (h, w, C)
     :param layout: for a canvas; None if the sensor's glimpses cannot be painted
     :param settings: of the memory

@@ -130,6 +130,11 @@ class BypassLayout:
         return 1 + (self.n_belief + 2 if self.n_belief else 0)
 
     @property
+    def last_dim(self) -> int:
+        """Number of columns that tell whether the glimpse was the last: 1, or 0 where absent."""
+        return 1 if self.present else 0
+
+    @property
     def confidence_dim(self) -> int:
         """Number of columns that tell how sure the belief is: 2, or 0 without a belief."""
         return 2 if self.present and self.n_belief else 0
@@ -137,7 +142,7 @@ class BypassLayout:
     @property
     def summary_dim(self) -> int:
         """Number of columns that do not depend on which class is which."""
-        return int(self.present) + self.confidence_dim
+        return self.last_dim + self.confidence_dim
 
     def make(self, remaining: th.Tensor, belief: th.Tensor | None = None) -> th.Tensor:
         """Return float32 (B, dim).
@@ -190,7 +195,7 @@ class BypassLayout:
 
         :param bypass: (B, dim)
         """
-        return th.cat([bypass[:, : int(self.present)], self.confidence(bypass)], dim=1)
+        return th.cat([bypass[:, : self.last_dim], self.confidence(bypass)], dim=1)
 
 
 class BesideBypass(nn.Module):

@@ -8,8 +8,8 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
 
 from glimpse_envs.sb3 import GlimpseVecEnv
-from policies import Checkpoint, EpisodeStatistics, GlimpseLstmPolicy, GlimpsePolicy, Progress
-from policies.callbacks import PackedSequences
+from policies import GlimpseLstmPolicy, GlimpsePolicy
+from policies.callbacks import Checkpoint, EpisodeStatistics, PackedSequences, Progress
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from policies import (
     GlimpsePolicy,
     HybridLstmPolicy,
     HybridPolicy,
-    PackedRecurrentDictRolloutBuffer,
     PackedSequences,
 )
+from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
 
 th.set_num_threads(1)
 

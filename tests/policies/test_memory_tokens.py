@@ -19,11 +19,11 @@ from policies import (
     GlimpseLstmPolicy,
     GlimpsePolicy,
     GlimpseTokenPolicy,
-    MemoryTransformer,
-    PackedRecurrentDictRolloutBuffer,
     PackedSequences,
 )
 from policies.actor_critic import run_padded
+from policies.extractors.attention import MemoryTransformer
+from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
 
 th.set_num_threads(1)
 

@@ -12,12 +12,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from tiny import ACTION_SPACES, TinyGlimpse
 
-from policies import (
-    GlimpseLstmPolicy,
-    GlimpsePolicy,
-    PackedRecurrentDictRolloutBuffer,
-    PackedSequences,
-)
+from policies import GlimpseLstmPolicy, GlimpsePolicy, PackedSequences
+from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
 
 th.set_num_threads(1)
 

@@ -11,14 +11,9 @@ from tiny import N_CLASSES, TinyGlimpse
 from updates import assert_ratios_are_one
 
 from glimpse_envs.sb3 import GlimpseVecEnv
-from policies import (
-    BypassLayout,
-    EpsilonGreedy,
-    FactoredCategoricalDistribution,
-    GlimpseLstmPolicy,
-    GlimpsePolicy,
-    PackedSequences,
-)
+from policies import EpsilonGreedy, GlimpseLstmPolicy, GlimpsePolicy, PackedSequences
+from policies.actions.factored import FactoredCategoricalDistribution
+from policies.extractors.layers import BypassLayout
 
 th.set_num_threads(1)
 

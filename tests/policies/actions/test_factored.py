@@ -12,12 +12,12 @@ from stable_baselines3.common.distributions import (
 from stable_baselines3.common.policies import BasePolicy
 from tiny import ACTION_SPACES, N_CLASSES
 
-from policies import (
-    BypassLayout,
+from policies.actions.factored import (
     FactoredCategoricalDistribution,
     FactoredMultiCategoricalDistribution,
     make_factored_distribution,
 )
+from policies.extractors.layers import BypassLayout
 
 th.set_num_threads(1)
 

@@ -12,13 +12,9 @@ from torch.distributions import Bernoulli, Categorical, Normal
 
 from glimpse_envs import BoxView
 from glimpse_envs.actions import Hybrid
-from policies import (
-    BypassLayout,
-    FactoredHybridDistribution,
-    HybridDistribution,
-    make_factored_distribution,
-)
-from policies.extractors.layers import BELIEF_FLOOR
+from policies import HybridDistribution
+from policies.actions.factored import FactoredHybridDistribution, make_factored_distribution
+from policies.extractors.layers import BELIEF_FLOOR, BypassLayout
 
 th.set_num_threads(1)
 

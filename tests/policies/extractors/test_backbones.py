@@ -10,8 +10,9 @@ from tiny import TinyGlimpse
 from torch import nn
 from updates import assert_ratios_are_one
 
-from policies import GlimpseEncoder, GlimpsePolicy
+from policies import GlimpsePolicy
 from policies.extractors.backbones import Backbone
+from policies.extractors.layers import GlimpseEncoder
 
 th.set_num_threads(1)
 
