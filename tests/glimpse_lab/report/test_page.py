@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from glimpse_lab.report.facts import gaze_text, limits
+from glimpse_lab.report.wording import FIGURES, headline, rival
 from PIL import Image
 
 from glimpse_envs.render.videos import write_video
-from glimpse_lab.report.facts import gaze_text, limits
 from glimpse_lab.report.gallery import Gallery, Group, Picture
 from glimpse_lab.report.page import MAX_BYTES, write_page
-from glimpse_lab.report.wording import FIGURES, headline, rival
 
 RESULT: dict[str, Any] = {
     "env": "GlimpseDigits-GreedyMap-v0",
