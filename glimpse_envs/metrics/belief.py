@@ -125,7 +125,7 @@ class Stop:
     n_images: int
     accuracy: float | None
     accuracy_ci95: tuple[float, float] | None
-    confidence: float | None = None
+    confidence: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,7 @@ def from_json(content: Any, kind: type[_T]) -> _T:
         raise StorageError(
             f"got format {found}; wanted {FORMAT}: it was written by another version, measure anew"
         )
-    return _made(content, kind, "")
+    return _made(content, kind, kind.__name__)
 
 
 def _plain(value: Any) -> Any:
@@ -92,58 +92,54 @@ def _made(value: Any, kind: Any, name: str) -> Any:
 
     :param name: of the value, for errors
     """
+    origin, parts = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
-    origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):  # X | None: no other is used
         return None if value is None else _made(value, parts[0], name)
-    if is_dataclass(kind) or origin is dict:
-        _check(value, dict, name)
     if is_dataclass(kind):
-        return _made_of_members(value, kind, name)
+        return _made_of_members(_checked(value, dict, name), kind, name)
     if origin is dict:
-        key_kind, member_kind = parts
         return {
-            key_kind(key): _made(member, member_kind, f"{name}.{key}")
-            for key, member in value.items()
+            parts[0](key): _made(member, parts[1], f"{name}.{key}")
+            for key, member in _checked(value, dict, name).items()
         }
     if origin is tuple:
-        _check(value, list, name)
-        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
-        if len(kinds) != len(value):
-            raise StorageError(f"got {len(value)} entries of {name}; wanted {len(kinds)}")
-        members = zip(value, kinds, strict=True)
-        return tuple(
-            _made(member, part, f"{name}[{i}]") for i, (member, part) in enumerate(members)
-        )
+        return _made_tuple(_checked(value, list, name), parts, name)
     if kind is float and type(value) is int:
         return float(value)
     if issubclass(kind, Enum):
-        return _member(value, kind, name)
-    _check(value, kind, name)
-    return value
+        return _made_choice(value, kind, name)
+    return _checked(value, kind, name)
 
 
 def _made_of_members(value: dict[str, Any], kind: Any, name: str) -> Any:
-    hints = get_type_hints(kind)
-    needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
+    hints, members = get_type_hints(kind), fields(kind)
+    needed = [f.name for f in members if f.default is MISSING and f.default_factory is MISSING]
     if missing := [key for key in needed if key not in value]:
-        where = f" in {name.lstrip('.')}" if name else ""
-        raise StorageError(f"lacks {', '.join(missing)}{where}; wanted a {kind.__name__}")
-    known = [field.name for field in fields(kind) if field.name in value]
+        raise StorageError(f"got {name} without {', '.join(missing)}; wanted a {kind.__name__}")
+    known = [field.name for field in members if field.name in value]
     return kind(**{key: _made(value[key], hints[key], f"{name}.{key}") for key in known})
 
 
-def _member(value: Any, kind: type[Enum], name: str) -> Enum:
+def _made_tuple(value: list[Any], kinds: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
+        raise StorageError(f"got {len(value)} entries of {name}; wanted {len(kinds)}")
+    places = [f"{name}[{i}]" for i in range(len(value))]
+    return tuple(map(_made, value, kinds, places))
+
+
+def _made_choice(value: Any, kind: type[Enum], name: str) -> Enum:
     try:
         return kind(value)
     except ValueError:
         wanted = ", ".join(member.value for member in kind)
-        raise StorageError(
-            f"got {value!r} for {name.lstrip('.')}; wanted one of {wanted}"
-        ) from None
+        raise StorageError(f"got {value!r} for {name}; wanted one of {wanted}") from None
 
 
-def _check(value: Any, kind: type, name: str) -> None:
+def _checked(value: Any, kind: type[_T], name: str) -> _T:
     if type(value) is not kind:
-        raise StorageError(f"got {value!r:.60} for {name.lstrip('.')}; wanted a {kind.__name__}")
+        raise StorageError(f"got {value!r:.60} for {name}; wanted a {kind.__name__}")
+    return value

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.metrics.episodes import Metrics
 from glimpse_envs.metrics.gaze_statistics import fixation_map, saccades
 from glimpse_envs.metrics.scanpaths import Scanpaths
-from glimpse_lab.evaluation.result import BaselineKind, Evaluation, Statistics
+from glimpse_lab.evaluation.result import BaselineKind, CurvePoint, Evaluation, Statistics
 from glimpse_lab.plots.curves import plot_accuracy_curves
 from glimpse_lab.plots.gaze import plot_fixation_maps, plot_saccades
 from glimpse_lab.plots.robustness import plot_robustness
@@ -46,18 +48,15 @@ def draw_figures(
 
 def draw_statistics(folder: Path, statistics: Statistics) -> dict[str, Path]:
     """Write the figures of what the episodes tell; return them by name."""
-    drawn = [
-        (plot_by_glimpse, "by_glimpse", statistics.by_glimpse),
-        (plot_stopping, "stopping", statistics.stopping),
-        (plot_risk_coverage, "risk_coverage", statistics.risk_coverage),
-        (plot_per_class, "per_class", statistics.per_class),
-        (plot_reliability, "reliability", statistics.reliability),
-    ]
-    return {
-        name: plot(found, folder / f"{name}.png")
-        for plot, name, found in drawn
-        if found is not None
+    files = {
+        "by_glimpse": plot_by_glimpse(statistics.by_glimpse, folder / "by_glimpse.png"),
+        "stopping": plot_stopping(statistics.stopping, folder / "stopping.png"),
+        "risk_coverage": plot_risk_coverage(statistics.risk_coverage, folder / "risk_coverage.png"),
+        "per_class": plot_per_class(statistics.per_class, folder / "per_class.png"),
     }
+    if statistics.reliability is not None:
+        files["reliability"] = plot_reliability(statistics.reliability, folder / "reliability.png")
+    return files
 
 
 def draw_curves(folder: Path, result: Evaluation) -> dict[str, Path]:
@@ -78,25 +77,26 @@ def draw_curves(folder: Path, result: Evaluation) -> dict[str, Path]:
 def accuracy_curves(result: Evaluation, key: str) -> dict[str, list[tuple[float, float]]]:
     """Return the accuracies against samples or coverage: of the agent, its budgets, the baselines.
 
+    :param result: with statistics
     :param key: "samples" or "coverage"
     """
     value = "mean_samples" if key == "samples" else "coverage"
-    drawn = {"agent": result.statistics.curve}
-    drawn |= {name: baseline.curve for name, baseline in result.baselines.items()}
-    single = {f"agent, budget {budget}": metrics for budget, metrics in result.budgets.items()}
-    single |= {
-        name: baseline
-        for name, baseline in result.baselines.items()
-        if baseline.kind is BaselineKind.FULL_IMAGE
-    }
-    curves = {
-        name: [(getattr(point, key), point.accuracy) for point in curve]
-        for name, curve in drawn.items()
-        if curve is not None
-    }
-    return curves | {
-        name: [(getattr(metrics, value), metrics.accuracy)] for name, metrics in single.items()
-    }
+
+    def at_once(metrics: Metrics) -> list[tuple[float, float]]:
+        return [(getattr(metrics, value), metrics.accuracy)]
+
+    def along(curve: Sequence[CurvePoint]) -> list[tuple[float, float]]:
+        return [(getattr(point, key), point.accuracy) for point in curve]
+
+    curves = {"agent": along(result.statistics.curve)}
+    for budget, metrics in result.budgets.items():
+        curves[f"agent, budget {budget}"] = at_once(metrics)
+    for name, baseline in result.baselines.items():
+        if baseline.curve is not None:
+            curves[name] = along(baseline.curve)
+        elif baseline.kind is BaselineKind.FULL_IMAGE:
+            curves[name] = at_once(baseline)
+    return curves
 
 
 def draw_gaze(folder: Path, config: GlimpseConfig, paths: Scanpaths) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """A run's result as one self-contained HTML file: no script, nothing fetched from anywhere.
 
-What the page says stands in the templates beside this file, ``page.html`` first; numbers are written
-by the filters of ``formats``.
+What the page says stands in the templates beside this file, ``page.html`` first; numbers are
+written by the filters of ``formats``.
 """
 
 from __future__ import annotations
@@ -75,15 +75,14 @@ def write_page(
     """
     path = Path(path)
     embedded = {name: _embedded(figure, name) for name, figure in (figures or {}).items()}
+    changed = result.env_kwargs
     content: dict[str, Any] = {
         "title": title,
         "result": result,
         "ranking": _ranking(result),
         "figures": embedded,
         "groups": [] if gallery is None else _shown(gallery),
-        "settings": yaml.safe_dump(result.env_kwargs, sort_keys=False).strip()
-        if result.env_kwargs
-        else "",
+        "settings": yaml.safe_dump(changed, sort_keys=False).strip() if changed else "",
         "command": command,
         "film": None,
         "film_beside": None,
