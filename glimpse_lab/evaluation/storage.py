@@ -117,7 +117,9 @@ def _made_of_members(value: dict[str, Any], kind: Any, name: str) -> Any:
     hints, members = get_type_hints(kind), fields(kind)
     needed = [f.name for f in members if f.default is MISSING and f.default_factory is MISSING]
     if missing := [key for key in needed if key not in value]:
-        raise StorageError(f"got {name} without {', '.join(missing)}; wanted a {kind.__name__}")
+        raise StorageError(
+            f"got {name} without {', '.join(missing)}; wanted all of {kind.__name__}"
+        )
     known = [field.name for field in members if field.name in value]
     return kind(**{key: _made(value[key], hints[key], f"{name}.{key}") for key in known})
 
@@ -141,5 +143,5 @@ def _made_choice(value: Any, kind: type[Enum], name: str) -> Enum:
 
 def _checked(value: Any, kind: type[_T], name: str) -> _T:
     if type(value) is not kind:
-        raise StorageError(f"got {value!r:.60} for {name}; wanted a {kind.__name__}")
+        raise StorageError(f"got {value!r:.60} for {name}; wanted {kind.__name__}")
     return value
