@@ -15,24 +15,23 @@ classifier that was trained as long on random gaze, which has seen windows every
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch as th
 
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.data.loaders import data_directory
-from glimpse_envs.files import replacing
-from glimpse_envs.metrics.episodes import metrics
+from glimpse_envs.metrics.episodes import Metrics, metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
-from glimpse_envs.strategies import ScriptedGaze
+from glimpse_envs.strategies import Fixed, ScriptedGaze
 from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed
 from glimpse_lab.evaluation.matched_budget import matched_budget
+from glimpse_lab.evaluation.result import Baseline, BaselineKind, TrainedBaselines
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
+from glimpse_lab.evaluation.storage import write_result
 from glimpse_lab.plots.training import read_progress
 from glimpse_lab.recipes import make_callbacks, trust
 from glimpse_lab.runs import Run
@@ -90,12 +89,16 @@ class Study:
             pass
         return config
 
-    def baseline(self, strategy: ScriptedGaze, agent: Scanpaths) -> dict[str, Any]:
+    def baseline(self, strategy: ScriptedGaze, agent: Scanpaths) -> Baseline:
         """Train a classifier for a gaze and return the metrics of the test split."""
         test = replace(self.trained(strategy), split="test")
         paths = evaluate_gaze(strategy, test, seed=1)
-        beside = matched_budget(agent, paths)
-        return {"gaze": str(strategy), **metrics(paths), "matched_budget": beside}
+        return Baseline(
+            **vars(metrics(paths)),
+            kind=BaselineKind.EQUALLY_TRAINED,
+            gazes=strategy.gazes if isinstance(strategy, Fixed) else None,
+            matched_budget=matched_budget(agent, paths),
+        )
 
     def best_fixed(self) -> ScriptedGaze:
         """Return the best fixed sequence, as a classifier for random gaze sees it."""
@@ -109,14 +112,15 @@ class Study:
         return evaluate(model, self.run.env_config(split="test"))
 
 
-def row(name: str, result: dict[str, Any]) -> str:
+def row(name: str, result: Metrics) -> str:
     """Return a line of the table."""
-    low, high = (100 * bound for bound in result["accuracy_ci95"])
-    steps = " ".join(f"{100 * accuracy:.1f}" for accuracy in result["accuracy_by_glimpse"])
-    steps = steps if "gaze" in result else "-"
+    low, high = (100 * bound for bound in result.accuracy_ci95)
+    steps = "-"
+    if isinstance(result, Baseline):
+        steps = " ".join(f"{100 * accuracy:.1f}" for accuracy in result.accuracy_by_glimpse)
     return (
-        f"| {name} | {100 * result['accuracy']:.2f} ({low:.2f} to {high:.2f}) | "
-        f"{result['mean_glimpses']:.2f} | {steps} |"
+        f"| {name} | {100 * result.accuracy:.2f} ({low:.2f} to {high:.2f}) | "
+        f"{result.mean_glimpses:.2f} | {steps} |"
     )
 
 
@@ -145,27 +149,31 @@ def main() -> None:
         f"{study.n_updates} updates of {study.training.batch_size} episodes after the pretraining"
     )
     agent = study.learned()
-    results = {"learned": metrics(agent)}
+    found = TrainedBaselines(
+        env=study.run.config["env"],
+        dataset=study.config.dataset.name,
+        split="test",
+        budget=study.config.budget,
+        timesteps=study.run.saved_timesteps(),
+        git=git_commit(),
+        updates=study.n_updates,
+        learned=metrics(agent),
+        baselines={},
+    )
     out = args.out or args.run / "baselines.json"
-    about = {
-        "git": git_commit(),
-        "split": "test",
-        "budget": study.config.budget,
-        "timesteps": study.run.saved_timesteps(),
-        "updates": study.n_updates,
-    }
     for name in args.only:
         if name == "best-fixed":
             strategy = study.best_fixed()
         else:
             strategy = baseline_strategies()[name]
-        results[name] = study.baseline(strategy, agent)
-        print(row(name, results[name]), flush=True)
-        with replacing(out) as temporary:  # after each: it takes minutes
-            temporary.write_text(json.dumps({**about, "results": results}, indent=2) + "\n")
+        baseline = study.baseline(strategy, agent)
+        print(row(name, baseline), flush=True)
+        found = replace(found, baselines={**found.baselines, name: baseline})
+        write_result(out, found)  # after each: it takes minutes
     print("\n| gaze | test accuracy, % (95 % interval) | glimpses | after 1, 2, ... glimpses, % |")
     print("|---|---|---|---|")
-    print("\n".join(row(name, result) for name, result in results.items()))
+    print(row("learned", found.learned))
+    print("\n".join(row(name, baseline) for name, baseline in found.baselines.items()))
 
 
 if __name__ == "__main__":

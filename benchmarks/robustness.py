@@ -16,10 +16,9 @@ a classifier.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,10 @@ import torch as th
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import metrics
 from glimpse_lab.evaluation.full_image import N_IMAGES, full_image_classifier
+from glimpse_lab.evaluation.result import Disturbance, DisturbedMetrics, Robustness
+from glimpse_lab.evaluation.storage import write_result
 from glimpse_lab.recipes import make_callbacks, trust
 from glimpse_lab.robustness.attacks import ATTACKS, Attack, Viewer, attack
 from glimpse_lab.robustness.corruptions import CORRUPTIONS, corrupt
@@ -89,7 +89,7 @@ class Study:
         self.run.load_weights(model)
         self.training = {"n_images": args.train_images, "seed": args.seed, **self._own_training()}
         _, glance = full_image_classifier(config, **self.training)
-        self.viewers = {"agent": Viewer(config, model), "full image": Viewer(glance)}
+        self.agent, self.full_image = Viewer(config, model), Viewer(glance)
         order = np.random.default_rng(args.seed).permutation(len(config.shown_split))
         self.index = np.sort(order[: args.images])
         self.pictures = compose(config, self.index)
@@ -113,27 +113,31 @@ class Study:
             for severity in corruption.severities if kind in args.only else ():
                 yield Condition(kind, severity, corruption.unit, _corrupter(kind, severity, args))
 
-    def result(self, condition: Condition) -> dict[str, Any]:
+    def result(self, condition: Condition) -> Disturbance:
         """Return the metrics of both."""
-        row: dict[str, Any] = {
-            "name": condition.name,
-            "kind": condition.kind,
-            "strength": condition.strength,
-            "unit": condition.unit,
-            "settings": condition.settings,
-        }
-        total = len(self.viewers) * len(self.index)
         interval = 0.5 if sys.stderr.isatty() else 10.0
         with tqdm(
-            total=total, desc=condition.name, unit=" images", leave=False, mininterval=interval
+            total=2 * len(self.index),
+            desc=condition.name,
+            unit=" images",
+            leave=False,
+            mininterval=interval,
         ) as bar:
-            for name, viewer in self.viewers.items():
-                pictures = condition.change(self.pictures, viewer, bar.update)
-                bar.set_postfix_str(f"{name} looks")
-                row[name] = metrics(viewer.view(pictures, self.index))
-                distance = np.abs(pictures.astype(int) - self.pictures).max()
-                row[name]["largest_change"] = int(distance)  # of a pixel, grey levels
-        return row
+            return Disturbance(
+                name=condition.name,
+                kind=condition.kind,
+                strength=condition.strength,
+                unit=condition.unit,
+                settings=condition.settings,
+                agent=self._shown(condition, self.agent, bar),
+                full_image=self._shown(condition, self.full_image, bar),
+            )
+
+    def _shown(self, condition: Condition, viewer: Viewer, bar: tqdm) -> DisturbedMetrics:
+        pictures = condition.change(self.pictures, viewer, bar.update)
+        distance = np.abs(pictures.astype(int) - self.pictures).max()
+        found = metrics(viewer.view(pictures, self.index))
+        return DisturbedMetrics(**vars(found), largest_change=int(distance))
 
 
 def _attacker(index: NDArray[np.int64], settings: Attack) -> _Change:
@@ -146,13 +150,13 @@ def _corrupter(kind: str, severity: float, args: argparse.Namespace) -> _Change:
     return lambda pictures, viewer, progress: corrupt(pictures, kind, severity, seed=args.seed)
 
 
-def line(condition: Condition, row: dict[str, Any]) -> str:
+def line(row: Disturbance) -> str:
     """Return a line of the table."""
-    cells = [condition.name]
-    for name in ("agent", "full image"):
-        low, high = (100 * bound for bound in row[name]["accuracy_ci95"])
-        cells.append(f"{100 * row[name]['accuracy']:.1f} ({low:.1f} to {high:.1f})")
-    cells.append(f"{row['agent']['mean_glimpses']:.2f}")
+    cells = [row.name]
+    for found in (row.agent, row.full_image):
+        low, high = (100 * bound for bound in found.accuracy_ci95)
+        cells.append(f"{100 * found.accuracy:.1f} ({low:.1f} to {high:.1f})")
+    cells.append(f"{row.agent.mean_glimpses:.2f}")
     return f"| {' | '.join(cells)} |"
 
 
@@ -200,34 +204,32 @@ def main() -> None:
     trust(args.packages)
     study = Study(args)
     out = args.out or args.run / "robustness.json"
-    settings = {
-        "env": study.run.config["env"],
-        "dataset": study.run.config["dataset"],
-        "split": "test",
-        "budget": study.run.env_config(split="test").budget,
-        "timesteps": study.run.saved_timesteps(),
-        "n_images": len(study.index),
-        "full_image_training": study.training,
-        "seed": args.seed,
-        "git": git_commit(),
-        "versions": versions(),
-    }
-    rows: list[dict[str, Any]] = []
-    lines: list[str] = []
+    found = Robustness(
+        env=study.run.config["env"],
+        dataset=study.run.config["dataset"]["name"],
+        split="test",
+        budget=study.run.env_config(split="test").budget,
+        timesteps=study.run.saved_timesteps(),
+        git=git_commit(),
+        n_images=len(study.index),
+        full_image_training=study.training,
+        seed=args.seed,
+        versions=versions(),
+        results=(),
+    )
     for condition in study.conditions(args):
-        rows.append(study.result(condition))
-        lines.append(line(condition, rows[-1]))
-        tqdm.write(lines[-1], file=sys.stderr)
-        with replacing(out) as temporary:  # after each: it takes minutes
-            temporary.write_text(json.dumps({**settings, "results": rows}, indent=2) + "\n")
-    print(f"{settings['env']}, {len(study.index)} test images; accuracy in % (95 % interval)")
+        result = study.result(condition)
+        tqdm.write(line(result), file=sys.stderr)
+        found = replace(found, results=(*found.results, result))
+        write_result(out, found)  # after each: it takes minutes
+    print(f"{found.env}, {found.n_images} test images; accuracy in % (95 % interval)")
     if study.attacks and "attacks" in args.only:
         step = "2.5 epsilon / steps" if args.step is None else f"{args.step:g}/255"
         gaze = "deterministic gaze" if args.gazes == 1 else f"mean of {args.gazes} drawn gazes"
         print(f"attacks: L-infinity, pgd of {args.steps} steps of {step}, random start; {gaze}")
     print(f"full-image classifier: {study.training}\n")
     print("| shown | agent | full image | agent's glimpses |\n|---|---|---|---|")
-    print("\n".join(lines))
+    print("\n".join(line(result) for result in found.results))
     print(f"\nwritten to {out}")
 
 

@@ -1,7 +1,6 @@
 """The benchmarks that train: on a tiny budget, with the embedded data."""
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,8 @@ import yaml
 
 from glimpse_lab.cli import train
 from glimpse_lab.evaluation.external_results import equally_trained
+from glimpse_lab.evaluation.result import BaselineKind, Evaluation, TrainedBaselines
+from glimpse_lab.evaluation.storage import read_result
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,13 +71,13 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(sys, "argv", ["gaze_baselines.py", str(run), "--only", "random"])
     script("gaze_baselines").main()
     assert "| random |" in capsys.readouterr().out
-    kept = json.loads((run / "baselines.json").read_text())
-    assert kept["updates"] > 0 and set(kept["results"]) == {"learned", "random"}
-    learned = json.loads((run / "metrics.json").read_text())["accuracy"]
-    assert kept["results"]["learned"]["accuracy"] == pytest.approx(learned)
-    assert "lead" in kept["results"]["random"]["matched_budget"]
-    measured = json.loads((run / "metrics.json").read_text())
-    assert list(equally_trained(run, measured)) == ["random (equally trained)"]
+    kept = read_result(run / "baselines.json", TrainedBaselines)
+    assert kept.updates > 0 and set(kept.baselines) == {"random"}
+    measured = read_result(run / "metrics.json", Evaluation)
+    assert kept.learned.accuracy == pytest.approx(measured.accuracy)
+    ((name, baseline),) = equally_trained(run, measured).items()
+    assert name == "random (equally trained)" and baseline.kind is BaselineKind.EQUALLY_TRAINED
+    assert baseline.matched_budget is not None
 
 
 def test_statistics_and_a_frame_are_timed(monkeypatch, capsys):

@@ -123,7 +123,7 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
     fair = {"random", "centre", "grid", "overview-random", "best-fixed"}
     assert fair | {"saliency", "uncertainty"} < metrics["baselines"].keys()
     assert metrics["budgets"].keys() == {"1", "6"}
-    assert len(metrics["by_glimpse"]) == len(metrics["curve"]) == 3
+    assert len(metrics["statistics"]["by_glimpse"]) == 3
     page = (folders[0] / "report.html").read_text(encoding="utf-8")
     assert "uncertainty" in page and f"{100 * metrics['accuracy']:.1f}" in page
     figures = {file.stem for file in (folders[0] / "figures").iterdir()}

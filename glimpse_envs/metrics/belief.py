@@ -1,13 +1,14 @@
 """Statistics of scanpaths: accuracy and belief glimpse by glimpse, calibration, when to stop.
 
-All results are plain Python types that JSON takes; what does not exist (the accuracy of a class
-without images) is None. A belief is the classifier's, an answer the one that counts: where the
-agent answers by itself, the two differ.
+What does not exist (the accuracy of a class without images, beliefs without a classifier) is None.
+A belief is the classifier's, an answer the one that counts: where the agent answers by itself, the
+two differ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,33 +22,137 @@ _BINS = 15  # of confidence, as in Guo et al. 2017
 _POINTS = 100  # of a risk-coverage curve
 
 
-def by_glimpse(paths: Scanpaths) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class AfterGlimpses:
+    """What is known of N images after t glimpses; of the standing beliefs with a classifier only.
+
+    :param n_glimpses: t
+    :param mean_samples: sensor pixels read per image if all stop after t glimpses at the latest
+    :param mean_coverage: mean fraction of the image that the windows so far cover
+    :param share_taken: share of the episodes that took glimpse t
+    :param accuracy: of the standing answers; no answer yet counts as wrong
+    :param belief_accuracy: share of images whose most probable class is right
+    :param belief_ci95: low and high, its 95 % Wilson interval
+    :param entropy: of the beliefs, mean, in nats
+    :param calibration_error: the expected calibration error of the largest probability, with 15
+        bins of equal width (Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities
+        using Bayesian binning", AAAI 2015; Guo et al., "On calibration of modern neural networks",
+        ICML 2017)
+    :param brier: mean squared distance of the belief from the true class, summed over the classes:
+        0 to 2 (Brier, "Verification of forecasts expressed in terms of probability", Monthly
+        Weather Review 78, 1950)
+    :param cross_entropy: mean -log of the true class's probability, nats; probabilities count as
+        1e-7 at least
+    """
+
+    n_glimpses: int
+    mean_samples: float
+    mean_coverage: float
+    share_taken: float
+    accuracy: float
+    belief_accuracy: float | None = None
+    belief_ci95: tuple[float, float] | None = None
+    entropy: float | None = None
+    calibration_error: float | None = None
+    brier: float | None = None
+    cross_entropy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityBin:
+    """The images whose largest probability lies in (low, high].
+
+    :param count: how many
+    :param confidence: mean of that probability; None without images
+    :param accuracy: share whose most probable class is right; None without images
+    :param accuracy_ci95: low and high, its 95 % Wilson interval; None without images
+    """
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+    accuracy_ci95: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """How sure the final beliefs are, and how often they are right.
+
+    :param bins: equal parts of (0, 1] from low to high
+    :param confidence: mean largest probability of all images
+    :param accuracy: share of all images whose most probable class is right
+    :param calibration_error: mean distance of the two, weighted by count; see ``AfterGlimpses``
+    :param n_images: N
+    """
+
+    bins: tuple[ReliabilityBin, ...]
+    confidence: float
+    accuracy: float
+    calibration_error: float
+    n_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassAccuracy:
+    """How the images of a class fared; all but the first are None for a class without images.
+
+    :param accuracy: share of answers that are right
+    :param accuracy_ci95: low and high, its 95 % Wilson interval
+    :param mean_glimpses: per image
+    """
+
+    n_images: int
+    accuracy: float | None
+    accuracy_ci95: tuple[float, float] | None
+    mean_glimpses: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """What became of the images that stopped after so many glimpses.
+
+    :param share: of all images
+    :param accuracy: share of answers that are right; None without images
+    :param accuracy_ci95: low and high, its 95 % Wilson interval; None without images
+    :param confidence: mean of the final beliefs' largest probabilities; None without images or
+        classifier
+    """
+
+    n_glimpses: int
+    share: float
+    n_images: int
+    accuracy: float | None
+    accuracy_ci95: tuple[float, float] | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RiskCoverage:
+    """The share of wrong answers among the images of which the agent is surest.
+
+    :param confidence: what the images are ordered by: "largest probability of the final belief", or
+        without a classifier "fewest glimpses"
+    :param points: at most 100 pairs (coverage, risk), coverage rising to 1
+    :param area: under the curve (AURC), the mean risk over the coverages 1/N, 2/N .. 1; lower is
+        better
+    :param oracle_area: the same if all right answers came first
+    :param random_area: the same for a random order, which is the share of wrong answers
+    """
+
+    confidence: str
+    points: tuple[tuple[float, float], ...]
+    area: float
+    oracle_area: float
+    random_area: float
+
+
+def by_glimpse(paths: Scanpaths) -> tuple[AfterGlimpses, ...]:
     """Return what is known after t glimpses, for t = 1 .. budget.
 
     An episode that took fewer glimpses counts with what stands after its last one, so every entry
     is about all N images, and the last entry about the ends of the episodes.
-
-    - ``n_glimpses``: t
-    - ``mean_samples``: sensor pixels read per image if all stop after t glimpses at the latest
-    - ``mean_coverage``: mean fraction of the image that the windows so far cover
-    - ``share_taken``: share of the episodes that took glimpse t
-    - ``accuracy``: of the standing answers; no answer yet counts as wrong
-
-    and with a classifier, of the standing beliefs:
-
-    - ``belief_accuracy``, ``belief_ci95``: share of images whose most probable class is right, and
-    its
-      95 % Wilson interval [low, high]
-    - ``entropy``: mean, in nats
-    - ``calibration_error``: the expected calibration error of the largest probability, with 15 bins
-      of equal width (Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using
-      Bayesian binning", AAAI 2015; Guo et al., "On calibration of modern neural networks", ICML
-      2017)
-    - ``brier``: mean squared distance of the belief from the true class, summed over the classes: 0
-      to 2 (Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
-      Review 78, 1950)
-    - ``cross_entropy``: mean -log of the true class's probability, nats; probabilities count as
-      1e-7 at least
 
     :raises ValueError: beliefs that are no probabilities, or a number of samples that is not the
         same for all glimpses
@@ -58,30 +163,23 @@ def by_glimpse(paths: Scanpaths) -> list[dict[str, Any]]:
     beliefs = checked_beliefs(paths) if paths.n_classes else None
     entries = []
     for t in range(paths.budget):
-        entry = {
-            "n_glimpses": t + 1,
-            "mean_samples": per_glimpse * float(np.minimum(paths.n_glimpses, t + 1).mean()),
-            "mean_coverage": float(seen[:, t].mean(dtype=np.float64)),
-            "share_taken": float(taken[:, t].mean()),
-            "accuracy": float((paths.answers[:, t] == paths.labels).mean()),
-        }
+        believed = {}
         if beliefs is not None:
-            entry |= _of_beliefs(beliefs[:, t].astype(np.float64), paths.labels)
+            believed = _of_beliefs(beliefs[:, t].astype(np.float64), paths.labels)
+        entry = AfterGlimpses(
+            n_glimpses=t + 1,
+            mean_samples=per_glimpse * float(np.minimum(paths.n_glimpses, t + 1).mean()),
+            mean_coverage=float(seen[:, t].mean(dtype=np.float64)),
+            share_taken=float(taken[:, t].mean()),
+            accuracy=float((paths.answers[:, t] == paths.labels).mean()),
+            **believed,
+        )
         entries.append(entry)
-    return entries
+    return tuple(entries)
 
 
-def reliability(paths: Scanpaths, bins: int = _BINS) -> dict[str, Any]:
+def reliability(paths: Scanpaths, bins: int = _BINS) -> Reliability:
     """Compare how sure the final beliefs are with how often they are right.
-
-    - ``bins``: for each of the equal parts of (0, 1] from low to high: ``low``, ``high``, ``count``
-    of the
-      images whose largest probability lies in (low, high], their mean ``confidence`` (that
-      probability), ``accuracy`` (share whose most probable class is right) and ``accuracy_ci95``,
-      its 95 % Wilson interval; None without images
-    - ``confidence``, ``accuracy``: of all images
-    - ``calibration_error``: mean distance of the two, weighted by count; see ``by_glimpse``
-    - ``n_images``: N
 
     :param bins: how many, at least 1
     :raises ValueError: fewer bins, no classifier, or beliefs that are no probabilities
@@ -91,33 +189,27 @@ def reliability(paths: Scanpaths, bins: int = _BINS) -> dict[str, Any]:
     confidence, right = _confidence(checked_beliefs(paths)[:, -1], paths.labels)
     count, sure, correct = _binned(confidence, right, bins)
     rows = [
-        {
-            "low": i / bins,
-            "high": (i + 1) / bins,
-            "count": int(n),
-            "confidence": float(sure[i] / n) if n else None,
-            "accuracy": float(correct[i] / n) if n else None,
-            "accuracy_ci95": list(wilson_interval(int(correct[i]), int(n))) if n else None,
-        }
+        ReliabilityBin(
+            low=i / bins,
+            high=(i + 1) / bins,
+            count=int(n),
+            confidence=float(sure[i] / n) if n else None,
+            accuracy=float(correct[i] / n) if n else None,
+            accuracy_ci95=wilson_interval(int(correct[i]), int(n)) if n else None,
+        )
         for i, n in enumerate(count)
     ]
-    return {
-        "bins": rows,
-        "confidence": float(confidence.mean()),
-        "accuracy": float(right.mean()),
-        "calibration_error": float(np.abs(sure - correct).sum() / len(right)),
-        "n_images": len(right),
-    }
+    return Reliability(
+        bins=tuple(rows),
+        confidence=float(confidence.mean()),
+        accuracy=float(right.mean()),
+        calibration_error=float(np.abs(sure - correct).sum() / len(right)),
+        n_images=len(right),
+    )
 
 
-def per_class(paths: Scanpaths, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+def per_class(paths: Scanpaths, classes: Sequence[str]) -> dict[str, ClassAccuracy]:
     """Return, for each class by name, how its images fared.
-
-    - ``n_images``
-    - ``accuracy``, ``accuracy_ci95``: share of answers that are right, and its 95 % Wilson interval
-    - ``mean_glimpses``: per image
-
-    All but the first are None for a class without images.
 
     :param classes: K different names
     :raises ValueError: a name twice, or labels beyond the names
@@ -131,22 +223,15 @@ def per_class(paths: Scanpaths, classes: Sequence[str]) -> dict[str, dict[str, A
     result = {}
     for label, name in enumerate(classes):
         rows = paths.labels == label
-        result[str(name)] = {
+        result[str(name)] = ClassAccuracy(
             **_accuracy(right[rows]),
-            "mean_glimpses": float(paths.n_glimpses[rows].mean()) if rows.any() else None,
-        }
+            mean_glimpses=float(paths.n_glimpses[rows].mean()) if rows.any() else None,
+        )
     return result
 
 
-def stopping(paths: Scanpaths) -> list[dict[str, Any]]:
+def stopping(paths: Scanpaths) -> tuple[Stop, ...]:
     """Return what became of the images that stopped after g glimpses, for g = 1 .. budget.
-
-    - ``n_glimpses``: g
-    - ``n_images``, ``share``: of the images
-    - ``accuracy``, ``accuracy_ci95``: share of answers that are right, and its 95 % Wilson
-    interval;
-      None without images
-    - with a classifier ``confidence``: mean of the final beliefs' largest probabilities
 
     :raises ValueError: beliefs that are no probabilities
     """
@@ -155,29 +240,26 @@ def stopping(paths: Scanpaths) -> list[dict[str, Any]]:
     entries = []
     for glimpses in range(1, paths.budget + 1):
         rows = paths.n_glimpses == glimpses
-        entry = {"n_glimpses": glimpses, "share": float(rows.mean()), **_accuracy(right[rows])}
-        if beliefs is not None:
-            sure = beliefs[rows].max(axis=1)
-            entry["confidence"] = float(sure.mean(dtype=np.float64)) if rows.any() else None
+        confidence = None
+        if beliefs is not None and rows.any():
+            confidence = float(beliefs[rows].max(axis=1).mean(dtype=np.float64))
+        entry = Stop(
+            n_glimpses=glimpses,
+            share=float(rows.mean()),
+            **_accuracy(right[rows]),
+            confidence=confidence,
+        )
         entries.append(entry)
-    return entries
+    return tuple(entries)
 
 
-def risk_coverage(paths: Scanpaths) -> dict[str, Any]:
+def risk_coverage(paths: Scanpaths) -> RiskCoverage:
     """Return the share of wrong answers among the images of which the agent is surest.
 
     An image without an answer counts as wrong. Among images of equal confidence any order is as
     good: their errors are spread evenly. Sources: El-Yaniv and Wiener, "On the foundations of
     noise-free selective classification", JMLR 11 (2010); Geifman and El-Yaniv, "Selective
     classification for deep neural networks", NeurIPS 2017.
-
-    - ``confidence``: what the images are ordered by: "largest probability of the final belief", or
-      without a classifier "fewest glimpses"
-    - ``points``: at most 100 pairs [coverage, risk], coverage rising to 1
-    - ``area``: under the curve (AURC), the mean risk over the coverages 1/N, 2/N .. 1; lower is
-      better
-    - ``oracle_area``: the same if all right answers came first
-    - ``random_area``: the same for a random order, which is the share of wrong answers
 
     :raises ValueError: beliefs that are no probabilities
     """
@@ -192,13 +274,13 @@ def risk_coverage(paths: Scanpaths) -> dict[str, Any]:
     coverage = np.arange(1, len(wrong) + 1) / len(wrong)
     risk = _risk(evenly[np.argsort(group, kind="stable")])
     kept = np.unique(np.linspace(0, len(wrong) - 1, _POINTS).round().astype(np.int64))
-    return {
-        "confidence": name,
-        "points": np.stack([coverage[kept], risk[kept]], axis=1).tolist(),
-        "area": float(risk.mean()),
-        "oracle_area": float(_risk(np.sort(wrong)).mean()),
-        "random_area": float(wrong.mean()),
-    }
+    return RiskCoverage(
+        confidence=name,
+        points=tuple(zip(coverage[kept].tolist(), risk[kept].tolist(), strict=True)),
+        area=float(risk.mean()),
+        oracle_area=float(_risk(np.sort(wrong)).mean()),
+        random_area=float(wrong.mean()),
+    )
 
 
 def checked_beliefs(paths: Scanpaths) -> NDArray[np.float32]:
@@ -225,13 +307,13 @@ def checked_beliefs(paths: Scanpaths) -> NDArray[np.float32]:
 
 
 def _of_beliefs(beliefs: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Return the part of an entry of ``by_glimpse`` about the beliefs (N, K)."""
+    """Return the part of ``AfterGlimpses`` about the beliefs (N, K)."""
     confidence, right = _confidence(beliefs, labels)
     _, sure, correct = _binned(confidence, right, _BINS)
     true = np.take_along_axis(beliefs, labels[:, None], axis=1)[:, 0]
     return {
         "belief_accuracy": float(right.mean()),
-        "belief_ci95": list(wilson_interval(int(right.sum()), len(right))),
+        "belief_ci95": wilson_interval(int(right.sum()), len(right)),
         "entropy": float(entropy(beliefs).mean()),
         "calibration_error": float(np.abs(sure - correct).sum() / len(right)),
         # sum of (p - onehot)^2 = sum of p^2 - 2 p_true + 1
@@ -260,11 +342,12 @@ def _binned(
 
 
 def _accuracy(right: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return how many images there are and how many are right, for those who tell it of a part."""
     n, successes = len(right), int(right.sum())
     return {
         "n_images": n,
         "accuracy": successes / n if n else None,
-        "accuracy_ci95": list(wilson_interval(successes, n)) if n else None,
+        "accuracy_ci95": wilson_interval(successes, n) if n else None,
     }
 
 

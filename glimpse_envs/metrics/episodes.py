@@ -143,22 +143,40 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     return float(interval.low), float(interval.high)
 
 
-def metrics(episodes: Episodes) -> dict[str, Any]:
-    """Return the metrics of the episodes, in plain Python types that JSON takes.
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What episodes came to.
 
-    - ``n_images``: N
-    - ``accuracy``: share of images whose answer is right; no answer counts as wrong
-    - ``accuracy_ci95``: [low, high], its 95 % Wilson interval
-    - ``balanced_accuracy``: mean over the classes that occur of the accuracy within the class
-    - ``unanswered``: share of images that ended without an answer
-    - ``mean_glimpses``, ``mean_samples``: per image; samples are sensor pixels read
-    - ``sample_fraction``: mean samples / pixels of an image; above 1 if more was read than it has
-    - ``coverage``: mean fraction of the image that any window covered
-    - ``accuracy_by_glimpse``: list over t = 1 .. budget: the share of all N images for which the
-      prediction standing after t glimpses is right. Images without one so far count as wrong, and
-      an image that was answered earlier keeps its answer; so the last entry equals ``accuracy``
-    - ``mean_reward``: mean return
+    :param n_images: N
+    :param accuracy: share of images whose answer is right; no answer counts as wrong
+    :param accuracy_ci95: low and high, its 95 % Wilson interval
+    :param balanced_accuracy: mean over the classes that occur of the accuracy within the class
+    :param unanswered: share of images that ended without an answer
+    :param mean_glimpses: per image
+    :param mean_samples: per image, sensor pixels read
+    :param sample_fraction: mean samples / pixels of an image; above 1 if more was read than it has
+    :param coverage: mean fraction of the image that any window covered
+    :param accuracy_by_glimpse: over t = 1 .. budget: the share of all N images for which the
+        prediction standing after t glimpses is right. Images without one so far count as wrong, and
+        an image that was answered earlier keeps its answer; so the last entry equals ``accuracy``
+    :param mean_reward: mean return
     """
+
+    n_images: int
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    balanced_accuracy: float
+    unanswered: float
+    mean_glimpses: float
+    mean_samples: float
+    sample_fraction: float
+    coverage: float
+    accuracy_by_glimpse: tuple[float, ...]
+    mean_reward: float
+
+
+def metrics(episodes: Episodes) -> Metrics:
+    """Return the metrics of the episodes."""
     from sklearn.metrics import recall_score  # lazily: it takes a second to import
 
     labels, right = episodes.labels, episodes.predictions == episodes.labels
@@ -168,19 +186,19 @@ def metrics(episodes: Episodes) -> dict[str, Any]:
     )
     by_glimpse = (episodes.answers == labels[:, None]).mean(0)
     mean_samples = float(episodes.samples.mean())
-    return {
-        "n_images": n,
-        "accuracy": float(right.mean()),
-        "accuracy_ci95": list(wilson_interval(int(right.sum()), n)),
-        "balanced_accuracy": float(balanced),
-        "unanswered": float((episodes.predictions == -1).mean()),
-        "mean_glimpses": float(episodes.n_glimpses.mean()),
-        "mean_samples": mean_samples,
-        "sample_fraction": mean_samples / episodes.pixels,
-        "coverage": float(episodes.coverage.mean(dtype=np.float64)),
-        "accuracy_by_glimpse": [float(share) for share in by_glimpse],
-        "mean_reward": float(episodes.rewards.mean(dtype=np.float64)),
-    }
+    return Metrics(
+        n_images=n,
+        accuracy=float(right.mean()),
+        accuracy_ci95=wilson_interval(int(right.sum()), n),
+        balanced_accuracy=float(balanced),
+        unanswered=float((episodes.predictions == -1).mean()),
+        mean_glimpses=float(episodes.n_glimpses.mean()),
+        mean_samples=mean_samples,
+        sample_fraction=mean_samples / episodes.pixels,
+        coverage=float(episodes.coverage.mean(dtype=np.float64)),
+        accuracy_by_glimpse=tuple(by_glimpse.tolist()),
+        mean_reward=float(episodes.rewards.mean(dtype=np.float64)),
+    )
 
 
 def confusion(episodes: Episodes, n_classes: int) -> NDArray[np.int64]:

@@ -8,7 +8,8 @@ run to the right over its width.
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,117 @@ from glimpse_envs.metrics.scanpaths import Scanpaths
 _STILL = 1e-6  # a shift of less, in image widths, is rounding: float32 holds 7 digits
 _CELLS = 9  # odd, and no multiple of 2: neither the middle nor halves, quarters.. are borders
 _STUCK = 0.9  # share of the fixations in one place from which on a gaze counts as stuck
+
+
+class Saccades(NamedTuple):
+    """The S shifts from each glimpse to the next, image by image, float64 (S,) each.
+
+    :param amplitude: between the fixations, in image widths; 0 where only the zoom changed
+    :param direction: radians in (-pi, pi], 0 to the right and counter-clockwise, so upwards is
+        +pi/2 though y runs downwards; NaN where the amplitude is 0
+    :param zoom_change: positive is closer
+    """
+
+    amplitude: NDArray[np.float64]
+    direction: NDArray[np.float64]
+    zoom_change: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaccadeSummary:
+    """The saccades in numbers, None where there is no saccade.
+
+    :param mean_amplitude: in image widths, as is the median
+    :param share_still: share with amplitude 0
+    :param mean_direction: radians, of those that moved
+    :param direction_strength: length of the mean unit vector, 0 (all around) to 1 (all in one
+        direction)
+    :param share_in: share that zoomed in
+    :param share_out: share that zoomed out
+    :param mean_zoom_change: positive is closer
+    """
+
+    n_saccades: int
+    mean_amplitude: float | None
+    median_amplitude: float | None
+    share_still: float | None
+    share_in: float | None
+    share_out: float | None
+    mean_zoom_change: float | None
+    mean_direction: float | None
+    direction_strength: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlimpseDependence:
+    """The gaze of glimpse t, over the images that took it; None without images.
+
+    :param n_glimpses: t; the first is the environment's
+    :param gaze_bits: entropy of the gaze
+    :param class_bits: information about the true class, 0 to the classes' entropy
+    :param commonest_share: of the images whose gaze lies in the commonest cell
+    :param commonest: mean gaze x, y, zoom there
+    """
+
+    n_glimpses: int
+    n_images: int
+    gaze_bits: float | None
+    class_bits: float | None
+    commonest_share: float | None
+    commonest: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GazeDependence:
+    """How much the gaze depends on the image, in bits.
+
+    :param cells: along each side of the image
+    :param zoom_levels: equal parts of the zooms
+    :param label_bits: entropy of the true classes
+    :param by_glimpse: for t = 1 .. budget
+    :param path_bits: entropy of all chosen gazes of an episode together, where it stops included
+    :param length_bits: of the number of glimpses alone
+    :param path_bits_given_length: the rest: 0 for a fixed sequence that stops sooner or later
+    :param distinct_paths: how many different ones there are among the images
+    :param distinct_paths_in_1000: how many among 1000 of the images on average (all images if they
+        are fewer), for comparisons between splits of different sizes
+    """
+
+    n_images: int
+    cells: int
+    zoom_levels: int
+    label_bits: float
+    by_glimpse: tuple[GlimpseDependence, ...]
+    path_bits: float
+    length_bits: float
+    path_bits_given_length: float
+    distinct_paths: int
+    distinct_paths_in_1000: float
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether the paths may hold more bits: n images show log2 n at most."""
+        return self.path_bits > math.log2(self.n_images) - 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collapse:
+    """Whether the gaze is stuck in one place of the image, whatever is shown.
+
+    :param collapsed: whether one square of the image holds more than ``threshold`` of all chosen
+        fixations
+    :param share: of the fixations in the square that holds most of them; None without fixations
+    :param place: x and y, mean of the fixations there; None without fixations
+    :param zoom: their mean zoom; None without fixations
+    :param n_fixations: that the agent chose
+    """
+
+    collapsed: bool
+    share: float | None
+    place: tuple[float, float] | None
+    zoom: float | None
+    n_fixations: int
+    threshold: float
 
 
 def fixation_map(
@@ -63,15 +175,10 @@ def area_seen(
     return down.T @ across / max(1, n_images)
 
 
-def saccades(paths: Scanpaths) -> dict[str, NDArray[np.float64]]:
-    """Return the S shifts from each glimpse to the next, image by image, float64 (S,) each.
+def saccades(paths: Scanpaths) -> Saccades:
+    """Return the shifts from each glimpse to the next.
 
     The shift from the first glimpse to the second is one of them: the agent chose where it went.
-
-    - ``amplitude``: between the fixations, in image widths; 0 where only the zoom changed
-    - ``direction``: radians in (-pi, pi], 0 to the right and counter-clockwise, so upwards is +pi/2
-      though y runs downwards; NaN where the amplitude is 0
-    - ``zoom_change``: positive is closer
 
     :raises ValueError: windows that do not fit the gaze
     """
@@ -83,41 +190,35 @@ def saccades(paths: Scanpaths) -> dict[str, NDArray[np.float64]]:
     amplitude[amplitude < _STILL] = 0.0
     # + 0.0 turns -0.0 into 0.0: arctan2(-0.0, -1) would be -pi, a second name for the left
     direction = np.where(amplitude > 0, np.arctan2(up + 0.0, x), np.nan)
-    return {"amplitude": amplitude, "direction": direction, "zoom_change": zoom}
+    return Saccades(amplitude, direction, zoom)
 
 
-def saccade_summary(paths: Scanpaths) -> dict[str, Any]:
-    """Return the saccades in numbers that JSON takes, None where there is no saccade.
-
-    - ``n_saccades``, ``mean_amplitude``, ``median_amplitude`` (image widths)
-    - ``share_still``: share with amplitude 0
-    - ``mean_direction`` (radians, of those that moved) and ``direction_strength``: the length of
-    the
-      mean unit vector, 0 (all around) to 1 (all in one direction)
-    - ``share_in``, ``share_out``: shares that zoomed in and out; ``mean_zoom_change``
+def saccade_summary(paths: Scanpaths) -> SaccadeSummary:
+    """Return the saccades in numbers.
 
     :raises ValueError: windows that do not fit the gaze
     """
-    amplitude, direction, zoom = saccades(paths).values()
+    amplitude, direction, zoom = saccades(paths)
     moved = direction[amplitude > 0]
     mean = np.exp(1j * moved).mean() if len(moved) else None
-    result = {
-        "mean_amplitude": amplitude.mean,
-        "median_amplitude": lambda: np.median(amplitude),
-        "share_still": (amplitude == 0).mean,
-        "share_in": (zoom > _STILL).mean,
-        "share_out": (zoom < -_STILL).mean,
-        "mean_zoom_change": zoom.mean,
-    }
-    return {
-        "n_saccades": len(amplitude),
-        **{name: float(value()) if len(amplitude) else None for name, value in result.items()},
-        "mean_direction": None if mean is None else float(np.angle(mean)),
-        "direction_strength": None if mean is None else float(abs(mean)),
-    }
+    return SaccadeSummary(
+        n_saccades=len(amplitude),
+        mean_amplitude=_mean(amplitude),
+        median_amplitude=float(np.median(amplitude)) if len(amplitude) else None,
+        share_still=_mean(amplitude == 0),
+        share_in=_mean(zoom > _STILL),
+        share_out=_mean(zoom < -_STILL),
+        mean_zoom_change=_mean(zoom),
+        mean_direction=None if mean is None else float(np.angle(mean)),
+        direction_strength=None if mean is None else float(abs(mean)),
+    )
 
 
-def gaze_dependence(paths: Scanpaths, cells: int = _CELLS, zoom_levels: int = 8) -> dict[str, Any]:
+def _mean(values: NDArray) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def gaze_dependence(paths: Scanpaths, cells: int = _CELLS, zoom_levels: int = 8) -> GazeDependence:
     """Tell how much the gaze depends on the image, and what it tells about the class, in bits.
 
     An agent that acts deterministically looks where the image makes it look. The mutual information
@@ -126,21 +227,6 @@ def gaze_dependence(paths: Scanpaths, cells: int = _CELLS, zoom_levels: int = 8)
     drawn, the entropy counts the dice too. With a random start a part of it is due to the start:
     compare with glimpse 1. Gazes are told apart as far as they lie in different cells; n images can
     show little more than log2 n bits, so values near that are lower bounds.
-
-    - ``n_images``, ``cells``, ``zoom_levels``
-    - ``label_bits``: entropy of the true classes
-    - ``by_glimpse``, for t = 1 .. budget, over the images that took glimpse t (the first is the
-      environment's): ``n_glimpses`` t; ``n_images``; ``gaze_bits``; ``class_bits``, the information
-      about the true class, 0 to ``label_bits``; ``commonest_share``, of the images whose gaze lies
-      in the commonest cell, and ``commonest``, the mean gaze [x, y, zoom] there. None without
-      images
-    - ``path_bits``: entropy of all chosen gazes of an episode together, where it stops included;
-      ``length_bits``, of the number of glimpses alone; ``path_bits_given_length``, the rest: 0 for
-      a fixed sequence that stops sooner or later
-    - ``distinct_paths``: how many different ones there are among the images
-    - ``distinct_paths_in_1000``: how many among 1000 of the images on average (all images if they
-    are
-      fewer), for comparisons between splits of different sizes
 
     :param cells: along each side of the image, at least 1; ``entropy_bits`` and
         ``information_bits`` say how the numbers are corrected for their finite count
@@ -161,33 +247,26 @@ def gaze_dependence(paths: Scanpaths, cells: int = _CELLS, zoom_levels: int = 8)
         _, kinds = np.unique(kinds * n_symbols + column + 1, return_inverse=True)
     path_bits, length_bits = entropy_bits(kinds), entropy_bits(paths.n_glimpses)
     counts = np.bincount(kinds)
-    return {
-        "n_images": len(symbols),
-        "cells": cells,
-        "zoom_levels": zoom_levels,
-        "label_bits": entropy_bits(paths.labels),
-        "by_glimpse": [_dependence(paths, symbols, t) for t in range(paths.budget)],
-        "path_bits": path_bits,
-        "length_bits": length_bits,
-        "path_bits_given_length": max(0.0, path_bits - length_bits),
-        "distinct_paths": len(counts),
-        "distinct_paths_in_1000": _rarefied(counts, 1000),
-    }
+    return GazeDependence(
+        n_images=len(symbols),
+        cells=cells,
+        zoom_levels=zoom_levels,
+        label_bits=entropy_bits(paths.labels),
+        by_glimpse=tuple(_dependence(paths, symbols, t) for t in range(paths.budget)),
+        path_bits=path_bits,
+        length_bits=length_bits,
+        path_bits_given_length=max(0.0, path_bits - length_bits),
+        distinct_paths=len(counts),
+        distinct_paths_in_1000=_rarefied(counts, 1000),
+    )
 
 
-def collapse(paths: Scanpaths, cells: int = _CELLS, threshold: float = _STUCK) -> dict[str, Any]:
+def collapse(paths: Scanpaths, cells: int = _CELLS, threshold: float = _STUCK) -> Collapse:
     """Tell whether the gaze is stuck in one place of the image, whatever is shown.
 
-    - ``collapsed``: whether a square of 1 / cells of the image's sides holds more than
-    ``threshold`` of
-      all chosen fixations
-    - ``share``: of the fixations in the square that holds most of them, None without fixations
-    - ``place``: [x, y], mean of the fixations there; ``zoom``: their mean zoom; None likewise
-    - ``n_fixations``, ``threshold``
-
-    :param cells: squares along each side; tried in steps of half a square, so that no border
-        divides a heap of fixations
-    :param threshold: 0 to 1
+    :param cells: the place is a square of 1 / cells of the image's sides; it is tried in steps of
+        half a square, so that no border divides a heap of fixations
+    :param threshold: share of the fixations beyond which it is stuck, 0 to 1
     :raises ValueError: fewer than 2 cells, or another threshold
     """
     if cells < 2 or not 0 <= threshold <= 1:
@@ -205,15 +284,16 @@ def collapse(paths: Scanpaths, cells: int = _CELLS, threshold: float = _STUCK) -
         row, column = divmod(int(squares.argmax()), halves - 1)
         inside = ((x - column) // 2 == 0) & ((y - row) // 2 == 0)
         share = float(inside.mean())
-        *place, zoom = chosen[inside].mean(axis=0).tolist()
-    return {
-        "collapsed": share is not None and share > threshold,
-        "share": share,
-        "place": place,
-        "zoom": zoom,
-        "n_fixations": len(chosen),
-        "threshold": threshold,
-    }
+        x_mean, y_mean, zoom = chosen[inside].mean(axis=0).tolist()
+        place = (x_mean, y_mean)
+    return Collapse(
+        collapsed=share is not None and share > threshold,
+        share=share,
+        place=place,
+        zoom=zoom,
+        n_fixations=len(chosen),
+        threshold=threshold,
+    )
 
 
 def image_size(paths: Scanpaths) -> tuple[int, int]:
@@ -253,22 +333,29 @@ def _rows(paths: Scanpaths, bins: int, label: int | None, first: bool) -> NDArra
     return rows
 
 
-def _dependence(paths: Scanpaths, symbols: NDArray[np.int64], t: int) -> dict[str, Any]:
-    """Return the entry of ``gaze_dependence`` about glimpse t + 1."""
+def _dependence(paths: Scanpaths, symbols: NDArray[np.int64], t: int) -> GlimpseDependence:
+    """Return what ``gaze_dependence`` tells about glimpse t + 1."""
     rows = paths.taken[:, t]
-    entry = {"n_glimpses": t + 1, "n_images": int(rows.sum())}
     if not rows.any():
-        names = ("gaze_bits", "class_bits", "commonest_share", "commonest")
-        return entry | dict.fromkeys(names)
+        return GlimpseDependence(
+            n_glimpses=t + 1,
+            n_images=0,
+            gaze_bits=None,
+            class_bits=None,
+            commonest_share=None,
+            commonest=None,
+        )
     gaze = symbols[rows, t]
     found, counts = np.unique(gaze, return_counts=True)
     inside = gaze == found[counts.argmax()]
-    return entry | {
-        "gaze_bits": entropy_bits(gaze),
-        "class_bits": information_bits(gaze, paths.labels[rows]),
-        "commonest_share": float(inside.mean()),
-        "commonest": paths.gaze[rows, t][inside].mean(axis=0, dtype=np.float64).tolist(),
-    }
+    return GlimpseDependence(
+        n_glimpses=t + 1,
+        n_images=int(rows.sum()),
+        gaze_bits=entropy_bits(gaze),
+        class_bits=information_bits(gaze, paths.labels[rows]),
+        commonest_share=float(inside.mean()),
+        commonest=tuple(paths.gaze[rows, t][inside].mean(axis=0, dtype=np.float64).tolist()),
+    )
 
 
 def _rarefied(counts: NDArray[np.int64], draws: int) -> float:

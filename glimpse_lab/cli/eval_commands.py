@@ -13,15 +13,13 @@ import torch as th
 
 from glimpse_lab.comparison.report import comparison_table, write_comparison
 from glimpse_lab.comparison.runs import compare_runs
+from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.evaluation.export import check_name, export_run
+from glimpse_lab.evaluation.storage import to_json
+from glimpse_lab.evaluation.study import study
 from glimpse_lab.recipes import torch_device, trust
 from glimpse_lab.report.full import write_full_report
-from glimpse_lab.report.run_files import (
-    evaluate_run,
-    summary,
-    write_film,
-    write_scanpaths,
-)
+from glimpse_lab.report.run_files import summary, write_film, write_scanpaths
 from glimpse_lab.runs import Run
 
 
@@ -57,21 +55,21 @@ def evaluate(args: argparse.Namespace, device: str) -> None:
         check_name(args.export)  # before the work, not after it
     model = run.make_model(run.make_env(split=args.split), device)
     run.load_weights(model)
-    result, paths = evaluate_run(
-        run, model, args.split, budget=args.budget, record_hidden=args.hidden
-    )
+    config = run.evaluation_config(args.split, args.budget)
+    evaluated = evaluate_run(run, model, config, record_hidden=args.hidden)
+    result, paths = evaluated
     print(f"{summary(result)}\n", file=_side(args))
     files = []
     if args.video:
         files += write_film(run, model, args.split, args.video)
     if args.scanpaths:
-        files.append(write_scanpaths(run, paths, args.split, args.scanpaths))
+        files.append(write_scanpaths(run, config, paths, args.scanpaths))
     if not args.quick:
+        result = study(model, config, evaluated, run.path)
         command = shlex.join(["python", *sys.argv])
-        result, written = write_full_report(run, model, result, paths, command=command)
-        files += written
+        files += write_full_report(run, config, paths, result, command=command)
     if args.json:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(to_json(result), indent=2))
     if files:
         print(f"in {run.path}: {', '.join(files)}", file=_side(args))
     if args.export is not None:

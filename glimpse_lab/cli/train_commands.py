@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from glimpse_lab.cli.train import DEFAULT_ENV
 from glimpse_lab.commands import command, stop
 from glimpse_lab.config import run_config, run_folder
+from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.integrations.weights_and_biases import Tracker, load_wandb
 from glimpse_lab.recipes import torch_device, trust
-from glimpse_lab.report.run_files import evaluate_run, summary, write_film, write_report
+from glimpse_lab.report.run_files import summary, write_film, write_report
 from glimpse_lab.runs import Run, RunError, latest, new_name
 from glimpse_lab.sweeps.changes import Change, choose_sweep, parse_seeds
 from glimpse_lab.sweeps.groups import check_members, digest, make_members, settings, train_group
@@ -163,9 +165,10 @@ def report(
     minutes: float,
 ) -> None:
     """Evaluate on the test split, write the files of the run, and say what came out."""
-    result, episodes = evaluate_run(run, model, "test")
-    result["minutes_of_last_training"] = round(minutes, 2)
-    files = write_report(run, result, episodes)
+    config = run.evaluation_config("test")
+    result, paths = evaluate_run(run, model, config)
+    result = replace(result, minutes_of_last_training=round(minutes, 2))
+    files = write_report(run, config, paths, result)
     print(f"\n{summary(result)}\n")
     print(f"trained to {model.num_timesteps:,} timesteps, {minutes:.1f} min of it in this call")
     if not args.no_video:

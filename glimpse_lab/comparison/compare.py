@@ -71,7 +71,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A run by itself. See ``glimpse_envs.metrics.episodes.metrics``; the accuracy's interval is
+    """A run by itself. See ``glimpse_envs.metrics.episodes.Metrics``; the accuracy's interval is
     Wilson's.
 
     :param accuracy_per_sample: accuracy / mean samples of an image
@@ -244,18 +244,22 @@ def _pairs(items: Sequence[_T]) -> list[tuple[_T, _T]]:
 
 def _row(number: int, entry: Entry, group: str) -> Row:
     found = metrics(entry.paths)
-    kept = ("n_images", "accuracy", "mean_glimpses", "mean_samples", "sample_fraction", "coverage")
     return Row(
         number=number,
         name=entry.name,
         group=group,
         env=entry.env,
         seed=entry.seed,
-        accuracy_ci95=tuple(found["accuracy_ci95"]),
-        accuracy_per_sample=found["accuracy"] / found["mean_samples"],
+        n_images=found.n_images,
+        accuracy=found.accuracy,
+        accuracy_ci95=found.accuracy_ci95,
+        mean_glimpses=found.mean_glimpses,
+        mean_samples=found.mean_samples,
+        sample_fraction=found.sample_fraction,
+        coverage=found.coverage,
+        accuracy_per_sample=found.accuracy / found.mean_samples,
         timesteps=entry.timesteps,
         minutes=entry.minutes,
-        **{key: found[key] for key in kept},
     )
 
 

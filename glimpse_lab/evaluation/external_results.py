@@ -2,76 +2,75 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from glimpse_lab.evaluation.result import (
+    Baseline,
+    BaselineKind,
+    Robustness,
+    Subject,
+    TrainedBaselines,
+)
+from glimpse_lab.evaluation.storage import read_result
+
+#: the name of the classifier of the whole image, among the baselines
 FULL_IMAGE = "full image"
-_WHOLE = "oracle: a classifier of the same kind that sees the whole image at once"
-_SUFFIX = " (equally trained)"
-_NOTE = "its own classifier, trained for this gaze as long as the agent's beside the agent"
+
+_Found = TypeVar("_Found", bound=Subject)
 
 
-def equally_trained(folder: Path, result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what ``benchmarks/gaze_baselines.py`` has measured, as baselines by name; none without
-    its ``baselines.json``, or where that is about another split, budget or agent.
+def equally_trained(folder: Path, subject: Subject) -> dict[str, Baseline]:
+    """Return what ``benchmarks/gaze_baselines.py`` has measured, by name; none without its
+    ``baselines.json``, or where that is about another split, budget or agent.
 
     :param folder: of the run
-    :param result: of the agent's evaluation
+    :param subject: the agent and what it was shown
     """
-    results = _read(folder / "baselines.json", result).get("results", {})
-    return {
-        f"{name}{_SUFFIX}": {**metrics, "note": _NOTE}
-        for name, metrics in results.items()
-        if name != "learned"
-    }
+    found = _read(folder / "baselines.json", TrainedBaselines, subject)
+    if found is None:
+        return {}
+    return {f"{name} (equally trained)": baseline for name, baseline in found.baselines.items()}
 
 
-def is_equally_trained(name: str) -> bool:
-    """Whether a baseline's name is one that ``equally_trained`` gives."""
-    return name.endswith(_SUFFIX)
-
-
-def robustness(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None:
+def robustness(folder: Path, subject: Subject) -> Robustness | None:
     """Return what ``benchmarks/robustness.py`` has measured; None without its ``robustness.json``,
     or where that is about another split, budget or agent.
 
     :param folder: of the run
-    :param result: of the agent's evaluation
+    :param subject: the agent and what it was shown
     """
-    return _read(folder / "robustness.json", result) or None
+    return _read(folder / "robustness.json", Robustness, subject)
 
 
-def full_image(disturbed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def full_image(disturbed: Robustness) -> dict[str, Baseline]:
     """Return the classifier of the whole image as a baseline by name; none where the images as they
     are were not shown.
-
-    :param disturbed: what ``robustness`` returns
     """
-    clean = [row for row in disturbed["results"] if row["kind"] == "clean"]
-    return {FULL_IMAGE: {**clean[0][FULL_IMAGE], "note": _WHOLE}} if clean else {}
+    for result in disturbed.results:
+        if result.kind == "clean":
+            metrics = dict(vars(result.full_image))
+            del metrics["largest_change"]
+            return {FULL_IMAGE: Baseline(**metrics, kind=BaselineKind.FULL_IMAGE)}
+    return {}
 
 
-def _read(file: Path, result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a file that is about the agent of a result; else nothing, and say so
-    where the run was trained on since.
+def _read(file: Path, kind: type[_Found], subject: Subject) -> _Found | None:
+    """Return the content of a file that is about a subject; else None, and say so where the agent
+    was trained on since.
     """
     try:
-        found = json.loads(file.read_text())
+        found = read_result(file, kind)
     except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ValueError(f"{file} is broken ({error}); remove it") from error
-    if any(found.get(key, result[key]) != result[key] for key in ("split", "budget")):
-        return {}
-    if (timesteps := found.get("timesteps")) != result["timesteps"]:
-        then = "an unknown number of" if timesteps is None else f"{timesteps:,}"
+        return None
+    if (found.split, found.budget) != (subject.split, subject.budget):
+        return None
+    if found.timesteps != subject.timesteps:
         print(
-            f"left out: {file} was measured after {then} timesteps, this agent has "
-            f"{result['timesteps']:,}; measure anew",
+            f"left out: {file} was measured after {found.timesteps:,} timesteps, this agent has "
+            f"{subject.timesteps:,}; measure anew",
             file=sys.stderr,
         )
-        return {}
+        return None
     return found

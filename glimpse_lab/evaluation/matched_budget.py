@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.metrics.episodes import Episodes
+from glimpse_lab.evaluation.result import MatchedBudget
 from glimpse_lab.evaluation.significance import student_mean
 
 
 def matched_budget(
     agent: Episodes, baseline: Episodes, rows: NDArray[np.int64] | None = None
-) -> dict[str, Any]:
+) -> MatchedBudget:
     """Compare a baseline with an agent at the mean number of glimpses that the agent takes.
 
     A baseline that takes its whole budget for every image, and has an answer after each glimpse, is
     read off at that number: between two whole ones as if it took one or the other by chance. Any
     other counts as it is, with the glimpses that it took.
-
-    - ``n_glimpses``: mean number at which the baseline is taken
-    - ``accuracy``: of the baseline there
-    - ``lead``: the agent's accuracy on these images, less that
-    - ``lead_ci95``: [low, high], 95 % interval of the mean difference image by image (Student's t);
-      None for a single image
 
     :param agent: its episodes
     :param baseline: of the same images, in the same order
@@ -46,9 +39,9 @@ def matched_budget(
         low, high = by_glimpse[:, whole - 1], by_glimpse[:, min(whole, baseline.budget - 1)]
         right = low + (glimpses - whole) * (high.astype(float) - low)
     lead = student_mean((agent.predictions[rows] == baseline.labels) - right.astype(float))
-    return {
-        "n_glimpses": glimpses,
-        "accuracy": float(right.mean()),
-        "lead": lead.value,
-        "lead_ci95": None if lead.low is None else [lead.low, lead.high],
-    }
+    return MatchedBudget(
+        n_glimpses=glimpses,
+        accuracy=float(right.mean()),
+        lead=lead.value,
+        lead_ci95=None if lead.low is None else (lead.low, lead.high),
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,30 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from tqdm import tqdm
 
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.metrics.belief import by_glimpse, per_class, reliability, risk_coverage, stopping
+from glimpse_envs.metrics.belief import (
+    AfterGlimpses,
+    by_glimpse,
+    per_class,
+    reliability,
+    risk_coverage,
+    stopping,
+)
 from glimpse_envs.metrics.episodes import metrics
 from glimpse_envs.metrics.gaze_statistics import collapse, gaze_dependence, saccade_summary
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed, lattice
+from glimpse_lab.evaluation.exact import Evaluated
+from glimpse_lab.evaluation.external_results import equally_trained, full_image, robustness
 from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.oracle_gaze import SaliencyGaze, UncertaintyGaze
+from glimpse_lab.evaluation.result import (
+    Baseline,
+    BaselineKind,
+    CurvePoint,
+    Evaluation,
+    GazeStatistics,
+    Statistics,
+)
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
 
 #: the most images, and the most readings of the classifier, of a gaze that tries many glimpses
@@ -34,52 +52,91 @@ _NOTES = {
     "centre": "the middle, as closely as can be, again and again",
     "grid": "the four quadrants in turn",
     "overview-random": "random windows, as close as can be, after an overview",
-    "saliency": "oracle: the finest window with the strongest edges, earlier ones left out",
-    "uncertainty": "oracle: the window after which the classifier is surest",
+    "saliency": "the finest window with the strongest edges, earlier ones left out",
+    "uncertainty": "the window after which the classifier is surest",
 }
+_Advance = Callable[[int], Any]
 
 
-def describe(paths: Scanpaths, classes: Sequence[str]) -> dict[str, Any]:
-    """Return the statistics of an agent's episodes, in plain types.
+def study(
+    model: BaseAlgorithm,
+    config: GlimpseConfig,
+    evaluated: Evaluated,
+    folder: Path,
+    *,
+    progress: bool = True,
+) -> Evaluation:
+    """Return the whole evaluation of a trained agent: beside baseline gazes and at other budgets,
+    with statistics of its episodes, and with what other commands have left in its run directory.
+
+    :param model: the trained agent
+    :param config: the environment, with the split to evaluate, without augmentation
+    :param evaluated: of ``evaluate_run``
+    :param folder: of the run
+    """
+    begin = time.perf_counter()
+    result, paths = evaluated
+    budgets = other_budgets(config)
+    measure = _Baselines(config, paths, seed=result.seed)
+    n_images = len(config.shown_split)
+    with _bar(measure.n_shown + n_images * len(budgets), progress) as advance:
+        at_budgets = {
+            budget: metrics(evaluate(model, replace(config, budget=budget), progress=advance))
+            for budget in budgets
+        }
+        baselines = measure.all(advance)
+    seconds = round(time.perf_counter() - begin, 2)
+    baselines |= result.baselines | equally_trained(folder, result)
+    disturbed = robustness(folder, result)
+    if disturbed is not None:
+        baselines |= full_image(disturbed)
+    return replace(
+        result,
+        baselines=baselines,
+        statistics=describe(paths, config.dataset.classes),
+        budgets=at_budgets,
+        robustness=disturbed,
+        study_seconds=seconds,
+    )
+
+
+def describe(paths: Scanpaths, classes: Sequence[str]) -> Statistics:
+    """Return the statistics of an agent's episodes.
 
     :param classes: names
     """
     entries = by_glimpse(paths)
-    result: dict[str, Any] = {
-        "curve": curve(entries),
-        "by_glimpse": entries,
-        "stopping": stopping(paths),
-        "risk_coverage": risk_coverage(paths),
-        "per_class": per_class(paths, classes),
-        "gaze": {
-            "dependence": gaze_dependence(paths),
-            "saccades": saccade_summary(paths),
-            "collapse": collapse(paths),
-        },
-    }
-    if paths.n_classes:
-        result["reliability"] = reliability(paths)
-    return result
+    return Statistics(
+        curve=curve(entries),
+        by_glimpse=entries,
+        stopping=stopping(paths),
+        risk_coverage=risk_coverage(paths),
+        per_class=per_class(paths, classes),
+        gaze=GazeStatistics(
+            dependence=gaze_dependence(paths),
+            saccades=saccade_summary(paths),
+            collapse=collapse(paths),
+        ),
+        reliability=reliability(paths) if paths.n_classes else None,
+    )
 
 
-def curve(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+def curve(entries: Sequence[AfterGlimpses]) -> tuple[CurvePoint, ...]:
     """Return samples, coverage and accuracy if every episode had to answer after t glimpses, for
     t = 1 .. budget.
 
     With a classifier the answer is its likeliest class, also where an agent answered otherwise;
     without one what was answered by then.
-
-    :param entries: of ``statistics.by_glimpse``
     """
-    return [
-        {
-            "n_glimpses": entry["n_glimpses"],
-            "samples": entry["mean_samples"],
-            "coverage": entry["mean_coverage"],
-            "accuracy": entry.get("belief_accuracy", entry["accuracy"]),
-        }
+    return tuple(
+        CurvePoint(
+            n_glimpses=entry.n_glimpses,
+            samples=entry.mean_samples,
+            coverage=entry.mean_coverage,
+            accuracy=entry.accuracy if entry.belief_accuracy is None else entry.belief_accuracy,
+        )
         for entry in entries
-    ]
+    )
 
 
 def other_budgets(config: GlimpseConfig) -> list[int]:
@@ -90,76 +147,90 @@ def other_budgets(config: GlimpseConfig) -> list[int]:
     return [budget for budget in (half, twice) if budget >= config.scheme.least_budget]
 
 
-def study(
-    model: BaseAlgorithm,
-    config: GlimpseConfig,
-    agent: Scanpaths,
-    *,
-    seed: int = 0,
-    progress: bool = True,
-) -> dict[str, Any]:
-    """Compare a trained agent with baseline gazes, and show it other budgets.
+class _Baselines:
+    """Gazes beside an agent, none without a classifier or a gaze to choose.
 
-    The baselines look with the agent's own classifier, which has learnt from the agent's glimpses,
-    and always take all glimpses of the budget. Gazes that are oracles see fewer images, evenly
-    spread over the split, since they try many glimpses before each; the search of a fixed one as
-    many, of the validation split (which is no test of it where that is the split to evaluate).
+    They look with the agent's own classifier, which has learnt from the agent's glimpses, and
+    always take all glimpses of the budget. Oracle gazes see fewer images, evenly spread over the
+    split, since they try many glimpses before each; the search of a fixed sequence as many, of the
+    validation split (which is no test of it where that is the split to evaluate).
 
     :param config: the environment, with the split to evaluate, without augmentation
     :param agent: its episodes, of all images of the split
     :param seed: of random gazes
-    :return: what ``metrics.json`` holds further, in plain types
     """
-    begin = time.perf_counter()
-    n = len(config.shown_split)
-    tried = len(lattice(config)) * max(1, config.budget - 1)
-    n_searched = max(100, min(_IMAGES, _READINGS // tried))
-    some = _spread(n, n_searched)
-    fair = baseline_strategies() if config.classifier is not None and config.budget > 1 else {}
-    oracle = {"saliency": SaliencyGaze(), "uncertainty": UncertaintyGaze()} if fair else {}
-    budgets = other_budgets(config)
-    total = n * (len(fair) + bool(fair) + len(budgets)) + len(some) * len(oracle)
-    episodes: dict[str, Scanpaths] = {}
-    notes: dict[str, dict[str, Any]] = {}
-    with _bar(total, progress) as advance:
-        shown = {}
-        for budget in budgets:
-            paths = evaluate(model, replace(config, budget=budget), progress=advance)
-            shown[str(budget)] = metrics(paths)
-        play = partial(evaluate_gaze, config=config, seed=seed, progress=advance)
-        for name, strategy in fair.items():
-            episodes[name] = play(strategy)
-            notes[name] = {"note": _NOTES[name]}
-        if fair:
-            found = best_fixed(config, config.classifier, n_images=n_searched, seed=seed)
-            episodes["best-fixed"] = play(found)
-            own = ", which are among those shown" * (config.split == "validation")
-            n_found = min(n_searched, len(replace(config, split="validation").shown_split))
-            notes["best-fixed"] = {
-                "note": f"the best sequence for all, found on {n_found} validation images{own}",
-                "gazes": [list(gaze) for gaze in found.gazes],
-            }
-        for name, gaze in oracle.items():
-            episodes[name] = play(gaze, index=some)
-            note = f"{_NOTES[name]}; on {len(some)} images" if len(some) < n else _NOTES[name]
-            notes[name] = {"note": note, "reads": gaze.reads(config)}
-    beside = {
-        name: matched_budget(agent, paths, some if name in oracle else None)
-        for name, paths in episodes.items()
-    }
-    return {
-        "baselines": {
-            name: {
-                **metrics(paths),
-                "curve": curve(by_glimpse(paths)),
-                "matched_budget": beside[name],
-                **notes[name],
-            }
-            for name, paths in episodes.items()
-        },
-        "budgets": shown,
-        "study_seconds": round(time.perf_counter() - begin, 2),
-    }
+
+    def __init__(self, config: GlimpseConfig, agent: Scanpaths, *, seed: int) -> None:
+        self.config, self.agent, self.seed = config, agent, seed
+        possible = config.classifier is not None and config.budget > 1
+        self.scripted = baseline_strategies() if possible else {}
+        self.oracles = (
+            {"saliency": SaliencyGaze(), "uncertainty": UncertaintyGaze()} if possible else {}
+        )
+        self.n_images = len(config.shown_split)
+        tried = len(lattice(config)) * max(1, config.budget - 1)
+        self.n_searched = max(100, min(_IMAGES, _READINGS // tried))
+        self.some = _spread(self.n_images, self.n_searched)
+
+    @property
+    def n_shown(self) -> int:
+        """How many images all of them are shown together."""
+        if not self.scripted:
+            return 0
+        return self.n_images * (len(self.scripted) + 1) + len(self.some) * len(self.oracles)
+
+    def all(self, advance: _Advance) -> dict[str, Baseline]:
+        """Return all baselines by name.
+
+        :param advance: called with the number of images after each batch of them
+        """
+        if not self.scripted:
+            return {}
+        play = partial(evaluate_gaze, config=self.config, seed=self.seed, progress=advance)
+        found = {
+            name: self._measured(play(strategy), kind=BaselineKind.SCRIPTED, note=_NOTES[name])
+            for name, strategy in self.scripted.items()
+        }
+        found["best-fixed"] = self._best_fixed(play)
+        for name, gaze in self.oracles.items():
+            few = f"; on {len(self.some)} images" if len(self.some) < self.n_images else ""
+            found[name] = self._measured(
+                play(gaze, index=self.some),
+                self.some,
+                kind=BaselineKind.ORACLE,
+                note=f"{_NOTES[name]}{few}",
+                reads=gaze.reads(self.config),
+            )
+        return found
+
+    def _best_fixed(self, play: Callable[..., Scanpaths]) -> Baseline:
+        strategy = best_fixed(
+            self.config, self.config.classifier, n_images=self.n_searched, seed=self.seed
+        )
+        n_validation = len(replace(self.config, split="validation").shown_split)
+        own = ", which are among those shown" if self.config.split == "validation" else ""
+        n_found = min(self.n_searched, n_validation)
+        return self._measured(
+            play(strategy),
+            kind=BaselineKind.FIXED_SEQUENCE,
+            note=f"the best sequence for all, found on {n_found} validation images{own}",
+            gazes=strategy.gazes,
+        )
+
+    def _measured(
+        self, paths: Scanpaths, rows: NDArray[np.int64] | None = None, **about: Any
+    ) -> Baseline:
+        """Return a baseline from its episodes.
+
+        :param rows: which of the agent's episodes are of the same images; None for all
+        :param about: further members of ``Baseline``
+        """
+        return Baseline(
+            **vars(metrics(paths)),
+            curve=curve(by_glimpse(paths)),
+            matched_budget=matched_budget(self.agent, paths, rows),
+            **about,
+        )
 
 
 def _spread(n: int, most: int) -> NDArray[np.int64]:
@@ -168,7 +239,7 @@ def _spread(n: int, most: int) -> NDArray[np.int64]:
 
 
 @contextmanager
-def _bar(total: int, shown: bool) -> Iterator[Callable[[int], Any]]:
+def _bar(total: int, shown: bool) -> Iterator[_Advance]:
     with tqdm(
         total=total,
         desc="baselines and budgets",

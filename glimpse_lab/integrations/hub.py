@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -25,8 +24,9 @@ from typing import Any
 
 import yaml
 
+from glimpse_lab.evaluation.result import Evaluation
+from glimpse_lab.evaluation.storage import StorageError, read_result, to_json
 from glimpse_lab.recipes import ALGORITHMS, trust
-from glimpse_lab.report.run_files import RANDOM_GAZE
 from glimpse_lab.runs import Run, RunError
 from policies.classifier.model import TorchClassifier
 
@@ -61,11 +61,11 @@ def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Packa
     :raises ImportError: without huggingface_hub
     """
     run = Run.open(run_dir, packages)
-    results = _results(run)
+    result = _result(run)
     video = run_dir / "video.mp4"
     if not video.exists():
         raise RunError(f"{run_dir} has no video.mp4; python eval.py {run_dir} --video 9 makes it")
-    card = _card(run, results)
+    card = _card(run, result)
     _empty(out_dir)
     env_kwargs = _portable(run.config["env_kwargs"])
     made = Package(out_dir, {**run.config, "env_kwargs": env_kwargs})
@@ -73,7 +73,7 @@ def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Packa
     if isinstance(run.classifier, TorchClassifier):
         run.classifier.save(made.classifier_file, **run.classifier_extras())
     (out_dir / "config.yml").write_text(yaml.safe_dump(made.config, sort_keys=False))
-    made.write_json("results.json", results)
+    made.write_json("results.json", _results(run, result))
     shutil.copyfile(video, out_dir / "replay.mp4")
     (out_dir / "README.md").write_text(card)
     return made
@@ -150,27 +150,30 @@ def pull(source: str, out_dir: Path, *, revision: str | None = None) -> Run:
     return Run(out_dir, packaged.config)
 
 
-def _results(run: Run) -> dict[str, Any]:
-    """Return what was measured, with the keys of huggingface_sb3's results.json beside ours."""
+def _result(run: Run) -> Evaluation:
+    """Return the run's evaluation on the test split, without paths of this computer."""
     file = run.path / "metrics.json"
     try:
-        measured = json.loads(file.read_text())
-        timesteps = measured["timesteps"]
-    except (OSError, ValueError, KeyError) as error:
+        result = read_result(file, Evaluation)
+    except (OSError, StorageError) as error:
         raise RunError(
             f"{file} cannot be read ({error}); python eval.py {run.path} writes it"
         ) from error
-    if timesteps != run.saved_timesteps():
+    if result.timesteps != run.saved_timesteps():
         raise RunError(
-            f"{file} was measured at {timesteps:,} timesteps, the model has "
+            f"{file} was measured at {result.timesteps:,} timesteps, the model has "
             f"{run.saved_timesteps():,}; python eval.py {run.path} measures anew"
         )
-    when = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    return replace(result, env_kwargs=_portable(result.env_kwargs))
+
+
+def _results(run: Run, result: Evaluation) -> dict[str, Any]:
+    """Return what was measured, with the keys of huggingface_sb3's results.json beside ours."""
+    when = datetime.fromtimestamp((run.path / "metrics.json").stat().st_mtime, UTC)
     return {
-        **measured,
-        "env_kwargs": _portable(measured["env_kwargs"]),
+        **to_json(result),
         "is_deterministic": True,
-        "n_eval_episodes": measured["n_images"],
+        "n_eval_episodes": result.n_images,
         "eval_datetime": when.isoformat(timespec="seconds"),
     }
 
@@ -186,7 +189,7 @@ def _portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:
     return kwargs
 
 
-def _card(run: Run, results: dict[str, Any]) -> str:
+def _card(run: Run, result: Evaluation) -> str:
     """Return the model card: metadata that the hub reads, and what was measured."""
     hub = _hub()
     env, cls = run.config["env"], ALGORITHMS[run.config["algorithm"]].__name__
@@ -200,18 +203,18 @@ def _card(run: Run, results: dict[str, Any]) -> str:
                 task_type="reinforcement-learning",
                 dataset_type=env,
                 dataset_name=env,
-                dataset_split=results["split"],
+                dataset_split=result.split,
                 metric_type=name,
                 metric_name=name,
-                metric_value=results[name],
+                metric_value=getattr(result, name),
             )
             for name in ("mean_reward", "accuracy", "mean_glimpses")
         ],
     )
-    settings = {"env_kwargs": results["env_kwargs"], **run.recipe}
+    settings = {"env_kwargs": result.env_kwargs, **run.recipe}
     installed = [
         f"{name} {version}"
-        for name, version in results["versions"].items()
+        for name, version in result.versions.items()
         if version != "not installed"
     ]
     card = hub.ModelCard.from_template(
@@ -220,8 +223,7 @@ def _card(run: Run, results: dict[str, Any]) -> str:
         algorithm=cls,
         env=env,
         seed=run.config["seed"],
-        results=results,
-        baseline=results["baselines"][RANDOM_GAZE],
+        result=result,
         recipe=yaml.safe_dump(settings, sort_keys=False).strip(),
         software=", ".join(installed),
     )

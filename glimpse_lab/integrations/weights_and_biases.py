@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.logger import KVWriter
 
+from glimpse_lab.evaluation.result import Evaluation
+from glimpse_lab.evaluation.storage import to_json
 from glimpse_lab.runs import Run
 
 
@@ -81,13 +83,12 @@ class Tracker(KVWriter):
         }
         self.session.log({**row, "timesteps": step})
 
-    def finish(self, result: Mapping[str, Any], pictures: Sequence[Path] = ()) -> None:
-        """Send the result and end.
+    def finish(self, result: Evaluation, pictures: Sequence[Path] = ()) -> None:
+        """Send the result's numbers, named as in ``metrics.json``, and end.
 
-        :param result: as in ``metrics.json``; its numbers, and those of its baselines
         :param pictures: files to show
         """
-        self.session.summary.update(_numbers(result, f"{result['split']}/"))
+        self.session.summary.update(_numbers(to_json(result), f"{result.split}/"))
         for picture in pictures:
             self.session.log({picture.stem: self.wandb.Image(str(picture))})
         self.close()

@@ -17,6 +17,7 @@ from matplotlib.colors import ListedColormap, PowerNorm
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from glimpse_envs.metrics.gaze_statistics import Saccades
 from glimpse_lab.plots.style import (
     BLUE,
     WIDTH,
@@ -105,12 +106,9 @@ def plot_fixation_maps(
 
 
 @large_print
-def plot_saccades(saccades: Mapping[str, NDArray[np.float64]], path: _PATH) -> Path:
-    """Plot how far and in which directions the gaze moves from glimpse to glimpse.
-
-    :param saccades: what ``gaze_statistics.saccades`` returns
-    """
-    amplitude = saccades["amplitude"]
+def plot_saccades(saccades: Saccades, path: _PATH) -> Path:
+    """Plot how far and in which directions the gaze moves from glimpse to glimpse."""
+    amplitude = saccades.amplitude
     moved = amplitude > 0
     figure = new_figure(4.2)
     left = figure.add_subplot(1, 2, 1)
@@ -127,7 +125,7 @@ def plot_saccades(saccades: Mapping[str, NDArray[np.float64]], path: _PATH) -> P
 
     polar = figure.add_subplot(1, 2, 2, projection="polar")
     wide = 2 * np.pi / _DIRECTIONS
-    towards = np.round(saccades["direction"][moved] / wide).astype(np.int64) % _DIRECTIONS
+    towards = np.round(saccades.direction[moved] / wide).astype(np.int64) % _DIRECTIONS
     shares = np.bincount(towards, minlength=_DIRECTIONS) / max(1, moved.sum())
     polar.bar(np.arange(_DIRECTIONS) * wide, shares, 0.92 * wide, color=BLUE)
     polar.set_xticks(np.arange(4) * np.pi / 2, ["right", "up", "left", "down"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from glimpse_lab.evaluation.result import Disturbance
 from glimpse_lab.plots.style import (
     BLUE,
     ORANGE,
@@ -20,14 +20,15 @@ from glimpse_lab.plots.style import (
     save,
 )
 
-_LOOKS = {"agent": (BLUE, "o-"), "full image": (ORANGE, "s--")}
+#: who is plotted: name, member of ``Disturbance``, colour and style
+_LINES = (("agent", "agent", BLUE, "o-"), ("full image", "full_image", ORANGE, "s--"))
 
 
 @large_print
-def plot_robustness(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> Path:
+def plot_robustness(rows: Sequence[Disturbance], path: str | os.PathLike[str]) -> Path:
     """Plot the accuracies of agent and full-image classifier against the strength of each change.
 
-    :param rows: the ``results`` of ``benchmarks/robustness.py``
+    :param rows: the results of ``benchmarks/robustness.py``
     :param path: of the file; missing folders are made
     :raises ValueError: nothing to plot
     """
@@ -39,13 +40,14 @@ def plot_robustness(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[s
     figure = new_figure(0.6 + 2.6 * lines)
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flat
     for axes, (kind, measured) in zip(panels, kinds.items(), strict=False):
-        strengths = [row["strength"] for row in measured]
-        for name, (colour, style) in _LOOKS.items():
-            right = np.array([row[name]["accuracy"] for row in measured])
-            bounds = np.transpose([row[name]["accuracy_ci95"] for row in measured])
+        strengths = [row.strength for row in measured]
+        for name, member, colour, style in _LINES:
+            found = [getattr(row, member) for row in measured]
+            right = np.array([metrics.accuracy for metrics in found])
+            bounds = np.transpose([metrics.accuracy_ci95 for metrics in found])
             axes.plot(strengths, right, style, color=colour, linewidth=2, markersize=6, label=name)
             axes.fill_between(strengths, *bounds, color=colour, alpha=0.15, linewidth=0)
-        unit = measured[-1]["unit"].partition(",")[0]
+        unit = measured[-1].unit.partition(",")[0]
         label = f"epsilon{unit}" if unit.startswith("/") else unit
         axes.set(title=kind, xlabel=label, ylim=(0, 1))
         axes.yaxis.set_major_formatter(Percents())
@@ -59,8 +61,8 @@ def plot_robustness(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[s
     return save(figure, path)
 
 
-def _by_kind(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def _by_kind(rows: Sequence[Disturbance]) -> dict[str, list[Disturbance]]:
     """Return the rows by kind of change, the unchanged images first in each."""
-    clean = [row for row in rows if row["kind"] == "clean"]
-    kinds = dict.fromkeys(row["kind"] for row in rows if row["kind"] != "clean")
-    return {kind: clean + [row for row in rows if row["kind"] == kind] for kind in kinds}
+    clean = [row for row in rows if row.kind == "clean"]
+    kinds = dict.fromkeys(row.kind for row in rows if row.kind != "clean")
+    return {kind: clean + [row for row in rows if row.kind == kind] for kind in kinds}

@@ -10,11 +10,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from glimpse_envs.metrics.belief import (
+    AfterGlimpses,
+    ClassAccuracy,
+    Reliability,
+    RiskCoverage,
+    Stop,
+)
 from glimpse_lab.plots.style import (
     BLUE,
     GREEN,
@@ -35,16 +41,16 @@ _BAND = {"alpha": 0.2, "linewidth": 0}
 
 
 @large_print
-def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
+def plot_by_glimpse(entries: Sequence[AfterGlimpses], path: _PATH) -> Path:
     """Plot accuracy and, with a classifier, entropy and calibration error after each glimpse.
 
-    :param entries: what ``statistics.by_glimpse`` returns
+    :param entries: of ``belief.by_glimpse``
     :raises ValueError: no entries
     """
     if not entries:
-        raise ValueError("got no entries; wanted those of statistics.by_glimpse")
-    believes = "belief_accuracy" in entries[0]
-    glimpses = [entry["n_glimpses"] for entry in entries]
+        raise ValueError("got no entries; wanted those of belief.by_glimpse")
+    believes = entries[0].belief_accuracy is not None
+    glimpses = [entry.n_glimpses for entry in entries]
     figure = new_figure(8.6 if believes else 4.0)
     panels = figure.subplots(
         3 if believes else 1,
@@ -56,7 +62,7 @@ def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
 
     upper = panels[0]
     if believes:
-        low, high = np.transpose([entry["belief_ci95"] for entry in entries])
+        low, high = np.transpose([entry.belief_ci95 for entry in entries])
         upper.fill_between(glimpses, low, high, color=BLUE, **_BAND)
         _line(upper, entries, "belief_accuracy", BLUE, "o-", "most probable class (95 % interval)")
     _line(upper, entries, "accuracy", ORANGE, "s-", "answers given so far")
@@ -71,13 +77,13 @@ def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
             (panels[2], "calibration_error", "calibration\nerror"),
         ):
             _line(axes, entries, key, BLUE, "o-")
-            axes.set_ylim(0, 1.15 * max(entry[key] for entry in entries) or 1.0)
+            axes.set_ylim(0, 1.15 * max(getattr(entry, key) for entry in entries) or 1.0)
             axes.set_ylabel(name)
             axes.yaxis.set_major_locator(few_ticks(5))
             finish(axes)
         panels[2].yaxis.set_major_formatter(Percents())
     samples = [
-        f"{t}\n({entry['mean_samples']:.0f})" for t, entry in zip(glimpses, entries, strict=True)
+        f"{t}\n({entry.mean_samples:.0f})" for t, entry in zip(glimpses, entries, strict=True)
     ]
     panels[-1].set_xticks(glimpses, samples)
     panels[-1].set_xlabel("glimpses at most (samples read per image)")
@@ -86,17 +92,17 @@ def plot_by_glimpse(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
 
 
 @large_print
-def plot_reliability(result: Mapping[str, Any], path: _PATH) -> Path:
+def plot_reliability(result: Reliability, path: _PATH) -> Path:
     """Plot how often the final beliefs are right against how sure they are.
 
-    :param result: what ``statistics.reliability`` returns
+    :param result: of ``belief.reliability``
     """
-    rows = [row for row in result["bins"] if row["count"]]
+    rows = [row for row in result.bins if row.count]
     figure = new_figure(6.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1.3))
-    sure = np.array([row["confidence"] for row in rows])
-    right = np.array([row["accuracy"] for row in rows])
-    beyond = np.abs(np.transpose([row["accuracy_ci95"] for row in rows]) - right)
+    sure = np.array([row.confidence for row in rows])
+    right = np.array([row.accuracy for row in rows])
+    beyond = np.abs(np.transpose([row.accuracy_ci95 for row in rows]) - right)
     upper.plot(
         [0, 1], [0, 1], color=GREY, linewidth=1.5, linestyle="--", label="perfect calibration"
     )
@@ -108,13 +114,13 @@ def plot_reliability(result: Mapping[str, Any], path: _PATH) -> Path:
     upper.yaxis.set_major_formatter(Percents())
     upper.legend(loc="best", edgecolor="none", framealpha=0.9)
     upper.set_title(
-        f"calibration error {result['calibration_error']:.1%}: sure {result['confidence']:.1%}, "
-        f"right {result['accuracy']:.1%}"
+        f"calibration error {result.calibration_error:.1%}: sure {result.confidence:.1%}, "
+        f"right {result.accuracy:.1%}"
     )
     finish(upper)
-    middles = [(row["low"] + row["high"]) / 2 for row in rows]
-    wide = 0.92 / len(result["bins"])
-    lower.bar(middles, [row["count"] / result["n_images"] for row in rows], wide, color=GREY)
+    middles = [(row.low + row.high) / 2 for row in rows]
+    wide = 0.92 / len(result.bins)
+    lower.bar(middles, [row.count / result.n_images for row in rows], wide, color=GREY)
     lower.set(xlabel="largest probability of the final belief", ylabel="images")
     for axis in (lower.xaxis, lower.yaxis):
         axis.set_major_formatter(Percents())
@@ -125,29 +131,29 @@ def plot_reliability(result: Mapping[str, Any], path: _PATH) -> Path:
 
 
 @large_print
-def plot_risk_coverage(result: Mapping[str, Any], path: _PATH) -> Path:
+def plot_risk_coverage(result: RiskCoverage, path: _PATH) -> Path:
     """Plot the share of wrong answers among the images of which the agent is surest.
 
     Beside it what an oracle would reach, that puts all right answers first, and a random order.
 
-    :param result: what ``statistics.risk_coverage`` returns
+    :param result: of ``belief.risk_coverage``
     """
-    coverage, risk = np.transpose(result["points"])
-    wrong = result["random_area"]
+    coverage, risk = np.transpose(result.points)
+    wrong = result.random_area
     figure = new_figure(4.8)
     axes = figure.subplots()
     axes.axhline(
         wrong, color=GREY, linestyle="--", linewidth=1.5, label=f"random order (area {wrong:.3f})"
     )
     axes.plot(
-        coverage, risk, color=BLUE, linewidth=2.5, label=f"surest first (area {result['area']:.3f})"
+        coverage, risk, color=BLUE, linewidth=2.5, label=f"surest first (area {result.area:.3f})"
     )
     axes.plot(
         coverage, np.maximum(0.0, 1 - (1 - wrong) / coverage), color=GREEN, linewidth=1.5,
-        linestyle=":", label=f"oracle (area {result['oracle_area']:.3f})",
+        linestyle=":", label=f"oracle (area {result.oracle_area:.3f})",
     )  # fmt: skip
     axes.set(
-        xlabel=f"share of images answered,\nsurest first: {result['confidence']}",
+        xlabel=f"share of images answered,\nsurest first: {result.confidence}",
         ylabel="wrong answers among them",
         xlim=(0, 1),
         ylim=(0, 1.15 * max(risk.max(), wrong) or 1.0),
@@ -161,32 +167,32 @@ def plot_risk_coverage(result: Mapping[str, Any], path: _PATH) -> Path:
 
 
 @large_print
-def plot_stopping(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
+def plot_stopping(entries: Sequence[Stop], path: _PATH) -> Path:
     """Plot how many images stopped after each number of glimpses, and how many were right.
 
-    :param entries: what ``statistics.stopping`` returns
+    :param entries: of ``belief.stopping``
     :raises ValueError: no entries
     """
     if not entries:
-        raise ValueError("got no entries; wanted those of statistics.stopping")
-    glimpses = np.array([entry["n_glimpses"] for entry in entries])
+        raise ValueError("got no entries; wanted those of belief.stopping")
+    glimpses = np.array([entry.n_glimpses for entry in entries])
     figure = new_figure(6.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    some = [entry for entry in entries if entry["n_images"]]
-    where = np.array([entry["n_glimpses"] for entry in some])
-    right = np.array([entry["accuracy"] for entry in some])
-    beyond = np.abs(np.transpose([entry["accuracy_ci95"] for entry in some]) - right)
+    some = [entry for entry in entries if entry.n_images]
+    where = np.array([entry.n_glimpses for entry in some])
+    right = np.array([entry.accuracy for entry in some])
+    beyond = np.abs(np.transpose([entry.accuracy_ci95 for entry in some]) - right)
     upper.errorbar(
         where, right, beyond, fmt="o-", color=BLUE, linewidth=2, markersize=7, capsize=4,
         label="right answers (95 % interval)",
     )  # fmt: skip
-    if "confidence" in some[0]:
-        sure = [entry["confidence"] for entry in some]
+    if some[0].confidence is not None:
+        sure = [entry.confidence for entry in some]
         upper.plot(where, sure, "D--", color=ORANGE, linewidth=1.5, label="mean confidence")
     upper.set(ylabel="of those that stopped", ylim=(0, 1.02))
     upper.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), edgecolor="none", ncols=2)
     finish(upper)
-    shares = [entry["share"] for entry in entries]
+    shares = [entry.share for entry in entries]
     bars = lower.bar(glimpses, shares, 0.7, color=SKY)
     lower.bar_label(bars, [f"{x:.1%}" if 0 < x < 0.01 else f"{x:.0%}" for x in shares], padding=2)
     lower.set(xlabel="glimpses when the episode ended", ylabel="images")
@@ -201,16 +207,16 @@ def plot_stopping(entries: Sequence[Mapping[str, Any]], path: _PATH) -> Path:
 
 
 @large_print
-def plot_per_class(classes: Mapping[str, Mapping[str, Any]], path: _PATH) -> Path:
+def plot_per_class(classes: Mapping[str, ClassAccuracy], path: _PATH) -> Path:
     """Plot accuracy and glimpses of each class, the best at the top.
 
     Classes without images are left out; of more than 40 the best and the worst 20 are shown.
 
-    :param classes: what ``statistics.per_class`` returns
+    :param classes: of ``belief.per_class``
     :raises ValueError: no class with images
     """
     ordered = sorted(
-        (item for item in classes.items() if item[1]["n_images"]), key=lambda x: x[1]["accuracy"]
+        (item for item in classes.items() if item[1].n_images), key=lambda x: x[1].accuracy
     )
     if not ordered:
         raise ValueError(f"got {len(classes)} classes without images; wanted one with images")
@@ -218,9 +224,9 @@ def plot_per_class(classes: Mapping[str, Mapping[str, Any]], path: _PATH) -> Pat
     if left_out > 0:
         ordered = ordered[: _MOST_CLASSES // 2] + ordered[-_MOST_CLASSES // 2 :]
     rows = np.arange(len(ordered))
-    right = np.array([entry["accuracy"] for _, entry in ordered])
-    beyond = np.abs(np.transpose([entry["accuracy_ci95"] for _, entry in ordered]) - right)
-    glimpses = [entry["mean_glimpses"] for _, entry in ordered]
+    right = np.array([entry.accuracy for _, entry in ordered])
+    beyond = np.abs(np.transpose([entry.accuracy_ci95 for _, entry in ordered]) - right)
+    glimpses = [entry.mean_glimpses for _, entry in ordered]
     figure = new_figure(1.3 + 0.36 * len(ordered))
     left, other = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     left.errorbar(
@@ -246,12 +252,12 @@ def plot_per_class(classes: Mapping[str, Mapping[str, Any]], path: _PATH) -> Pat
 
 def _line(
     axes: Axes,
-    entries: Sequence[Mapping[str, Any]],
+    entries: Sequence[AfterGlimpses],
     key: str,
     colour: str,
     style: str,
     label: str | None = None,
 ) -> None:
-    glimpses = [entry["n_glimpses"] for entry in entries]
-    values = [entry[key] for entry in entries]
+    glimpses = [entry.n_glimpses for entry in entries]
+    values = [getattr(entry, key) for entry in entries]
     axes.plot(glimpses, values, style, color=colour, linewidth=2, markersize=6, label=label)

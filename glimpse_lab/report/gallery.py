@@ -18,12 +18,6 @@ from glimpse_lab.evaluation.rollout import image_numbers, reread
 
 _HEIGHT = 306  # of one row: text of 20 pixels, which a phone shows at about half the size
 
-#: what holds for all groups, in words
-RULES = (
-    "Nobody picked these pictures: a fixed rule chose them, group by group in this order. Ties are "
-    "broken by a draw, and an episode that is shown already is passed over."
-)
-
 
 class Group(NamedTuple):
     """Episodes chosen by one rule.
@@ -54,12 +48,10 @@ class Picture(NamedTuple):
 class Gallery(NamedTuple):
     """What a page shows of the episodes.
 
-    :param rules: what holds for all groups, in words
     :param groups: the chosen episodes
     :param pictures: those of each group
     """
 
-    rules: str
     groups: list[Group]
     pictures: list[list[Picture]]
 
@@ -162,7 +154,7 @@ def draw_gallery(
         pictures.append(Picture(_png(figure), f"{name}: {_sentence(paths, row, classes)}"))
     ends = np.cumsum([len(group.rows) for group in groups])
     split = [pictures[end - len(group.rows) : end] for group, end in zip(groups, ends, strict=True)]
-    return Gallery(RULES, list(groups), split)
+    return Gallery(list(groups), split)
 
 
 def recorded_episodes(

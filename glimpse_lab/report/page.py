@@ -1,4 +1,8 @@
-"""A run's result as one self-contained HTML file: no script, nothing fetched from anywhere."""
+"""A run's result as one self-contained HTML file: no script, nothing fetched from anywhere.
+
+What the page says stands in the templates beside this file, ``page.html`` first; numbers are
+written by the filters of ``formats``.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from glimpse_envs.files import replacing
-from glimpse_lab.report.facts import (
-    changed_settings,
-    facts,
-    gaze_text,
-    limits,
-    robustness_rows,
-)
+from glimpse_envs.metrics.episodes import Metrics
+from glimpse_lab.evaluation.result import Evaluation
+from glimpse_lab.report.formats import FILTERS
 from glimpse_lab.report.gallery import Gallery, Group
-from glimpse_lab.report.wording import (
-    FIGURES,
-    NEEDED,
-    SECTIONS,
-    baseline_rows,
-    headline,
-    tiles,
-)
 
 MAX_BYTES = 5_000_000
 _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif"}
@@ -45,11 +38,22 @@ class Embedded(NamedTuple):
     height: int
 
 
+class Film(NamedTuple):
+    """A film in the page: one of the two.
+
+    :param video: data URI of an mp4
+    :param image: a gif
+    """
+
+    video: str | None
+    image: Embedded | None
+
+
 def write_page(
     path: str | os.PathLike[str],
     *,
     title: str,
-    result: Mapping[str, Any],
+    result: Evaluation,
     figures: Mapping[str, str | os.PathLike[str] | bytes] | None = None,
     gallery: Gallery | None = None,
     film: str | os.PathLike[str] | None = None,
@@ -60,56 +64,34 @@ def write_page(
 
     :param path: of the file; missing folders are made
     :param title: of the page, such as the environment's id and the run's name
-    :param result: what ``metrics.json`` holds. Beside that: a baseline's ``matched_budget``,
-        ``note`` (one that begins with "oracle" stands out of competition) and ``reads``, shown
-        below its name; ``gaze``, a dict with ``dependence`` (by glimpse ``gaze_bits``,
-        ``class_bits`` and ``commonest_share``, and the numbers of paths) and ``collapse``
-        (``collapsed``, ``share``, ``threshold``, ``n_fixations``); ``robustness``, as
-        benchmarks/robustness.py writes it
-    :param figures: PNG, JPEG or GIF files or their content, by a key of ``wording.FIGURES``
+    :param result: what was found
+    :param figures: PNG, JPEG or GIF files or their content, by the names that the templates give
+        them
     :param gallery: of ``draw_gallery``
     :param film: an mp4 or gif; too large a one for the page is named instead
     :param command: that made the page
-    :raises ValueError: a result without what every page tells, an unknown figure, a file that is
-        no picture, or more than 5 MB of them
+    :raises ValueError: a figure that the templates have no place for, a file that is no picture, or
+        more than 5 MB of them
     """
-    path, figures = Path(path), dict(figures or {})
-    if missing := [key for key in NEEDED if key not in result]:
-        raise ValueError(f"got a result without {missing}; wanted what metrics.json holds")
-    if unknown := sorted(set(figures) - set(FIGURES)):
-        raise ValueError(f"got figures {unknown}; wanted some of {list(FIGURES)}")
+    path = Path(path)
+    embedded = {name: _embedded(figure, name) for name, figure in (figures or {}).items()}
+    changed = result.env_kwargs
     content: dict[str, Any] = {
         "title": title,
         "result": result,
-        "headline": headline(result),
-        "tiles": tiles(result),
-        "rows": baseline_rows(result),
-        "gaze": gaze_text(result),
-        "disturbed": robustness_rows(result),
-        "figures": [
-            (caption, _embedded(figures[key], key))
-            for key, caption in FIGURES.items()
-            if key in figures
-        ],
-        "gallery": None if gallery is None else gallery.rules,
+        "ranking": _ranking(result),
+        "figures": embedded,
         "groups": [] if gallery is None else _shown(gallery),
-        "facts": facts(result, command),
-        "settings": changed_settings(result),
-        "limits": limits(result),
+        "settings": yaml.safe_dump(changed, sort_keys=False).strip() if changed else "",
+        "command": command,
         "film": None,
         "film_beside": None,
-        "headings": SECTIONS,
     }
     page = _render(content)
+    if homeless := [name for name, image in embedded.items() if image.uri not in page]:
+        raise ValueError(f"got figures {homeless}; wanted names that the templates have")
     if film is not None:
-        film = Path(film)
-        _check_film(film)
-        # base64 writes three bytes as four letters
-        if len(page.encode()) + 4 * film.stat().st_size // 3 + 1000 < MAX_BYTES:
-            content["film"] = _film(film)
-        else:
-            content["film_beside"] = film.name
-        page = _render(content)
+        page = _render(content | _with_film(Path(film), MAX_BYTES - len(page.encode())))
     if len(page.encode()) > MAX_BYTES:
         raise ValueError(
             f"got pictures for a page of {len(page.encode()) / 1e6:.1f} MB; wanted at most "
@@ -121,7 +103,7 @@ def write_page(
 
 
 def _render(content: Mapping[str, Any]) -> str:
-    """Fill the template. What stands in a result comes from users: all of it is escaped."""
+    """Fill the templates. What stands in a result comes from users: all of it is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -129,17 +111,14 @@ def _render(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = {caption.section for caption, _ in content["figures"]}
-    if content["rows"]:
-        shown.add("baselines")
-    if content["gaze"] or content["film"] or content["film_beside"]:
-        shown.add("gaze")
-    if content["disturbed"]:
-        shown.add("fails")
-    shown |= {"fails" if group.failures else "gaze" for group, _ in content["groups"]}
-    shown.add("measured")
-    sections = {name: heading for name, heading in SECTIONS.items() if name in shown}
-    return environment.get_template("page.html").render(**content, sections=sections)
+    environment.filters |= FILTERS
+    return environment.get_template("page.html").render(**content)
+
+
+def _ranking(result: Evaluation) -> list[tuple[str, Metrics]]:
+    """Return the agent and its baselines with their names, the most accurate first."""
+    rows: list[tuple[str, Metrics]] = [("this agent", result), *result.baselines.items()]
+    return sorted(rows, key=lambda row: -row[1].accuracy)
 
 
 def _shown(gallery: Gallery) -> list[tuple[Group, list[tuple[Embedded, str]]]]:
@@ -162,16 +141,20 @@ def _embedded(picture: str | os.PathLike[str] | bytes, name: str) -> Embedded:
     return Embedded(_data_uri(data, kind), width, height)
 
 
-def _check_film(film: Path) -> None:
-    if film.suffix.lower() not in (".mp4", ".gif"):
-        raise ValueError(f"got the film {film.name!r}; wanted one that ends in .mp4 or .gif")
+def _with_film(file: Path, room: int) -> dict[str, Any]:
+    """Return what the templates want of a film: it itself, or its name where it is too large.
 
-
-def _film(film: Path) -> dict[str, Any]:
-    """Return a film as the template wants it."""
-    if film.suffix.lower() == ".gif":
-        return {"video": None, "image": _embedded(film, film.name)}
-    return {"video": _data_uri(film.read_bytes(), "video/mp4"), "image": None}
+    :param room: bytes that are left in the page
+    """
+    suffix = file.suffix.lower()
+    if suffix not in (".mp4", ".gif"):
+        raise ValueError(f"got the film {file.name!r}; wanted one that ends in .mp4 or .gif")
+    # base64 writes three bytes as four letters
+    if 4 * file.stat().st_size // 3 + 1000 >= room:
+        return {"film_beside": file.name}
+    if suffix == ".gif":
+        return {"film": Film(None, _embedded(file, file.name))}
+    return {"film": Film(_data_uri(file.read_bytes(), "video/mp4"), None)}
 
 
 def _data_uri(data: bytes, kind: str) -> str:

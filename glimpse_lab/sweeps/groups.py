@@ -18,6 +18,8 @@ from typing import IO, Any
 
 import yaml
 
+from glimpse_lab.evaluation.result import Evaluation
+from glimpse_lab.evaluation.storage import StorageError, read_result
 from glimpse_lab.runs import Run, RunError
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.training import make
@@ -49,15 +51,18 @@ def is_finished(run: Run) -> bool:
     return result_of(run) is not None
 
 
-def result_of(run: Run) -> dict[str, Any] | None:
-    """Return the ``metrics.json`` of a run, None unless it is of the end of its training."""
+def result_of(run: Run) -> Evaluation | None:
+    """Return the evaluation of a run, None unless it is of the end of its training.
+
+    :raises RunError: if its ``metrics.json`` is broken, or of another version
+    """
     try:
-        result = json.loads((run.path / "metrics.json").read_text())
+        result = read_result(run.path / "metrics.json", Evaluation)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise RunError(f"{run.path / 'metrics.json'} is broken ({error}); remove it") from error
-    return result if result["timesteps"] >= int(run.recipe["n_timesteps"]) else None
+    except StorageError as error:
+        raise RunError(f"{error}: python eval.py {run.path}") from error
+    return result if result.timesteps >= int(run.recipe["n_timesteps"]) else None
 
 
 def make_members(
@@ -231,7 +236,7 @@ def _in_a_line(member: Run) -> str:
     result = result_of(member)
     if result is None:
         return "ended without metrics.json of the end of its training"
-    return f"accuracy {100 * result['accuracy']:.2f} %, glimpses {result['mean_glimpses']:.2f}"
+    return f"accuracy {100 * result.accuracy:.2f} %, glimpses {result.mean_glimpses:.2f}"
 
 
 def _reason(member: Run, code: int, jobs: int) -> str:

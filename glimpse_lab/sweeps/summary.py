@@ -11,33 +11,34 @@ from typing import Any
 import numpy as np
 
 from glimpse_envs.files import replacing
+from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.significance import student_mean
 from glimpse_lab.plots.search import plot_frontier
 from glimpse_lab.runs import Run
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.sweeps.groups import result_of
 
-#: what is averaged over seeds, by its name in ``metrics.json``
+#: what is averaged over seeds, by its name in ``Evaluation``
 MEASURES = ("accuracy", "mean_glimpses", "mean_samples", "sample_fraction", "coverage")
 _SHARES = ("accuracy", "sample_fraction", "coverage")
 
 
-def over_seeds(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+def over_seeds(results: Mapping[int, Evaluation]) -> dict[str, Any]:
     """Return what ``seeds.json`` holds: each seed's measures, and of each measure the mean,
     standard deviation and 95 % interval over seeds (None for a single one).
 
-    :param results: the ``metrics.json`` of each seed
+    :param results: the evaluation of each seed
     :raises ValueError: for no result, or results of different environments or splits
     """
     if not results:
         raise ValueError("got no finished run to average over; wanted at least one")
     about = ("env", "dataset", "split", "n_images")
-    kinds = [{key: result[key] for key in about} for result in results.values()]
+    kinds = [{key: getattr(result, key) for key in about} for result in results.values()]
     if any(kind != kinds[0] for kind in kinds):
         raise ValueError(f"got results of {kinds}; wanted all of the same environment and split")
     summary: dict[str, Any] = {**kinds[0], "n_seeds": len(results), "seeds": sorted(results)}
     for name in MEASURES:
-        values = [float(results[seed][name]) for seed in sorted(results)]
+        values = [float(getattr(results[seed], name)) for seed in sorted(results)]
         found = student_mean(values)
         interval = None if found.low is None else [found.low, found.high]
         if interval is not None and name in _SHARES:  # no true mean lies beyond
@@ -50,11 +51,12 @@ def over_seeds(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     summary["interval"] = "95 %, Student's t over seeds"
     names = (*MEASURES, "timesteps")
     summary["runs"] = {
-        f"seed{seed}": {name: results[seed][name] for name in names} for seed in sorted(results)
+        f"seed{seed}": {name: getattr(results[seed], name) for name in names}
+        for seed in sorted(results)
     }
     if len(results) == 1:  # nothing is known about other seeds: that of the images
         (result,) = results.values()
-        summary["accuracy"]["ci95"] = list(result["accuracy_ci95"])
+        summary["accuracy"]["ci95"] = list(result.accuracy_ci95)
         summary["interval"] = "95 %, Wilson over images (a single seed: seeds may differ by more)"
     return summary
 

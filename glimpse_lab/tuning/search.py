@@ -24,7 +24,7 @@ from stable_baselines3.common.logger import Logger
 
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
-from glimpse_envs.metrics.episodes import metrics
+from glimpse_envs.metrics.episodes import Metrics, metrics
 from glimpse_lab.evaluation.rollout import evaluate
 from glimpse_lab.plots.search import plot_history
 from glimpse_lab.runs import Run, RunError
@@ -181,11 +181,11 @@ class Study:
             raise
         else:
             for key in ("mean_glimpses", "mean_samples"):
-                trial.set_user_attr(key, result[key])
-            study.tell(trial, result["accuracy"])
+                trial.set_user_attr(key, getattr(result, key))
+            study.tell(trial, result.accuracy)
             self.say(
-                f"  validation accuracy {100 * result['accuracy']:.2f} %, glimpses "
-                f"{result['mean_glimpses']:.2f}; best so far {100 * study.best_value:.2f} % "
+                f"  validation accuracy {100 * result.accuracy:.2f} %, glimpses "
+                f"{result.mean_glimpses:.2f}; best so far {100 * study.best_value:.2f} % "
                 f"(trial {study.best_trial.number})"
             )
 
@@ -196,7 +196,7 @@ class Study:
         run = Run(self.path / f"trial{number}", config)
         return _Made(run, *make(run, self.device))
 
-    def _train(self, trial: Any, choice: Choice) -> dict[str, Any]:
+    def _train(self, trial: Any, choice: Choice) -> Metrics:
         """Train and return the metrics on the whole validation split.
 
         :raises optuna.TrialPruned: if it is worse than the median of the others at the same time
@@ -291,7 +291,7 @@ class _Reports(BaseCallback):
         if due <= self.made:
             return
         self.made = due
-        score = metrics(evaluate(self.model, self.config, index=self.index))["accuracy"]
+        score = metrics(evaluate(self.model, self.config, index=self.index)).accuracy
         self.trial.report(score, due)
         if self.trial.should_prune():
             self.stopped = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,9 @@ def random_paths(n: int = 200, budget: int = 4, k: int = 5, seed: int = 0) -> Sc
 
 
 def test_by_glimpse_by_hand() -> None:
-    first, second = statistics.by_glimpse(three())
-    assert first.pop("belief_ci95") == list(evaluation.wilson_interval(1, 3))
-    assert second.pop("belief_ci95") == list(evaluation.wilson_interval(2, 3))
+    first, second = map(asdict, statistics.by_glimpse(three()))
+    assert first.pop("belief_ci95") == evaluation.wilson_interval(1, 3)
+    assert second.pop("belief_ci95") == evaluation.wilson_interval(2, 3)
     assert first == pytest.approx(
         {
             "n_glimpses": 1,
@@ -84,25 +85,26 @@ def test_by_glimpse_by_hand() -> None:
 def test_the_last_entry_agrees_with_the_metrics() -> None:
     paths = random_paths()
     entries, metrics = statistics.by_glimpse(paths), evaluation.metrics(paths)
-    assert [entry["accuracy"] for entry in entries] == metrics["accuracy_by_glimpse"]
-    assert entries[-1]["mean_samples"] == pytest.approx(metrics["mean_samples"])
-    assert entries[-1]["mean_coverage"] == pytest.approx(metrics["coverage"])
-    assert entries[-1]["belief_accuracy"] == metrics["accuracy"]  # here the answer is the belief's
-    assert entries[-1]["calibration_error"] == pytest.approx(
-        statistics.reliability(paths)["calibration_error"]
+    assert tuple(entry.accuracy for entry in entries) == metrics.accuracy_by_glimpse
+    assert entries[-1].mean_samples == pytest.approx(metrics.mean_samples)
+    assert entries[-1].mean_coverage == pytest.approx(metrics.coverage)
+    assert entries[-1].belief_accuracy == metrics.accuracy  # here the answer is the belief's
+    assert entries[-1].calibration_error == pytest.approx(
+        statistics.reliability(paths).calibration_error
     )
     final = paths.standing_beliefs[:, -1].astype(np.float64)
     final /= final.sum(axis=1, keepdims=True)  # float32 sums to 1 too roughly for scikit-learn
-    assert entries[-1]["cross_entropy"] == pytest.approx(log_loss(paths.labels, final), abs=1e-5)
+    assert entries[-1].cross_entropy == pytest.approx(log_loss(paths.labels, final), abs=1e-5)
 
 
 def test_without_a_classifier_there_is_nothing_about_beliefs() -> None:
     paths = three(beliefs=None)
     for entry in statistics.by_glimpse(paths):
-        assert set(entry) == {
+        known = {name for name, value in vars(entry).items() if value is not None}
+        assert known == {
             *("n_glimpses", "mean_samples", "mean_coverage", "share_taken", "accuracy")
         }
-    assert "confidence" not in statistics.stopping(paths)[0]
+    assert statistics.stopping(paths)[0].confidence is None
     with pytest.raises(ValueError, match="wanted an evaluation with a classifier"):
         statistics.reliability(paths)
 
@@ -112,18 +114,18 @@ def test_reliability_by_hand_on_the_borders_of_bins() -> None:
     beliefs = [[[0.6, 0.4]], [[0.4, 0.6]], [[0.2, 0.8]], [[1.0, 0.0]]]
     paths = made_paths([[OVERVIEW]] * 4, [0, 0, 1, 0], beliefs=beliefs)
     result = statistics.reliability(paths, bins=5)
-    rows = result["bins"]
-    assert [row["count"] for row in rows] == [0, 0, 2, 1, 1]
-    assert rows[0] == {
+    rows = result.bins
+    assert [row.count for row in rows] == [0, 0, 2, 1, 1]
+    assert asdict(rows[0]) == {
         **{"low": 0.0, "high": 0.2, "count": 0, "confidence": None, "accuracy": None},
         "accuracy_ci95": None,
     }
-    assert rows[2]["accuracy_ci95"] == list(evaluation.wilson_interval(1, 2))
-    assert rows[2]["confidence"] == pytest.approx(0.6) and rows[2]["accuracy"] == 0.5
-    assert rows[3]["confidence"] == pytest.approx(0.8) and rows[3]["accuracy"] == 1.0
-    assert result["calibration_error"] == pytest.approx(0.5 * 0.1 + 0.25 * 0.2)
-    assert result["confidence"] == pytest.approx(0.75) and result["accuracy"] == 0.75
-    assert result["n_images"] == 4
+    assert rows[2].accuracy_ci95 == evaluation.wilson_interval(1, 2)
+    assert rows[2].confidence == pytest.approx(0.6) and rows[2].accuracy == 0.5
+    assert rows[3].confidence == pytest.approx(0.8) and rows[3].accuracy == 1.0
+    assert result.calibration_error == pytest.approx(0.5 * 0.1 + 0.25 * 0.2)
+    assert result.confidence == pytest.approx(0.75) and result.accuracy == 0.75
+    assert result.n_images == 4
     with pytest.raises(ValueError, match="got bins=0"):
         statistics.reliability(paths, bins=0)
 
@@ -133,19 +135,19 @@ def test_a_calibrated_belief_has_hardly_any_calibration_error() -> None:
     beliefs = rng.dirichlet(np.ones(3), 50_000)
     labels = (rng.random((50_000, 1)) > beliefs.cumsum(axis=1)).sum(axis=1).clip(0, 2)
     paths = made_paths(np.full((50_000, 1, 3), 0.5), labels, beliefs=beliefs[:, None])
-    assert statistics.reliability(paths)["calibration_error"] < 0.01
+    assert statistics.reliability(paths).calibration_error < 0.01
 
 
 def test_per_class_by_hand() -> None:
     result = statistics.per_class(three(), ["cat", "dog", "fish"])
-    assert result["cat"] == {
+    assert asdict(result["cat"]) == {
         "n_images": 1,
         "accuracy": 1.0,
-        "accuracy_ci95": list(evaluation.wilson_interval(1, 1)),
+        "accuracy_ci95": evaluation.wilson_interval(1, 1),
         "mean_glimpses": 1.0,
     }
-    assert result["dog"]["accuracy"] == 0.5 and result["dog"]["mean_glimpses"] == 2.0
-    assert result["fish"] == {
+    assert result["dog"].accuracy == 0.5 and result["dog"].mean_glimpses == 2.0
+    assert asdict(result["fish"]) == {
         "n_images": 0, "accuracy": None, "accuracy_ci95": None, "mean_glimpses": None,
     }  # fmt: skip
     for classes in (["cat"], ["cat", "cat"]):
@@ -160,15 +162,15 @@ def test_stopping_by_hand() -> None:
         n_glimpses=[1, 3, 3],
     )
     one, none, two = statistics.stopping(paths)
-    assert one["share"] == pytest.approx(1 / 3) and one["accuracy"] == 1.0
-    assert one["confidence"] == pytest.approx(0.9)
-    assert none == {
+    assert one.share == pytest.approx(1 / 3) and one.accuracy == 1.0
+    assert one.confidence == pytest.approx(0.9)
+    assert asdict(none) == {
         "n_glimpses": 2, "share": 0.0, "n_images": 0, "accuracy": None, "accuracy_ci95": None,
         "confidence": None,
     }  # fmt: skip
-    assert two["n_images"] == 2 and two["accuracy"] == 0.5
-    assert two["accuracy_ci95"] == list(evaluation.wilson_interval(1, 2))
-    assert two["confidence"] == pytest.approx(0.7)
+    assert two.n_images == 2 and two.accuracy == 0.5
+    assert two.accuracy_ci95 == evaluation.wilson_interval(1, 2)
+    assert two.confidence == pytest.approx(0.7)
 
 
 def test_risk_and_coverage_by_hand() -> None:
@@ -176,20 +178,20 @@ def test_risk_and_coverage_by_hand() -> None:
     beliefs = [[[0.9, 0.1]], [[0.8, 0.2]], [[0.7, 0.3]], [[0.6, 0.4]]]
     paths = made_paths([[OVERVIEW]] * 4, [0, 1, 0, 1], predictions=[0, 0, 0, -1], beliefs=beliefs)
     result = statistics.risk_coverage(paths)
-    assert result["confidence"] == "largest probability of the final belief"
-    np.testing.assert_allclose(result["points"], [[0.25, 0], [0.5, 0.5], [0.75, 1 / 3], [1.0, 0.5]])
-    assert result["area"] == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
-    assert result["oracle_area"] == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
-    assert result["random_area"] == 0.5
+    assert result.confidence == "largest probability of the final belief"
+    np.testing.assert_allclose(result.points, [[0.25, 0], [0.5, 0.5], [0.75, 1 / 3], [1.0, 0.5]])
+    assert result.area == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
+    assert result.oracle_area == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
+    assert result.random_area == 0.5
 
 
 def test_errors_of_equal_confidence_are_spread_evenly_whatever_their_order() -> None:
     for labels in ([0, 1, 1, 0], [1, 0, 0, 1]):
         paths = made_paths([[OVERVIEW]] * 4, labels, predictions=[0, 0, 0, 0])
         result = statistics.risk_coverage(paths)
-        assert result["confidence"] == "fewest glimpses"
-        assert [risk for _, risk in result["points"]] == [0.5] * 4
-        assert result["area"] == result["random_area"] == 0.5
+        assert result.confidence == "fewest glimpses"
+        assert [risk for _, risk in result.points] == [0.5] * 4
+        assert result.area == result.random_area == 0.5
 
 
 def test_without_a_classifier_the_quick_answers_are_the_sure_ones() -> None:
@@ -197,27 +199,27 @@ def test_without_a_classifier_the_quick_answers_are_the_sure_ones() -> None:
         np.full((3, 2, 3), 0.5), [0, 0, 0], n_glimpses=[2, 1, 2], predictions=[1, 0, 0]
     )
     result = statistics.risk_coverage(paths)
-    np.testing.assert_allclose(result["points"], [[1 / 3, 0], [2 / 3, 0.25], [1, 1 / 3]])
+    np.testing.assert_allclose(result.points, [[1 / 3, 0], [2 / 3, 0.25], [1, 1 / 3]])
 
 
 def test_risk_points_are_few_and_end_at_full_coverage() -> None:
     result = statistics.risk_coverage(random_paths(1234))
-    coverage, risk = np.transpose(result["points"])
+    coverage, risk = np.transpose(result.points)
     assert len(coverage) == 100 and (np.diff(coverage) > 0).all()
-    assert coverage[-1] == 1.0 and risk[-1] == pytest.approx(result["random_area"])
-    assert result["oracle_area"] < result["area"]
+    assert coverage[-1] == 1.0 and risk[-1] == pytest.approx(result.random_area)
+    assert result.oracle_area < result.area
 
 
 def test_all_is_plain_json() -> None:
     paths, names = random_paths(50), list("abcdefg")
     for result in (
-        statistics.by_glimpse(paths),
+        *statistics.by_glimpse(paths),
         statistics.reliability(paths),
-        statistics.per_class(paths, names),
-        statistics.stopping(paths),
+        *statistics.per_class(paths, names).values(),
+        *statistics.stopping(paths),
         statistics.risk_coverage(paths),
     ):
-        assert json.loads(json.dumps(result, allow_nan=False)) == result
+        assert json.dumps(asdict(result), allow_nan=False)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -109,25 +110,23 @@ def test_amplitudes_and_directions_by_hand() -> None:
     ]
     found = gaze_statistics.saccades(made_paths([path], [0]))
     diagonal = 0.25 * np.sqrt(2)
-    np.testing.assert_allclose(found["amplitude"], [0.25, 0.25, 0.5, 0.25, 0, diagonal])
-    np.testing.assert_allclose(
-        found["direction"], np.array([0, 0.5, 1, -0.5, np.nan, 0.25]) * np.pi
-    )
-    np.testing.assert_allclose(found["zoom_change"], [0.5, 0, 0, 0, 0.5, -0.5])
-    assert all(values.dtype == np.float64 for values in found.values())
+    np.testing.assert_allclose(found.amplitude, [0.25, 0.25, 0.5, 0.25, 0, diagonal])
+    np.testing.assert_allclose(found.direction, np.array([0, 0.5, 1, -0.5, np.nan, 0.25]) * np.pi)
+    np.testing.assert_allclose(found.zoom_change, [0.5, 0, 0, 0, 0.5, -0.5])
+    assert all(values.dtype == np.float64 for values in found)
 
 
 def test_amplitudes_are_in_widths_on_images_that_are_not_square() -> None:
     path = [(0.5, 0.5, 1.0), (0.5, 0.0, 1.0), (0.75, 0.5, 1.0)]
     found = gaze_statistics.saccades(made_paths([path], [0], size=(32, 64)))
-    np.testing.assert_allclose(found["amplitude"], [0.25, 0.25 * np.sqrt(2)])
-    np.testing.assert_allclose(found["direction"], [np.pi / 2, -np.pi / 4])
+    np.testing.assert_allclose(found.amplitude, [0.25, 0.25 * np.sqrt(2)])
+    np.testing.assert_allclose(found.direction, [np.pi / 2, -np.pi / 4])
 
 
 def test_summary_of_saccades() -> None:
     path = [(0.5, 0.5, 0.0), (0.75, 0.5, 0.5), (0.75, 0.25, 0.5), (0.75, 0.25, 0.0)]
     summary = gaze_statistics.saccade_summary(made_paths([path, path], [0, 1], n_glimpses=[4, 2]))
-    assert summary == pytest.approx(
+    assert asdict(summary) == pytest.approx(
         {
             "n_saccades": 4,
             "mean_amplitude": 0.1875,
@@ -140,7 +139,7 @@ def test_summary_of_saccades() -> None:
             "mean_zoom_change": 0.125,
         }
     )
-    alone = gaze_statistics.saccade_summary(made_paths([[OVERVIEW]], [0]))
+    alone = asdict(gaze_statistics.saccade_summary(made_paths([[OVERVIEW]], [0])))
     assert alone.pop("n_saccades") == 0 and set(alone.values()) == {None}
 
 
@@ -151,14 +150,14 @@ def test_a_fixed_sequence_has_0_bits_wherever_it_stops() -> None:
     path = at((0.3, 0.3), (0.7, 0.7), (0.1, 0.9))
     paths = made_paths([path] * 100, np.arange(100) % 5, n_glimpses=np.arange(100) % 4 + 1)
     result = gaze_statistics.gaze_dependence(paths)
-    for entry in result["by_glimpse"]:
-        assert entry["gaze_bits"] == entry["class_bits"] == 0.0
-        assert entry["commonest_share"] == 1.0
-        assert entry["commonest"] == pytest.approx(path[entry["n_glimpses"] - 1])
-    assert [entry["n_images"] for entry in result["by_glimpse"]] == [100, 75, 50, 25]
-    assert result["path_bits_given_length"] == 0.0
-    assert result["path_bits"] == result["length_bits"] == pytest.approx(2, abs=0.03)
-    assert result["distinct_paths"] == result["distinct_paths_in_1000"] == 4
+    for entry in result.by_glimpse:
+        assert entry.gaze_bits == entry.class_bits == 0.0
+        assert entry.commonest_share == 1.0
+        assert entry.commonest == pytest.approx(path[entry.n_glimpses - 1])
+    assert [entry.n_images for entry in result.by_glimpse] == [100, 75, 50, 25]
+    assert result.path_bits_given_length == 0.0
+    assert result.path_bits == result.length_bits == pytest.approx(2, abs=0.03)
+    assert result.distinct_paths == result.distinct_paths_in_1000 == 4
 
 
 def test_gaze_that_names_the_class_has_all_of_its_information() -> None:
@@ -166,24 +165,24 @@ def test_gaze_that_names_the_class_has_all_of_its_information() -> None:
     gaze = np.tile(np.array(OVERVIEW), (2000, 3, 1))
     gaze[:, 1, 0] = gaze[:, 2, 0] = (labels + 0.5) / 10
     result = gaze_statistics.gaze_dependence(made_paths(gaze, labels), cells=10)
-    first, second, third = result["by_glimpse"]
-    assert first["gaze_bits"] == first["class_bits"] == 0.0
+    first, second, third = result.by_glimpse
+    assert first.gaze_bits == first.class_bits == 0.0
     for entry in (second, third):
-        assert entry["gaze_bits"] == pytest.approx(LOG2_10, abs=0.01)
-        assert entry["class_bits"] == pytest.approx(LOG2_10, abs=1e-9)
-        assert entry["commonest_share"] == 0.1
-    assert result["label_bits"] == pytest.approx(LOG2_10, abs=0.01)
-    assert result["path_bits"] == pytest.approx(LOG2_10, abs=0.01)  # the third adds nothing
-    assert result["distinct_paths"] == 10
+        assert entry.gaze_bits == pytest.approx(LOG2_10, abs=0.01)
+        assert entry.class_bits == pytest.approx(LOG2_10, abs=1e-9)
+        assert entry.commonest_share == 0.1
+    assert result.label_bits == pytest.approx(LOG2_10, abs=0.01)
+    assert result.path_bits == pytest.approx(LOG2_10, abs=0.01)  # the third adds nothing
+    assert result.distinct_paths == 10
 
 
 def test_random_gaze_has_the_entropy_of_its_cells_and_tells_nothing() -> None:
     result = gaze_statistics.gaze_dependence(random_paths(cells=8), cells=8)
-    for entry in result["by_glimpse"][1:]:
-        assert entry["gaze_bits"] == pytest.approx(6, abs=0.005)
-        assert 0 <= entry["class_bits"] < 0.01
-    assert result["distinct_paths"] == 10_000
-    assert result["distinct_paths_in_1000"] == pytest.approx(1000)
+    for entry in result.by_glimpse[1:]:
+        assert entry.gaze_bits == pytest.approx(6, abs=0.005)
+        assert 0 <= entry.class_bits < 0.01
+    assert result.distinct_paths == 10_000
+    assert result.distinct_paths_in_1000 == pytest.approx(1000)
 
 
 def test_gaze_of_a_half_of_the_image_tells_one_bit_of_the_class() -> None:
@@ -191,22 +190,22 @@ def test_gaze_of_a_half_of_the_image_tells_one_bit_of_the_class() -> None:
     labels = np.arange(4000) % 4
     gaze = rng.random((4000, 2, 3))
     gaze[:, 1, 0] = 0.5 * gaze[:, 1, 0] + 0.5 * (labels >= 2)
-    entry = gaze_statistics.gaze_dependence(made_paths(gaze, labels), cells=4)["by_glimpse"][1]
-    assert entry["class_bits"] == pytest.approx(1, abs=0.02)
-    assert entry["gaze_bits"] == pytest.approx(4 + 3, abs=0.02)  # places, and eight zooms
+    entry = gaze_statistics.gaze_dependence(made_paths(gaze, labels), cells=4).by_glimpse[1]
+    assert entry.class_bits == pytest.approx(1, abs=0.02)
+    assert entry.gaze_bits == pytest.approx(4 + 3, abs=0.02)  # places, and eight zooms
 
 
 def test_a_gaze_that_nearly_repeats_is_one_gaze() -> None:
     rng = np.random.default_rng(0)
     gaze = np.full((200, 4, 3), (0.5, 0.25, 0.5)) + rng.normal(0, 1e-6, (200, 4, 3))
     result = gaze_statistics.gaze_dependence(made_paths(gaze, np.arange(200) % 10))
-    assert result["path_bits"] == 0.0 and result["distinct_paths"] == 1
+    assert result.path_bits == 0.0 and result.distinct_paths == 1
 
 
 def test_nothing_is_said_about_glimpses_that_no_image_took() -> None:
     paths = made_paths([at((0.1, 0.1))] * 3, [0, 1, 2], n_glimpses=[1, 1, 1])
-    entry = gaze_statistics.gaze_dependence(paths)["by_glimpse"][1]
-    assert entry == {
+    entry = gaze_statistics.gaze_dependence(paths).by_glimpse[1]
+    assert asdict(entry) == {
         "n_glimpses": 2, "n_images": 0, "gaze_bits": None, "class_bits": None,
         "commonest_share": None, "commonest": None,
     }  # fmt: skip
@@ -219,8 +218,8 @@ def test_distinct_paths_of_a_larger_split_are_those_of_a_draw() -> None:
     gaze[:, 1, 0] = places
     result = gaze_statistics.gaze_dependence(made_paths(gaze, np.zeros(5000, int)), cells=81)
     drawn = [len(set(rng.choice(places, 1000, replace=False))) for _ in range(300)]
-    assert result["distinct_paths_in_1000"] == pytest.approx(np.mean(drawn), rel=0.01)
-    assert result["distinct_paths"] > result["distinct_paths_in_1000"]
+    assert result.distinct_paths_in_1000 == pytest.approx(np.mean(drawn), rel=0.01)
+    assert result.distinct_paths > result.distinct_paths_in_1000
 
 
 def test_the_corrected_entropy_is_closer_to_the_true_one() -> None:
@@ -248,12 +247,12 @@ def test_a_stuck_gaze_is_found_with_its_place() -> None:
     gaze[:, 0] = OVERVIEW
     gaze[:5, 1:] = (0.9, 0.9, 0.2)
     found = gaze_statistics.collapse(made_paths(gaze, np.zeros(100, int)))
-    assert found["collapsed"] is True and found["n_fixations"] == 400
-    assert found["share"] == pytest.approx(0.95)
-    assert found["place"] == pytest.approx([1 / 3, 2 / 3], abs=0.01)
-    assert found["zoom"] == pytest.approx(0.8, abs=0.01)
+    assert found.collapsed is True and found.n_fixations == 400
+    assert found.share == pytest.approx(0.95)
+    assert found.place == pytest.approx([1 / 3, 2 / 3], abs=0.01)
+    assert found.zoom == pytest.approx(0.8, abs=0.01)
     stricter = gaze_statistics.collapse(made_paths(gaze, np.zeros(100, int)), threshold=0.96)
-    assert stricter["collapsed"] is False and stricter["place"] == found["place"]
+    assert stricter.collapsed is False and stricter.place == found.place
 
 
 @pytest.mark.parametrize("x", np.linspace(0, 1, 37))
@@ -262,13 +261,13 @@ def test_no_border_of_cells_hides_a_stuck_gaze(x: float) -> None:
     gaze = np.full((50, 3, 3), (x, 1 - x, 1.0))
     gaze[..., :2] += rng.uniform(-0.02, 0.02, (50, 3, 2))
     paths = made_paths(gaze.clip(0, 1), np.zeros(50, int))
-    assert gaze_statistics.collapse(paths)["share"] == 1.0
+    assert gaze_statistics.collapse(paths).share == 1.0
 
 
 def test_a_roaming_gaze_is_not_stuck_and_none_is_nowhere() -> None:
-    assert gaze_statistics.collapse(random_paths(500))["collapsed"] is False
+    assert gaze_statistics.collapse(random_paths(500)).collapsed is False
     none = gaze_statistics.collapse(made_paths([[OVERVIEW]], [0]))
-    assert none == {
+    assert asdict(none) == {
         "collapsed": False, "share": None, "place": None, "zoom": None, "n_fixations": 0,
         "threshold": 0.9,
     }  # fmt: skip
@@ -284,7 +283,7 @@ def test_summaries_are_plain_json() -> None:
         gaze_statistics.saccade_summary(paths),
         gaze_statistics.collapse(paths),
     ):
-        assert json.loads(json.dumps(result, allow_nan=False)) == result
+        assert json.dumps(asdict(result), allow_nan=False)
 
 
 def test_arguments_out_of_range_are_errors() -> None:

@@ -9,7 +9,7 @@ import pytest
 from episodes import classifier, config, quadrants
 
 from glimpse_envs import GlimpseConfig, ImageDataset
-from glimpse_envs.metrics.episodes import metrics
+from glimpse_envs.metrics.episodes import Metrics, metrics
 from glimpse_lab.evaluation import full_image
 from glimpse_lab.evaluation.full_image import full_image_classifier, full_image_config
 from glimpse_lab.robustness.attacks import Viewer
@@ -18,7 +18,7 @@ from glimpse_lab.robustness.pictures import compose
 TRAINING = {"n_images": 1280, "batch_size": 64, "learning_rate": 1e-2, "progress": False}
 
 
-def evaluated(glance: GlimpseConfig) -> dict[str, Any]:
+def evaluated(glance: GlimpseConfig) -> Metrics:
     """Return the metrics of all images of the split."""
     index = np.arange(len(glance.shown_split))
     return metrics(Viewer(glance).view(compose(glance, index), index))
@@ -42,13 +42,13 @@ def test_one_glance_at_full_resolution_is_all_that_it_gets() -> None:
     reader = glance.classifier
     assert reader.kind == "gru" and reader.settings == agents.classifier.settings
     result = evaluated(glance)
-    assert result["mean_glimpses"] == 1 and result["mean_samples"] == 400
-    assert result["coverage"] == pytest.approx(2 / 3)  # the middle of 20 x 30
+    assert result.mean_glimpses == 1 and result.mean_samples == 400
+    assert result.coverage == pytest.approx(2 / 3)  # the middle of 20 x 30
     gaze = np.full((40, 3), 0.5, np.float32)
     gaze[:, 2] = 0.0
     belief = reader.update(reader.start(40), images[:, :, 5:25], gaze).belief
-    assert result["accuracy"] == pytest.approx((belief.argmax(1) == labels).mean())
-    assert result["accuracy_by_glimpse"] == [result["accuracy"]]
+    assert result.accuracy == pytest.approx((belief.argmax(1) == labels).mean())
+    assert result.accuracy_by_glimpse == (result.accuracy,)
     assert full_image_config(config()).classifier.settings == {"width": 24}  # without an own one
 
 
@@ -58,7 +58,7 @@ def test_it_learns_and_is_found_again(
     agents = config(classifier=classifier("canvas"), split="test")
     reader, glance = full_image_classifier(agents, folder=tmp_path, **TRAINING)
     assert glance.classifier is reader and glance.split == "test"
-    assert evaluated(glance)["accuracy"] > 0.9
+    assert evaluated(glance).accuracy > 0.9
     (file,) = tmp_path.iterdir()
     capsys.readouterr()
 
@@ -109,4 +109,4 @@ def test_ctrl_c_keeps_what_was_learnt_and_the_next_call_goes_on(
     monkeypatch.setattr(full_image, "pretrain", resumed)
     _, glance = full_image_classifier(agents, folder=tmp_path, **TRAINING)
     assert begun == [640] and not part.exists() and len(list(tmp_path.iterdir())) == 1
-    assert evaluated(glance)["accuracy"] > 0.9
+    assert evaluated(glance).accuracy > 0.9

@@ -1,16 +1,11 @@
-"""A baseline at the agent's number of glimpses, worked out by hand; results of other commands."""
+"""A baseline at the agent's number of glimpses, worked out by hand."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from glimpse_envs.metrics.episodes import Episodes
-from glimpse_lab.evaluation.external_results import equally_trained, is_equally_trained, robustness
 from glimpse_lab.evaluation.matched_budget import matched_budget
 
 
@@ -37,32 +32,32 @@ def test_a_gaze_that_takes_its_budget_is_read_off_between_whole_numbers() -> Non
     fixed = episodes([[0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 1]], [4] * 4)
     found = matched_budget(AGENT, fixed)
     # after 2 glimpses 1 of 4 is right, after 3 it is 2: a quarter of the way between
-    assert found["n_glimpses"] == 2.25
-    assert found["accuracy"] == pytest.approx(0.25 + 0.25 * 0.25)
+    assert found.n_glimpses == 2.25
+    assert found.accuracy == pytest.approx(0.25 + 0.25 * 0.25)
     # image by image: 0, 0.75, 1, 0; its standard deviation and t(0.975, 3) = 3.182446
     half = 3.182446 * np.std([0, 0.75, 1, 0], ddof=1) / 2
-    assert found["lead"] == pytest.approx(0.4375)
-    assert found["lead_ci95"] == pytest.approx([0.4375 - half, 0.4375 + half], abs=1e-6)
+    assert found.lead == pytest.approx(0.4375)
+    assert found.lead_ci95 == pytest.approx([0.4375 - half, 0.4375 + half], abs=1e-6)
 
 
 def test_at_the_whole_budget_it_is_the_end() -> None:
     agent = episodes([[-1, -1, 1]] * 3, [3] * 3)
     fixed = episodes([[0, 0, 1], [0, 1, 0], [1, 1, 1]], [3] * 3)
     found = matched_budget(agent, fixed)
-    assert (found["n_glimpses"], found["accuracy"]) == (3.0, pytest.approx(2 / 3))
+    assert (found.n_glimpses, found.accuracy) == (3.0, pytest.approx(2 / 3))
 
 
 def test_who_stops_by_itself_counts_with_its_own_glimpses() -> None:
     other = episodes([[-1, -1, -1, 1]] * 2 + [[0] * 4] * 2, [4, 4, 1, 1])
     found = matched_budget(AGENT, other)
-    assert (found["n_glimpses"], found["accuracy"], found["lead"]) == (2.5, 0.5, 0.25)
+    assert (found.n_glimpses, found.accuracy, found.lead) == (2.5, 0.5, 0.25)
 
 
 def test_a_baseline_of_some_images_is_compared_on_them() -> None:
     other = episodes([[1] * 4, [0] * 4], [4, 4])
     found = matched_budget(AGENT, other, np.array([0, 3]))
-    assert found["n_glimpses"] == 2.5 and found["lead"] == 0.0
-    assert matched_budget(AGENT, episodes([[1] * 4], [4]), np.array([0]))["lead_ci95"] is None
+    assert found.n_glimpses == 2.5 and found.lead == 0.0
+    assert matched_budget(AGENT, episodes([[1] * 4], [4]), np.array([0])).lead_ci95 is None
 
 
 def test_other_images_are_refused() -> None:
@@ -70,38 +65,3 @@ def test_other_images_are_refused() -> None:
         matched_budget(AGENT, episodes([[0] * 4] * 4, [4] * 4, label=0))
     with pytest.raises(ValueError, match="same images"):
         matched_budget(AGENT, episodes([[1] * 4] * 2, [4] * 2))
-
-
-# ---- what other commands have left ----
-
-ABOUT: dict[str, Any] = {"split": "test", "budget": 4, "timesteps": 512}
-OTHERS = ({"timesteps": 1024}, {"split": "validation"}, {"budget": 2})
-
-
-def test_baselines_of_this_agent_are_taken_and_those_of_another_are_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert equally_trained(tmp_path, ABOUT) == {}
-    measured = {**ABOUT, "results": {"learned": {"accuracy": 0.8}, "grid": {"accuracy": 0.7}}}
-    file = tmp_path / "baselines.json"
-    file.write_text(json.dumps(measured))
-    ((name, metrics),) = equally_trained(tmp_path, ABOUT).items()
-    assert is_equally_trained(name) and name.startswith("grid") and metrics["accuracy"] == 0.7
-    for change in OTHERS:
-        assert equally_trained(tmp_path, {**ABOUT, **change}) == {}
-    assert "after 512 timesteps, this agent has 1,024" in capsys.readouterr().err
-    file.write_text(json.dumps({"results": measured["results"]}))  # of an older version
-    assert equally_trained(tmp_path, ABOUT) == {}
-    assert "after an unknown number of timesteps" in capsys.readouterr().err
-    file.write_text("{")
-    with pytest.raises(ValueError, match="is broken"):
-        equally_trained(tmp_path, ABOUT)
-
-
-def test_disturbed_images_are_those_of_this_agent(tmp_path: Path) -> None:
-    assert robustness(tmp_path, ABOUT) is None
-    measured = {**ABOUT, "results": []}
-    (tmp_path / "robustness.json").write_text(json.dumps(measured))
-    assert robustness(tmp_path, ABOUT) == measured
-    for change in OTHERS:
-        assert robustness(tmp_path, {**ABOUT, **change}) is None

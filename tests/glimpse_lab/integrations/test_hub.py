@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 from glimpse_envs import load_dataset
+from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.evaluation.rollout import evaluate
 from glimpse_lab.integrations import hub as our_hub
 from glimpse_lab.integrations.hub import Package, load, model_name, package, pull, push
 from glimpse_lab.recipes import load_recipe, override
-from glimpse_lab.report.run_files import evaluate_run, write_film, write_report
+from glimpse_lab.report.run_files import write_film, write_report
 from glimpse_lab.runs import Run, RunError
 from policies import CoTrainingCallback
 
@@ -48,7 +49,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     model = run.make_model(run.make_env(), "cpu")
     cotraining = CoTrainingCallback(pretraining=64, batch_size=16)
     run.save_model(model.learn(64, callback=cotraining), cotraining.state())
-    write_report(run, *evaluate_run(run, model, "test"))
+    config = run.evaluation_config("test")
+    result, paths = evaluate_run(run, model, config)
+    write_report(run, config, paths, result)
     write_film(run, model, "test", n_images=2)
     return run
 

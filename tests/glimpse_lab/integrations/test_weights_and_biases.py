@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_results import made_baseline, made_evaluation
 from wandb.proto import wandb_internal_pb2
 
 from glimpse_lab.config import run_config
@@ -59,7 +60,7 @@ def test_progress_settings_and_result_are_kept(
     logger.output_formats.append(tracker)
     model.set_logger(logger)
     model.learn(128, log_interval=1)
-    tracker.finish({"split": "test", "accuracy": 0.5, "baselines": {"b": {"accuracy": 0.25}}})
+    tracker.finish(made_evaluation(accuracy=0.5, baselines={"b": made_baseline(accuracy=0.25)}))
 
     written = records(run.path)
     begun = next(record.run for record in written if record.HasField("run"))

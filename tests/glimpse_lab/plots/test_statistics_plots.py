@@ -109,24 +109,28 @@ def test_glimpses_and_samples_are_named(paths: Scanpaths, tmp_path: Path) -> Non
     entries = statistics.by_glimpse(paths)
     drawing = svg(plot_by_glimpse, entries, tmp_path / "by_glimpse.svg")
     for entry in entries:
-        assert f"({entry['mean_samples']:.0f})" in drawing
+        assert f"({entry.mean_samples:.0f})" in drawing
 
 
 def test_numbers_of_calibration_and_risk_are_named(paths: Scanpaths, tmp_path: Path) -> None:
     result = statistics.reliability(paths)
     drawing = svg(plot_reliability, result, tmp_path / "reliability.svg")
-    assert f"calibration error {result['calibration_error']:.1%}" in drawing
+    assert f"calibration error {result.calibration_error:.1%}" in drawing
     result = statistics.risk_coverage(paths)
     drawing = svg(plot_risk_coverage, result, tmp_path / "risk.svg")
     for key in ("area", "oracle_area", "random_area"):
-        assert f"(area {result[key]:.3f})" in drawing
+        assert f"(area {getattr(result, key):.3f})" in drawing
+
+
+def stop(n_glimpses: int, **members: Any) -> statistics.Stop:
+    return statistics.Stop(n_glimpses=n_glimpses, confidence=None, **members)
 
 
 def test_stops_that_never_were_are_left_out(tmp_path: Path) -> None:
-    some = {"n_glimpses": 1, "share": 0.995, "n_images": 995, "accuracy": 0.5}
-    some["accuracy_ci95"] = [0.4, 0.6]
-    none = {"n_glimpses": 2, "share": 0.0, "n_images": 0, "accuracy": None, "accuracy_ci95": None}
-    few = {**some, "n_glimpses": 3, "share": 0.005, "n_images": 5}
+    interval = (0.4, 0.6)
+    some = stop(1, share=0.995, n_images=995, accuracy=0.5, accuracy_ci95=interval)
+    none = stop(2, share=0.0, n_images=0, accuracy=None, accuracy_ci95=None)
+    few = stop(3, share=0.005, n_images=5, accuracy=0.5, accuracy_ci95=interval)
     drawing = svg(plot_stopping, [some, none, few], tmp_path / "stopping.svg")
     assert "100%" in drawing and "0.5%" in drawing
     with pytest.raises(ValueError, match="got no entries"):
@@ -135,13 +139,14 @@ def test_stops_that_never_were_are_left_out(tmp_path: Path) -> None:
         plot_by_glimpse([], tmp_path / "none.png")
 
 
-def entry(accuracy: float | None) -> dict[str, Any]:
-    if accuracy is None:
-        return {"n_images": 0, "accuracy": None, "accuracy_ci95": None, "mean_glimpses": None}
-    interval = [max(0.0, accuracy - 0.1), min(1.0, accuracy + 0.1)]
-    return {
-        **{"n_images": 9, "accuracy": accuracy, "accuracy_ci95": interval, "mean_glimpses": 2.0}
-    }
+def entry(accuracy: float | None) -> statistics.ClassAccuracy:
+    known = accuracy is not None
+    return statistics.ClassAccuracy(
+        n_images=9 if known else 0,
+        accuracy=accuracy,
+        accuracy_ci95=(max(0.0, accuracy - 0.1), min(1.0, accuracy + 0.1)) if known else None,
+        mean_glimpses=2.0 if known else None,
+    )
 
 
 def test_classes_stand_in_the_order_of_their_accuracy(tmp_path: Path) -> None:
@@ -286,11 +291,8 @@ def test_wrong_maps_are_errors(tmp_path: Path, maps: dict) -> None:
 
 @pytest.mark.parametrize("amplitude", [[], [0.0, 0.0]])
 def test_a_gaze_that_never_moves_is_said_to(tmp_path: Path, amplitude: list[float]) -> None:
-    still = {
-        "amplitude": np.array(amplitude),
-        "direction": np.full(len(amplitude), np.nan),
-        "zoom_change": np.zeros(len(amplitude)),
-    }
+    n = len(amplitude)
+    still = gaze_statistics.Saccades(np.array(amplitude), np.full(n, np.nan), np.zeros(n))
     assert "the gaze never moves" in svg(plot_saccades, still, tmp_path / "still.svg")
 
 

@@ -3,100 +3,106 @@
 from __future__ import annotations
 
 import io
-import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_paths import made_paths
+from made_results import made_baseline, made_disturbance, made_evaluation, made_robustness
 from PIL import Image
 
+from glimpse_envs.metrics.gaze_statistics import Collapse, GazeDependence, GlimpseDependence
 from glimpse_envs.render.videos import write_video
-from glimpse_lab.report.facts import gaze_text, limits
+from glimpse_lab.evaluation.result import BaselineKind, MatchedBudget, Statistics
+from glimpse_lab.evaluation.study import describe
 from glimpse_lab.report.gallery import Gallery, Group, Picture
 from glimpse_lab.report.page import MAX_BYTES, write_page
-from glimpse_lab.report.wording import FIGURES, headline, rival
 
-RESULT: dict[str, Any] = {
-    "env": "GlimpseDigits-GreedyMap-v0",
-    "env_kwargs": {"budget": 6},
-    "dataset": "digits",
-    "split": "test",
-    "budget": 6,
-    "n_images": 359,
-    "accuracy": 0.8189,
-    "accuracy_ci95": [0.7758, 0.8553],
-    "mean_glimpses": 4.487,
-    "mean_samples": 287.2,
-    "sample_fraction": 0.12465,
-    "seed": 0,
-    "timesteps": 401408,
-    "git": "1519f23+",
-    "versions": {"python": "3.11.7"},
-}
-RANDOM = {
-    "accuracy": 0.6267,
-    "accuracy_ci95": [0.5756, 0.6752],
-    "mean_glimpses": 5.65,
-    "mean_samples": 361.7,
-    "sample_fraction": 0.157,
-    "matched_budget": {
-        "n_glimpses": 5.65,
-        "accuracy": 0.6267,
-        "lead": 0.1922,
-        "lead_ci95": [0.14, 0.244],
+RANDOM = made_baseline(
+    BaselineKind.RANDOM_GAZE,
+    accuracy=0.6267,
+    accuracy_ci95=(0.5756, 0.6752),
+    mean_glimpses=5.65,
+    mean_samples=361.7,
+    sample_fraction=0.157,
+    matched_budget=MatchedBudget(
+        n_glimpses=5.65, accuracy=0.6267, lead=0.1922, lead_ci95=(0.14, 0.244)
+    ),
+)
+FIXED = made_baseline(
+    BaselineKind.FIXED_SEQUENCE,
+    accuracy=0.7,
+    matched_budget=MatchedBudget(
+        n_glimpses=4.487, accuracy=0.55, lead=0.2689, lead_ci95=(0.21, 0.33)
+    ),
+)
+ORACLE = made_baseline(
+    BaselineKind.ORACLE,
+    accuracy=0.95,
+    note="sees all pixels",
+    reads=2304,
+    matched_budget=MatchedBudget(n_glimpses=4.487, accuracy=0.9, lead=-0.08, lead_ci95=None),
+)
+TRAINED = made_baseline(BaselineKind.EQUALLY_TRAINED, accuracy=0.6)
+BASELINES = {"random gaze": RANDOM, "fixed": FIXED, "saliency": ORACLE}
+DISTURBED = made_robustness(
+    made_disturbance(
+        "pgd",
+        8.0,
+        {"accuracy": 0.41, "accuracy_ci95": (0.38, 0.44), "mean_glimpses": 4.1},
+        {"accuracy": 0.2, "accuracy_ci95": (0.18, 0.23)},
+        name="pgd 8/255",
+    )
+)
+BY_GLIMPSE = tuple(
+    GlimpseDependence(
+        n_glimpses=t + 1,
+        n_images=359 - t,
+        gaze_bits=None if t == 5 else 0.71 * t,
+        class_bits=None if t == 5 else 0.2 * t,
+        commonest_share=None if t == 5 else 1 / (t + 1),
+        commonest=None,
+    )
+    for t in range(6)
+)
+DEPENDENCE = GazeDependence(
+    n_images=359,
+    cells=9,
+    zoom_levels=8,
+    label_bits=3.32,
+    by_glimpse=BY_GLIMPSE,
+    path_bits=5.9,
+    length_bits=1.77,
+    path_bits_given_length=4.13,
+    distinct_paths=121,
+    distinct_paths_in_1000=121.0,
+)
+COLLAPSE = Collapse(
+    collapsed=False, share=0.31, place=(0.5, 0.5), zoom=0.5, n_fixations=1252, threshold=0.9
+)
+#: by the sections of the page, in its order
+FIGURES = {
+    "good": {
+        "accuracy_samples": "Accuracy and samples",
+        "accuracy_coverage": "Accuracy and area seen",
+        "by_glimpse": "After each glimpse",
+        "stopping": "When it stops",
     },
-}
-FIXED = {
-    "accuracy": 0.7,
-    "mean_glimpses": 6.0,
-    "matched_budget": {
-        "n_glimpses": 4.487,
-        "accuracy": 0.55,
-        "lead": 0.2689,
-        "lead_ci95": [0.21, 0.33],
+    "gaze": {"fixation_maps": "Where the glimpses lie", "saccades": "Jumps of the gaze"},
+    "fails": {
+        "risk_coverage": "Errors among the surest",
+        "reliability": "Is it as right as it is sure?",
+        "confusion": "What is mistaken for what",
+        "per_class": "By class",
+        "robustness": "Disturbed images",
     },
+    "learning": {"learning_curve": "Learning"},
 }
-PEEKS = {
-    "accuracy": 0.95,
-    "mean_glimpses": 6.0,
-    "note": "oracle: reads all pixels",
-    "reads": 2304,
-    "matched_budget": {"n_glimpses": 4.487, "accuracy": 0.9, "lead": -0.08, "lead_ci95": None},
-}
-DISTURBED = {
-    "split": "test",
-    "n_images": 1000,
-    "results": [
-        {
-            "name": "pgd 8/255",
-            "agent": {"accuracy": 0.41, "accuracy_ci95": [0.38, 0.44], "mean_glimpses": 4.1},
-            "full image": {"accuracy": 0.2, "accuracy_ci95": [0.18, 0.23], "mean_glimpses": 1.0},
-        }
-    ],
-}
-GAZE = {
-    "collapse": {"collapsed": False, "share": 0.31, "threshold": 0.9, "n_fixations": 1252},
-    "dependence": {
-        "n_images": 359,
-        "label_bits": 3.32,
-        "path_bits": 5.9,
-        "path_bits_given_length": 4.13,
-        "distinct_paths": 121,
-        "by_glimpse": [
-            {
-                "n_glimpses": t + 1,
-                "n_images": 359 - t,
-                "gaze_bits": None if t == 5 else 0.71 * t,
-                "class_bits": None if t == 5 else 0.2 * t,
-                "commonest_share": None if t == 5 else 1 / (t + 1),
-            }
-            for t in range(6)
-        ],
-    },
-}
+TITLES = {name: title for figures in FIGURES.values() for name, title in figures.items()}
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
 
@@ -140,28 +146,34 @@ def gallery() -> Gallery:
         Group("Surest <mistakes>", "the surest", np.array([5]), True),
     ]
     pictures = [[Picture(png(), "image 3: truth cat")], [Picture(png(), "image 5 <b>")]]
-    return Gallery("A fixed rule chose them.", groups, pictures)
+    return Gallery(groups, pictures)
 
 
 def written(tmp_path: Path, **changes: Any) -> tuple[str, Parsed]:
     path = write_page(
-        tmp_path / "new" / "report.html", **{"title": "A run", "result": RESULT, **changes}
+        tmp_path / "new" / "report.html",
+        **{"title": "A run", "result": made_evaluation(), **changes},
     )
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]  # no temporary file is left
     page = path.read_text(encoding="utf-8")
     return page, Parsed(page)
 
 
+def statistics(**gaze: Any) -> Statistics:
+    """Statistics of a few episodes, with the gaze's as told."""
+    paths = made_paths(np.full((4, 2, 3), 0.5), [0, 1, 0, 1])
+    found = describe(paths, ["cat", "dog"])
+    told = {"dependence": DEPENDENCE, "collapse": COLLAPSE, **gaze}
+    return replace(found, gaze=replace(found.gaze, **told))
+
+
 def full(tmp_path: Path, **changes: Any) -> tuple[str, Parsed]:
     film = write_video(tmp_path / "film.gif", [np.zeros((16, 16, 3), np.uint8)] * 2)
     everything = {
-        "result": {
-            **RESULT,
-            "gaze": GAZE,
-            "robustness": DISTURBED,
-            "baselines": {"random gaze": RANDOM, "fixed": FIXED, "saliency": PEEKS},
-        },
-        "figures": {key: png() for key in FIGURES},
+        "result": made_evaluation(
+            statistics=statistics(), robustness=DISTURBED, baselines=BASELINES
+        ),
+        "figures": {name: png((40, 30 + i)) for i, name in enumerate(TITLES)},
         "gallery": gallery(),
         "film": film,
         "command": "python eval.py RUN",
@@ -175,31 +187,30 @@ def test_a_full_page_holds_the_numbers_of_the_result(tmp_path: Path) -> None:
         "81.9 %", "77.6 to 85.5 %", "4.5", "of at most 6", "287", "12.5 %",  # headline
         "62.7 %", "57.6 to 67.5 %", "5.7", "362", "15.7 %", "reads 2,304 pixels",  # baselines
         "+26.9 (+21.0 to +33.0)", "\N{MINUS SIGN}8.0", "pgd 8/255", "41.0 % (38.0 to 44.0 %)",
-        "oracle: reads all pixels", "out of competition",
+        "oracle: sees all pixels", "out of competition", "the best at a matched budget",
         "is not stuck in one place", "31 %", "1,252", "121 different paths", "2.84",
-        "A fixed rule chose them", "python eval.py RUN", "1519f23 with local changes",
+        "a fixed rule chose them", "python eval.py RUN", "1519f23 with local changes",
         "401,408", "budget: 6", "python 3.11.7",
     ):  # fmt: skip
         assert text in parsed.text, text
-    for caption in FIGURES.values():
-        assert caption.title in parsed.text and caption.text in parsed.text
+    for title in TITLES.values():
+        assert parsed.text.count(title) >= 1, title
 
 
 def test_figures_stand_in_their_order_and_every_picture_has_a_text(tmp_path: Path) -> None:
     _, parsed = full(tmp_path)
     images = parsed.with_tag("img")
-    assert len(images) == len(FIGURES) + 2 + 1  # figures, episodes, the gif
+    assert len(images) == len(TITLES) + 2 + 1  # figures, episodes, the gif
     assert all(image["alt"] and image["width"] and image["height"] for image in images)
     alts = [image["alt"] for image in images]
-    for section in {caption.section for caption in FIGURES.values()}:
-        places = [alts.index(c.title) for c in FIGURES.values() if c.section == section]
-        assert places == sorted(places)
+    places = [alts.index(title) for title in TITLES.values()]
+    assert places == sorted(places)
     headings = [attrs["id"] for attrs in parsed.with_tag("section")]
     assert headings == ["good", "baselines", "gaze", "fails", "learning", "measured"]
     links = [attrs["href"] for attrs in parsed.with_tag("a")]
     assert links == [f"#{name}" for name in headings]
-    assert alts.index("image 3: truth cat") < alts.index(FIGURES["confusion"].title)
-    assert alts.index(FIGURES["confusion"].title) < alts.index("image 5 <b>")
+    confusion = alts.index(TITLES["confusion"])
+    assert alts.index("image 3: truth cat") < confusion < alts.index("image 5 <b>")
 
 
 def test_nothing_is_fetched_and_nothing_runs(tmp_path: Path) -> None:
@@ -220,20 +231,19 @@ def test_without_data_there_are_no_sections(tmp_path: Path) -> None:
     assert not parsed.with_tag("img") and not parsed.with_tag("table")
     assert "No baseline was measured" in parsed.text
     assert "not known from this page" in parsed.text  # one seed
-    least = {key: RESULT[key] for key in RESULT if key not in ("budget", "env_kwargs", "git")}
-    written(tmp_path, result=least)
+    _, parsed = written(tmp_path, result=made_evaluation(env_kwargs={}, git=None))
+    assert "commit" not in parsed.text and "Settings that differ" not in parsed.text
 
 
 def test_names_of_users_are_escaped(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
-    result = {
-        **RESULT,
-        "dataset": evil,
-        "env_kwargs": {"classes": [evil]},
-        "git": evil,
-        "baselines": {evil: {**RANDOM, "note": evil}},
-    }
-    shown = Gallery(evil, [Group(evil, evil, np.array([0]), True)], [[Picture(png(), evil)]])
+    result = made_evaluation(
+        dataset=evil,
+        env_kwargs={"classes": [evil]},
+        git=evil,
+        baselines={evil: replace(FIXED, note=evil)},
+    )
+    shown = Gallery([Group(evil, evil, np.array([0]), True)], [[Picture(png(), evil)]])
     page, parsed = written(tmp_path, title=evil, result=result, gallery=shown, command=f'"{evil}"')
     assert evil not in page and "&lt;script&gt;" in page
     assert not parsed.with_tag("script") and evil in parsed.text
@@ -262,8 +272,7 @@ def test_figures_may_be_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"result": {"accuracy": 1.0}}, "without .*'env'"),
-        ({"figures": {"confusionn": b""}}, "confusionn"),
+        ({"figures": {"confusionn": png()}}, r"got figures \['confusionn'\]"),
         ({"figures": {"confusion": b"<svg/>"}}, "no picture"),
         ({"film": "film.avi"}, "ends in .mp4 or .gif"),
     ],
@@ -284,51 +293,61 @@ def test_too_much_for_a_page_is_an_error(tmp_path: Path) -> None:
         written(tmp_path, figures={"confusion": file.getvalue()})
 
 
-# ---- what is said about baselines ----
+# ---- what is said ----
 
 
-def test_the_headline_names_the_best_baseline_that_is_no_oracle() -> None:
-    baselines = {"random gaze": RANDOM, "fixed": FIXED, "saliency": PEEKS, "old": {"accuracy": 0.9}}
-    result = {**RESULT, "baselines": baselines}
-    found = rival(result)
-    assert found is not None and found[:2] == ("random gaze", 0.6267)  # fixed has 0.55 by then
-    text = headline(result)
-    assert "random gaze, is right for 62.7" in text and "with 5.7 glimpses" in text
-    assert "lead is +19.2 points (95 % interval +14.0 to +24.4, paired" in text
-    assert "chance" not in text
-    looks = {**RANDOM["matched_budget"], "lead": -0.011, "lead_ci95": [-0.04, 0.018]}
-    close = headline({**RESULT, "baselines": {"close": {**RANDOM, "matched_budget": looks}}})
-    assert "\N{MINUS SIGN}1.1 points" in close and "to +1.8" in close and "chance" in close
-    assert "No baseline" in headline(RESULT)
+def text(tmp_path: Path, **members: Any) -> str:
+    """The page's text about an evaluation, its lines joined."""
+    _, parsed = written(tmp_path, result=made_evaluation(**members))
+    return " ".join(parsed.text.split())
 
 
-def test_what_is_not_known_depends_on_what_was_measured() -> None:
-    own = {**RESULT, "baselines": {"fixed": FIXED}}
-    assert "benchmarks/gaze_baselines.py" in " ".join(limits(own))
-    both = {**RESULT, "baselines": {"fixed": FIXED, "grid (equally trained)": FIXED}}
-    assert "benchmarks/gaze_baselines.py" not in " ".join(limits(both))
-    assert "benchmarks/robustness.py" in " ".join(limits(both))
-    assert "benchmarks/robustness.py" not in " ".join(limits({**both, "robustness": DISTURBED}))
+def test_the_headline_names_the_best_baseline_that_is_no_oracle(tmp_path: Path) -> None:
+    found = text(tmp_path, baselines={**BASELINES, "old": made_baseline(accuracy=0.9)})
+    assert "matched budget, random gaze, is right for 62.7" in found  # fixed has 0.55 by then
+    assert "with 5.7 glimpses" in found
+    assert "lead is +19.2 points (95 % interval +14.0 to +24.4, paired over the images)." in found
+    assert "chance" not in found and "this agent" in found
+    equal = replace(RANDOM.matched_budget, lead=-0.011, lead_ci95=(-0.04, 0.018))
+    close = text(tmp_path, baselines={"close": replace(RANDOM, matched_budget=equal)})
+    assert "\N{MINUS SIGN}1.1 points (95 %" in close and "to +1.8, paired" in close
+    assert "(95 % interval \N{MINUS SIGN}4.0" in close and "; this may be chance." in close
+    single = replace(equal, lead_ci95=None)
+    alone = text(tmp_path, baselines={"one": replace(RANDOM, matched_budget=single)})
+    assert "lead is \N{MINUS SIGN}1.1 points. A glimpse" in alone
+    assert "pixels. No baseline was measured beside it." in text(tmp_path)
 
 
-def test_the_text_about_the_gaze_tells_draws_and_gaps() -> None:
-    def text(**changes: Any) -> str:
-        found = gaze_text({"gaze": {**GAZE, **changes}})
-        assert found is not None
-        return " ".join(found.sentences)
-
-    dependence = GAZE["dependence"]
-    assert "drawn at random" not in text() and "at least" not in text()
-    first, *others = dependence["by_glimpse"]
-    drawn = [{**first, "gaze_bits": 3.0}, *others]
-    assert "drawn at random" in text(dependence={**dependence, "by_glimpse": drawn})
-    many = {**dependence, "path_bits": 8.4}  # log2 359 = 8.49
-    assert "hold at least 4.1 bits" in text(dependence=many)
-    none = {**GAZE["collapse"], "share": None, "n_fixations": 0}
-    assert "chose no fixation" in text(collapse=none)
+def test_a_baseline_says_what_it_is(tmp_path: Path) -> None:
+    own = text(tmp_path, baselines={"grid (equally trained)": TRAINED})
+    assert "its own classifier, trained for this gaze" in own and "competition" not in own
+    whole = made_baseline(BaselineKind.FULL_IMAGE)
+    found = text(tmp_path, baselines={"full image": whole})
+    assert "oracle: a classifier of the same kind that sees the whole image" in found
+    assert "out of competition" in found
 
 
-def test_a_result_of_json_reads_as_one_of_python(tmp_path: Path) -> None:
-    page, _ = written(tmp_path)
-    again, _ = written(tmp_path, result=json.loads(json.dumps(RESULT)))
-    assert page == again
+def test_what_is_not_known_depends_on_what_was_measured(tmp_path: Path) -> None:
+    both = {"fixed": FIXED, "grid": TRAINED}
+    assert "benchmarks/gaze_baselines.py" in text(tmp_path, baselines={"fixed": FIXED})
+    assert "benchmarks/gaze_baselines.py" not in text(tmp_path, baselines=both)
+    assert "never trained with such a gaze" in text(tmp_path, baselines=BASELINES)
+    assert "never trained with such a gaze" not in text(tmp_path, baselines=both)
+    assert "benchmarks/robustness.py" in text(tmp_path)
+    assert "benchmarks/robustness.py" not in text(tmp_path, robustness=DISTURBED)
+    assert "images of the validation split. Only" in text(tmp_path, split="validation")
+    assert "images of the test split. Only" not in text(tmp_path)
+
+
+def test_the_text_about_the_gaze_tells_draws_and_gaps(tmp_path: Path) -> None:
+    def about(**gaze: Any) -> str:
+        return text(tmp_path, statistics=statistics(**gaze))
+
+    assert "drawn at random here" not in about() and "at least" not in about()
+    drawn = (replace(BY_GLIMPSE[0], gaze_bits=3.0), *BY_GLIMPSE[1:])
+    assert "drawn at random here" in about(dependence=replace(DEPENDENCE, by_glimpse=drawn))
+    many = replace(DEPENDENCE, path_bits=8.4)  # log2 359 = 8.49
+    assert "hold at least 4.1 bits" in about(dependence=many)
+    none = replace(COLLAPSE, share=None, n_fixations=0)
+    assert "chose no fixation" in about(collapse=none)
+    assert "is stuck in one place" in about(collapse=replace(COLLAPSE, collapsed=True))

@@ -1,7 +1,6 @@
 """benchmarks/robustness.py as a user runs it: a subprocess on the embedded digits."""
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -11,6 +10,8 @@ import pytest
 import yaml
 
 from glimpse_envs.data.loaders import load_dataset
+from glimpse_lab.evaluation.result import Robustness
+from glimpse_lab.evaluation.storage import read_result
 from glimpse_lab.runs import Run
 
 ROOT = Path(__file__).parents[3]
@@ -59,17 +60,18 @@ def test_a_run_is_attacked_and_corrupted_beside_the_full_image(tmp_path: Path) -
     for row in ("| clean |", "| fgsm 8/255 |", "| pgd 8/255 |", "| blur 0.5 pixels (sd) |"):
         assert row in result.stdout
     assert "pgd of 2 steps of 2.5 epsilon / steps, random start; deterministic" in result.stdout
-    kept = json.loads((run / "robustness.json").read_text())
-    assert kept["n_images"] == 20 and kept["split"] == "test"
-    assert kept["full_image_training"]["n_images"] == 512
-    rows = {(row["kind"], row["strength"]): row for row in kept["results"]}
+    kept = read_result(run / "robustness.json", Robustness)
+    assert kept.n_images == 20 and kept.split == "test"
+    assert kept.full_image_training["n_images"] == 512
+    rows = {(row.kind, row.strength): row for row in kept.results}
     assert len(rows) == 1 + 2 + 4
-    for name in ("agent", "full image"):
-        assert rows["clean", 0.0][name]["largest_change"] == 0
-        assert rows["pgd", 8][name]["largest_change"] == 8
-        low, high = rows["blur", 2.0][name]["accuracy_ci95"]
-        assert low <= rows["blur", 2.0][name]["accuracy"] <= high
-    settings = rows["pgd", 8]["settings"]
+    for name in ("agent", "full_image"):
+        assert getattr(rows["clean", 0.0], name).largest_change == 0
+        assert getattr(rows["pgd", 8], name).largest_change == 8
+        blurred = getattr(rows["blur", 2.0], name)
+        low, high = blurred.accuracy_ci95
+        assert low <= blurred.accuracy <= high
+    settings = rows["pgd", 8].settings
     assert settings["steps"] == 2 and settings["step"] == 10.0 and settings["n_gazes"] == 1
 
 
@@ -89,5 +91,5 @@ def test_an_agent_without_a_classifier_is_corrupted_alone(
     script.main()
     printed = capsys.readouterr().out
     assert "no attacks" in printed and "pgd" not in printed
-    kinds = [row["kind"] for row in json.loads(out.read_text())["results"]]
+    kinds = [row.kind for row in read_result(out, Robustness).results]
     assert kinds == ["clean"] + 4 * ["noise"]

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_results import made_evaluation
 from PIL import Image
 
+from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.plots.search import plot_frontier, plot_history
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.sweeps.summary import (
@@ -21,21 +23,16 @@ from glimpse_lab.sweeps.summary import (
 )
 
 
-def result(accuracy: float, samples: float = 128.0, **changes: Any) -> dict[str, Any]:
-    return {
-        "env": "GlimpseDigits-MultiCat-v0",
-        "dataset": "digits",
-        "split": "test",
-        "n_images": 359,
-        "accuracy": accuracy,
-        "accuracy_ci95": [accuracy - 0.02, accuracy + 0.03],
-        "mean_glimpses": samples / 64,
-        "mean_samples": samples,
-        "sample_fraction": samples / 2304,
-        "coverage": 0.5,
-        "timesteps": 512,
-        **changes,
-    }
+def result(accuracy: float, samples: float = 128.0, **members: Any) -> Evaluation:
+    return made_evaluation(
+        accuracy=accuracy,
+        accuracy_ci95=(accuracy - 0.02, accuracy + 0.03),
+        mean_glimpses=samples / 64,
+        mean_samples=samples,
+        sample_fraction=samples / 2304,
+        coverage=0.5,
+        **members,
+    )
 
 
 def test_seeds_are_averaged() -> None:

@@ -1,0 +1,68 @@
+"""The exact evaluation of a run: each image of a split once, deterministic actions."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from tqdm import tqdm
+
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.metrics.episodes import metrics
+from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_lab.evaluation.matched_budget import matched_budget
+from glimpse_lab.evaluation.result import Baseline, BaselineKind, Evaluation
+from glimpse_lab.evaluation.rollout import evaluate
+from glimpse_lab.runs import Run
+from glimpse_lab.versions import git_commit, versions
+
+_RANDOM_GAZE = "random gaze (same agent, off-distribution)"
+
+
+class Evaluated(NamedTuple):
+    """What was found, and the agent's episodes that it was found in."""
+
+    result: Evaluation
+    paths: Scanpaths
+
+
+def evaluate_run(
+    run: Run, model: BaseAlgorithm, config: GlimpseConfig, *, record_hidden: bool = False
+) -> Evaluated:
+    """Show every image of a split once to the agent, and once with its gaze replaced by random
+    draws.
+
+    :param run: tells environment and seed
+    :param model: the trained agent
+    :param config: the environment with the split to evaluate, of ``run.evaluation_config``
+    :param record_hidden: keep the classifier's hidden state after each glimpse
+    """
+    begin = time.perf_counter()
+    with tqdm(
+        total=2 * len(config.shown_split), desc=f"evaluating on {config.split}", unit=" images"
+    ) as bar:
+        paths = evaluate(model, config, record_hidden=record_hidden, progress=bar.update)
+        drawn = evaluate(
+            model, config, random_gaze=True, seed=run.config["seed"], progress=bar.update
+        )
+    random_gaze = Baseline(
+        **vars(metrics(drawn)),
+        kind=BaselineKind.RANDOM_GAZE,
+        matched_budget=matched_budget(paths, drawn),
+    )
+    result = Evaluation(
+        env=run.config["env"],
+        env_kwargs=run.changed_kwargs(),
+        dataset=config.dataset.name,
+        split=config.split,
+        budget=config.budget,
+        **vars(metrics(paths)),
+        baselines={_RANDOM_GAZE: random_gaze},
+        seconds=round(time.perf_counter() - begin, 2),
+        seed=run.config["seed"],
+        timesteps=model.num_timesteps,
+        git=git_commit(),
+        versions=versions(),
+    )
+    return Evaluated(result, paths)
