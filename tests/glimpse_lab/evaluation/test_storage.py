@@ -116,7 +116,8 @@ def changed(*keys: str, to: Any) -> dict[str, Any]:
         ),
         (
             changed("baselines", "drawn", "matched_budget", "lead", to=None),
-            "got Evaluation.baselines.drawn.matched_budget without lead; wanted all of MatchedBudget",
+            "got Evaluation.baselines.drawn.matched_budget without lead; "
+            "wanted all of MatchedBudget",
         ),
     ],
 )
