@@ -160,8 +160,9 @@ class Progress(BaseCallback):
 
 
 class Checkpoint(BaseCallback):
-    """Save the model when training starts and every so many seconds, so that a killed training
-    loses no more than that.
+    """Save the model when training starts and every so many seconds.
+
+    A killed training loses no more than that.
 
     :param save: called with the model
     :param seconds: between two checkpoints (or one update, where that takes longer)

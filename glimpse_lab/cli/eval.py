@@ -15,6 +15,7 @@ from pathlib import Path
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of ``glimpse-eval``; ends with a message where they are wrong."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

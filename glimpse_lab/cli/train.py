@@ -19,6 +19,7 @@ DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of ``glimpse-train``; ends with a message where they are wrong."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -71,8 +71,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A run by itself. See ``glimpse_envs.metrics.episodes.Metrics``; the accuracy's interval is
-    Wilson's.
+    """A run by itself, see ``glimpse_envs.metrics.episodes.Metrics``.
+
+    The accuracy's interval is Wilson's.
 
     :param accuracy_per_sample: accuracy / mean samples of an image
     """

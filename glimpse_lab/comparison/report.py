@@ -64,8 +64,9 @@ def comparison_table(result: Comparison) -> str:
 
 
 def write_comparison(result: Comparison, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write ``comparison.md``, ``.csv`` (one row for each run), ``.json`` (everything) and
-    ``.png``.
+    """Write ``comparison.md``, ``.csv``, ``.json`` and ``.png``.
+
+    The ``.csv`` has one row for each run, the ``.json`` everything.
 
     Each appears only when it is whole.
 

@@ -26,8 +26,9 @@ def compare_runs(
     device: str = "cpu",
     packages: Sequence[str] = (),
 ) -> Comparison:
-    """Evaluate runs exactly, on the same images, and compare them; nothing is read of an earlier
-    evaluation.
+    """Evaluate runs exactly, on the same images, and compare them.
+
+    Nothing is read of an earlier evaluation.
 
     :param paths: run directories, at least two
     :param split: "train", "validation" or "test"

@@ -30,8 +30,7 @@ class Evaluated(NamedTuple):
 def evaluate_run(
     run: Run, model: BaseAlgorithm, config: GlimpseConfig, *, record_hidden: bool = False
 ) -> Evaluated:
-    """Show every image of a split once to the agent, and once with its gaze replaced by random
-    draws.
+    """Show every image of a split once to the agent, and once with its gaze drawn at random.
 
     :param run: tells environment and seed
     :param model: the trained agent

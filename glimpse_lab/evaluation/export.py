@@ -152,8 +152,10 @@ def export_fixations(
 
 
 def fixation_info(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what ``export_fixations`` wrote about its rows: env, run, dataset, digest, split,
-    seed, git, budget, image and sensor sizes, the names of the classes, and what the columns mean.
+    """Return what ``export_fixations`` wrote about its rows.
+
+    Env, run, dataset, digest, split, seed, git, budget, image and sensor sizes, the names of the
+    classes, and what the columns mean.
 
     :raises ValueError: another suffix, or a file of another origin
     :raises ImportError: .parquet without pyarrow

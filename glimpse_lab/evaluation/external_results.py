@@ -22,8 +22,9 @@ _Found = TypeVar("_Found", bound=Subject)
 
 
 def equally_trained(folder: Path, subject: Subject) -> dict[str, Baseline]:
-    """Return what ``benchmarks/gaze_baselines.py`` has measured, by name; none without its
-    ``baselines.json``, or where that is about another split, budget or agent.
+    """Return what ``benchmarks/gaze_baselines.py`` has measured, by name.
+
+    None without its ``baselines.json``, or where that is about another split, budget or agent.
 
     :param folder: of the run
     :param subject: the agent and what it was shown
@@ -35,8 +36,9 @@ def equally_trained(folder: Path, subject: Subject) -> dict[str, Baseline]:
 
 
 def robustness(folder: Path, subject: Subject) -> Robustness | None:
-    """Return what ``benchmarks/robustness.py`` has measured; None without its ``robustness.json``,
-    or where that is about another split, budget or agent.
+    """Return what ``benchmarks/robustness.py`` has measured.
+
+    None without its ``robustness.json``, or where that is about another split, budget or agent.
 
     :param folder: of the run
     :param subject: the agent and what it was shown
@@ -45,8 +47,9 @@ def robustness(folder: Path, subject: Subject) -> Robustness | None:
 
 
 def full_image(disturbed: Robustness) -> dict[str, Baseline]:
-    """Return the classifier of the whole image as a baseline by name; none where the images as they
-    are were not shown.
+    """Return the classifier of the whole image as a baseline by name.
+
+    None where the images as they are were not shown.
     """
     for result in disturbed.results:
         if result.kind == "clean":
@@ -57,8 +60,9 @@ def full_image(disturbed: Robustness) -> dict[str, Baseline]:
 
 
 def _read(file: Path, kind: type[_Found], subject: Subject) -> _Found | None:
-    """Return the content of a file that is about a subject; else None, and say so where the agent
-    was trained on since.
+    """Return the content of a file that is about a subject.
+
+    Else None, and say so where the agent was trained on since.
     """
     try:
         found = read_result(file, kind)

@@ -61,8 +61,9 @@ def full_image_classifier(
     progress: bool = True,
     **fit: Any,
 ) -> tuple[TorchClassifier, GlimpseConfig]:
-    """Train a classifier of whole images on the train split, or find it where it was trained
-    before.
+    """Train a classifier of whole images on the train split.
+
+    Or find it where it was trained before.
 
     It is kept by content, as pretrainings are. Ctrl-C keeps what was learnt so far, and the next
     call goes on from there.

@@ -39,6 +39,7 @@ class SaliencyGaze(OracleGaze):
     """
 
     def __call__(self, step: int, core: GlimpseCore, config: GlimpseConfig) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
         grey = core.images().mean(axis=3, dtype=np.float32)  # (B, H, W)
         slopes = np.gradient(grey, axis=(1, 2))
         strength = np.hypot(*slopes)
@@ -58,6 +59,7 @@ class SaliencyGaze(OracleGaze):
         return gazes[sums.argmax(axis=1)]
 
     def reads(self, config: GlimpseConfig) -> int:
+        """Return how many pixels it reads in an episode beside its samples."""
         return config.shape[0] * config.shape[1]
 
 
@@ -68,6 +70,7 @@ class UncertaintyGaze(OracleGaze):
     """
 
     def __call__(self, step: int, core: GlimpseCore, config: GlimpseConfig) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
         gazes = lattice(config)
         best, lowest = np.zeros(core.n_lanes, np.int64), np.full(core.n_lanes, np.inf)
         for k, gaze in enumerate(gazes):
@@ -77,6 +80,7 @@ class UncertaintyGaze(OracleGaze):
         return gazes[best]
 
     def reads(self, config: GlimpseConfig) -> int:
+        """Return how many pixels it reads in an episode beside its samples."""
         return len(lattice(config)) * config.sensor.samples * (config.budget - 1)
 
 

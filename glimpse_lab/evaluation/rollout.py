@@ -36,8 +36,9 @@ def evaluate(
     deterministic: bool = True,
     progress: Callable[[int], Any] | None = None,
 ) -> Scanpaths:
-    """Show each image of the split once to the agent, which acts deterministically unless told
-    otherwise.
+    """Show each image of the split once to the agent.
+
+    It acts deterministically unless told otherwise.
 
     :param model: trained on the observation space of ``config``
     :param config: the environment, with the split to evaluate
@@ -66,8 +67,10 @@ def evaluate_gaze(
     index: _Index = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Scanpaths:
-    """Show each image of the split once along a scripted gaze; the classifier answers
-    after the last glimpse of the budget, and ``answers`` tells what it would have said before.
+    """Show each image of the split once along a scripted gaze.
+
+    The classifier answers after the last glimpse of the budget, and ``answers`` tells what it would
+    have said before.
 
     :param strategy: the gaze after the environment's own first glimpse
     :param config: the environment, with the split to evaluate

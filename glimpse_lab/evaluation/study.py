@@ -66,8 +66,10 @@ def study(
     *,
     progress: bool = True,
 ) -> Evaluation:
-    """Return the whole evaluation of a trained agent: beside baseline gazes and at other budgets,
-    with statistics of its episodes, and with what other commands have left in its run directory.
+    """Return the whole evaluation of a trained agent.
+
+    Beside baseline gazes and at other budgets, with statistics of its episodes, and with what other
+    commands have left in its run directory.
 
     :param model: the trained agent
     :param config: the environment, with the split to evaluate, without augmentation
@@ -122,8 +124,9 @@ def describe(paths: Scanpaths, classes: Sequence[str]) -> Statistics:
 
 
 def curve(entries: Sequence[AfterGlimpses]) -> tuple[CurvePoint, ...]:
-    """Return samples, coverage and accuracy if every episode had to answer after t glimpses, for
-    t = 1 .. budget.
+    """Return samples, coverage and accuracy if every episode had to answer after t glimpses.
+
+    One point for t = 1 .. budget.
 
     With a classifier the answer is its likeliest class, also where an agent answered otherwise;
     without one what was answered by then.

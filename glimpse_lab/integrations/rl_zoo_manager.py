@@ -70,8 +70,9 @@ class GlimpseExperimentManager(ExperimentManager):
         self.eval_env_kwargs = {**self.eval_env_kwargs, "classifier": classifier}
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
-        """Return lanes that are stepped together, or the zoo's own where wrappers of single
-        environments or stacked frames are asked for.
+        """Return lanes that are stepped together.
+
+        Or the zoo's own where wrappers of single environments or stacked frames are asked for.
 
         :raises ValueError: for processes, which cannot share a classifier
         """

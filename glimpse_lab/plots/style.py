@@ -59,6 +59,7 @@ class Percents(Formatter):
     """Writes shares as tick labels, 0.25 as 25%, with as few digits as tell the ticks."""
 
     def __call__(self, value: float, pos: int | None = None) -> str:
+        """Return a share as percent."""
         return f"{value:.0%}"
 
     def format_ticks(self, values: Sequence[float]) -> list[str]:

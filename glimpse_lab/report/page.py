@@ -59,8 +59,9 @@ def write_page(
     film: str | os.PathLike[str] | None = None,
     command: str | None = None,
 ) -> Path:
-    """Write the page, which appears only when it is whole; return its path. What there is no data
-    for is left out.
+    """Write the page, which appears only when it is whole; return its path.
+
+    What there is no data for is left out.
 
     :param path: of the file; missing folders are made
     :param title: of the page, such as the environment's id and the run's name

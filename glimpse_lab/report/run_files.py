@@ -22,8 +22,9 @@ from glimpse_lab.runs import Run
 
 
 def write_report(run: Run, config: GlimpseConfig, paths: Episodes, result: Evaluation) -> list[str]:
-    """Write ``metrics.json`` and the plots, with the split in their names unless it is test, and
-    with the budget if it is not the run's own.
+    """Write ``metrics.json`` and the plots.
+
+    Their names have the split unless it is test, and the budget if it is not the run's own.
 
     :param config: that was evaluated
     :param paths: the agent's episodes
@@ -69,8 +70,9 @@ def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> lis
 
 
 def write_scanpaths(run: Run, config: GlimpseConfig, paths: Scanpaths, n_images: int) -> str:
-    """Draw the agent's episodes on some images of a split, those of ``write_film``, one below the
-    other as a PNG.
+    """Draw the agent's episodes on some images of a split, one below the other as a PNG.
+
+    The images are those of ``write_film``.
 
     :param config: that was evaluated, with the run's own budget
     :param paths: all images of the split
@@ -90,8 +92,9 @@ def _filmed(n: int, n_images: int) -> NDArray[np.int64]:
 
 
 def suffix_of(run: Run, config: GlimpseConfig) -> str:
-    """Return what the names of an evaluation's files end with: its split unless that is test, and
-    its budget unless that is the run's own.
+    """Return what the names of an evaluation's files end with.
+
+    Its split unless that is test, and its budget unless that is the run's own.
     """
     own = run.env_config(split=config.split).budget
     budget = "" if config.budget == own else f"-budget{config.budget}"

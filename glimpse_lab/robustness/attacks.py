@@ -34,8 +34,9 @@ _BATCH = 100  # pictures attacked together
 
 @dataclass(frozen=True)
 class Attack:
-    """A perturbation of each pixel by at most ``epsilon`` grey levels that raises the
-    cross-entropy.
+    """A perturbation of each pixel that raises the cross-entropy.
+
+    By at most ``epsilon`` grey levels.
 
     :param kind: "fgsm" (one step; Goodfellow et al. 2015) or "pgd" (many from a random start;
         Madry et al. 2018)
@@ -152,8 +153,9 @@ def attack(
     *,
     progress: Callable[[int], Any] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return pictures that differ by at most epsilon, and that the classifier is wrong about if the
-    attack succeeds.
+    """Return pictures that differ by at most epsilon.
+
+    The classifier is wrong about them if the attack succeeds.
 
     :param viewer: who looks at them
     :param pictures: uint8 (n, H, W, C)

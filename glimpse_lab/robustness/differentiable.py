@@ -52,8 +52,10 @@ def crop(
 
 
 def see(sensor: Sensor, images: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
-    """Return the glimpses of a sensor: its very values, rounded ones of the rounded images, with
-    the gradients of the exact averages (a straight-through estimator; Bengio et al. 2013).
+    """Return the glimpses of a sensor, with gradients to the images.
+
+    Its very values, rounded ones of the rounded images, with the gradients of the exact averages (a
+    straight-through estimator; Bengio et al. 2013).
 
     :param sensor: a ``Crop`` or ``Retina``
     :param images: float32 (B, C, H, W) in [0, 255]

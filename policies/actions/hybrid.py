@@ -93,8 +93,10 @@ class HybridDistribution(DiagGaussianDistribution):
     def proba_distribution_net(
         self, latent_dim: int, log_std_init: float = 0.0
     ) -> tuple[nn.Module, nn.Parameter]:
-        """Return the layer that makes the parameters, a head for each part, and the logarithm of
-        the deviations, float32 (number of continuous columns,), one unused if there are none.
+        """Return the layer that makes the parameters, and the logarithm of the deviations.
+
+        The layer has a head for each part; the deviations are float32 (number of continuous
+        columns,), one unused if there are none.
 
         :param latent_dim: size of the latent code
         :param log_std_init: logarithm of the first deviation of the continuous columns

@@ -126,8 +126,9 @@ class CanvasLayout:
     def gather(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> th.Tensor:
-        """Paint as :meth:`paint` does, on empty canvases, so that gradients reach the glimpses:
-        their pixels are looked up where painting would have taken them from.
+        """Paint as :meth:`paint` does, on empty canvases, so that gradients reach the glimpses.
+
+        Their pixels are looked up where painting would have taken them from.
 
         :param glimpses: float (n, T, C, size, scales * size) in [0, 255]
         :param gaze: float32 (n, T, 3)
@@ -155,8 +156,9 @@ class CanvasLayout:
     def planes(
         self, canvases: NDArray[np.uint8], device: th.device, dtype: th.dtype = th.float32
     ) -> th.Tensor:
-        """The same as :meth:`unfold` of bytes, sooner: on a CPU in one pass, as convolutions want
-        it.
+        """The same as :meth:`unfold` of bytes, sooner.
+
+        On a CPU in one pass, as convolutions want it.
 
         :param canvases: uint8 (n, bytes), as :meth:`paint` leaves them
         :param device: of the result
@@ -244,8 +246,11 @@ def _paint(canvases, glimpses, gaze, counts, image, glimpse, planes, offsets):
 
 @kernel
 def _index(index, weights, gaze, counts, image, glimpse, planes, starts):
-    """Between which four pixels of its row's glimpses an entry lies, (4, n, entries): upper left,
-    upper right, lower left, lower right; and the shares of the right and of the lower ones."""
+    """Between which four pixels of its row's glimpses an entry lies, (4, n, entries).
+
+    Upper left, upper right, lower left, lower right; and the shares of the right and of the lower
+    ones.
+    """
     height, width, finest = image
     size, scales, _ = glimpse
     shapes = planes[2]
@@ -275,15 +280,18 @@ def _index(index, weights, gaze, counts, image, glimpse, planes, starts):
 
 @kernel(inline="always")
 def _axis(n):
-    """Room for what ``_place`` tells of n rows or columns: two neighbouring glimpse pixels, and
-    the share of the second."""
+    """Room for what ``_place`` tells of n rows or columns.
+
+    Two neighbouring glimpse pixels, and the share of the second.
+    """
     return np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n)
 
 
 @kernel(inline="always")
 def _place(left, top, side, scale, glimpse, planes, rows, columns):
-    """Find out which entries a window is painted on, and write into ``rows`` and ``columns``
-    between which glimpse pixels each lies.
+    """Find out which entries a window is painted on.
+
+    Between which glimpse pixels each lies is written into ``rows`` and ``columns``.
 
     :return: the level; the first row and the one after the last; likewise the columns
     """
@@ -349,8 +357,9 @@ def _unfold(canvases, values, shares, blocks, shapes, offsets, channels, out):
 
 @kernel
 def _between(at, size, interpolate):
-    """Two neighbouring pixels and the share of the second, for a place in pixels; without
-    interpolation the one that it lies in.
+    """Return two neighbouring pixels and the share of the second, for a place in pixels.
+
+    Without interpolation the one that it lies in.
     """
     if not interpolate:
         pixel = min(max(int(at), 0), size - 1)

@@ -131,20 +131,24 @@ class Feedforward(_Coded):
         self.hidden_size = hidden_size
 
     def start(self, n: int) -> NDArray:
+        """Return the state before the first glimpse of n lanes."""
         return np.zeros((n, 0), np.float32)
 
     def step(
         self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
     ) -> tuple[NDArray, th.Tensor]:
+        """Return the next state, and hidden features (n, hidden_size), after one more glimpse."""
         return state, self.code(glimpse, gaze)
 
     def follow(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> th.Tensor:
+        """Return the hidden features after the first ``counts`` glimpses of each row."""
         rows = np.arange(len(counts))
         return self.encode(glimpses[rows, counts - 1], gaze[rows, counts - 1])
 
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
+        """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
         rows, steps, weights = _all_prefixes(batch.counts, early_weight)
         code = self.code(batch.glimpses[rows, steps], batch.gaze[rows, steps])
         return Prefixes(code, rows, steps + 1, weights)
@@ -176,12 +180,14 @@ class Recurrent(_Coded):
         self.rnn = kind(code_size, hidden_size, batch_first=True)
 
     def start(self, n: int) -> NDArray:
+        """Return the state before the first glimpse of n lanes."""
         size = 2 * self.hidden_size if self.lstm else self.hidden_size  # hidden and cell state
         return np.zeros((n, size), np.float32)
 
     def step(
         self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
     ) -> tuple[NDArray, th.Tensor]:
+        """Return the next state, and hidden features (n, hidden_size), after one more glimpse."""
         code = self.code(glimpse, gaze)[:, None]  # (n, 1, F)
         before = th.as_tensor(state, device=code.device)[None]  # (1, n, D)
         if self.lstm:
@@ -196,6 +202,7 @@ class Recurrent(_Coded):
     def follow(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> th.Tensor:
+        """Return the hidden features after the first ``counts`` glimpses of each row."""
         n, steps = glimpses.shape[:2]
         code = self.encode(glimpses.flatten(0, 1), gaze.reshape(-1, 3))
         with th.backends.cudnn.flags(enabled=False):  # it has gradients in training mode alone
@@ -203,6 +210,7 @@ class Recurrent(_Coded):
         return outputs[np.arange(n), counts - 1]
 
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
+        """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
         longest = int(batch.counts.max())
         n = len(batch.counts)
         glimpses, gaze = batch.glimpses[:, :longest], batch.gaze[:, :longest]
@@ -285,6 +293,7 @@ class Canvas(Memory):
         return th.cat([pooled, places, masks], dim=1).float()
 
     def train(self, mode: bool = True) -> Self:
+        """Set the mode; what is folded for reading is forgotten when training begins."""
         if mode:
             self._forget()
         return super().train(mode)
@@ -312,11 +321,13 @@ class Canvas(Memory):
         return self._folded
 
     def start(self, n: int) -> NDArray:
+        """Return the state before the first glimpse of n lanes."""
         return self.layout.empty(n)
 
     def step(
         self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
     ) -> tuple[NDArray, th.Tensor]:
+        """Return the next state, and hidden features (n, hidden_size), after one more glimpse."""
         state = state.copy()
         ones = np.ones(len(state), np.int64)
         self.layout.paint(state, glimpse[:, None], gaze[:, None], ones)
@@ -325,9 +336,11 @@ class Canvas(Memory):
     def follow(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> th.Tensor:
+        """Return the hidden features after the first ``counts`` glimpses of each row."""
         return self.read(self.layout.unfold(self.layout.gather(glimpses, gaze, counts)))
 
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
+        """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
         # one prefix of each episode, drawn by the weights: the expected loss is the weighted one
         total = 1.0 + early_weight * (batch.counts - 1)
         early = rng.random(len(total)) >= 1.0 / total
@@ -343,9 +356,7 @@ class Canvas(Memory):
 def _all_prefixes(
     counts: NDArray[np.int64], early_weight: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Return rows, steps from 0, and weights of all glimpses of episodes with ``counts`` of
-    them.
-    """
+    """Return rows, steps from 0, and weights of all glimpses of episodes of ``counts``."""
     rows, steps = np.nonzero(np.arange(counts.max()) < counts[:, None])
     weights = np.where(steps == counts[rows] - 1, 1.0, early_weight)
     weights /= (1.0 + early_weight * (counts - 1))[rows] * len(counts)

@@ -147,8 +147,9 @@ def pretrain(
     seed: int | list[int] = 0,
     progress: bool = True,
 ) -> Iterator[int]:
-    """Train on fresh episodes along a given gaze; yields after every update, so that the caller can
-    save or stop.
+    """Train on fresh episodes along a given gaze.
+
+    Yields after every update, so that the caller can save or stop.
 
     :param fitter: of the classifier
     :param config: the environment whose train split, scene and sensor are seen

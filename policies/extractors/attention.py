@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention and a small MLP, each behind a layer norm and beside a residual path
-    (Vaswani et al. 2017; norm first: Xiong et al. 2020).
+    """Self-attention and a small MLP, each behind a layer norm and beside a residual path.
+
+    Source: Vaswani et al. 2017; norm first: Xiong et al. 2020.
 
     One fused call of attention without the checks and fast paths of ``nn.TransformerEncoderLayer``,
     so that training and evaluation compute the same, and small inputs cost little.
@@ -145,8 +146,10 @@ STEMS = {"linear": LinearStem, "conv": ConvStem}
 
 
 class MemoryTransformer(nn.Module):
-    """Recurrent Memory Transformer: memory tokens, read and written at each step by attention, in
-    the place of an LSTM (Bulatov, Kuratov and Burtsev 2022, arXiv 2207.06881).
+    """Recurrent Memory Transformer: memory tokens in the place of an LSTM.
+
+    They are read and written at each step by attention (Bulatov, Kuratov and Burtsev 2022, arXiv
+    2207.06881).
 
     At each step the memory, one token that answers, and the tokens of the input attend to one
     another; what the memory's places hold afterwards is kept as far as a gate lets it (as in

@@ -51,8 +51,9 @@ def picture_shape(observation_space: spaces.Space) -> tuple[int, int, int]:
 
 
 class GlimpseFeatures(BaseFeaturesExtractor):
-    """What the extractors of this package share: they read a glimpse observation, and lead the
-    bypass columns around the memory.
+    """What the extractors of this package share.
+
+    They read a glimpse observation, and lead the bypass columns around the memory.
 
     Output, float32 (B, features_dim): the first ``encoded_dim`` columns are for the memory, the
     last ``bypass_dim`` are laid out as :class:`~policies.extractors.layers.BypassLayout` (attribute

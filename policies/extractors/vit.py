@@ -13,8 +13,9 @@ from policies.extractors.layers import FourierFeatures
 
 
 class ViTExtractor(GlimpseFeatures):
-    """The patches of a glimpse as tokens that know where they were (Dosovitskiy et al. 2021,
-    "ViT").
+    """The patches of a glimpse as tokens that know where they were.
+
+    Source: Dosovitskiy et al. 2021, "ViT".
 
     Fourier features of the gaze are added to every patch token. One more token holds where the gaze
     is, what is left of the budget and the observation's vectors. Where the observation has a
