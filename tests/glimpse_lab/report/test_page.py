@@ -150,10 +150,8 @@ def gallery() -> Gallery:
 
 
 def written(tmp_path: Path, **changes: Any) -> tuple[str, Parsed]:
-    path = write_page(
-        tmp_path / "new" / "report.html",
-        **{"title": "A run", "result": made_evaluation(), **changes},
-    )
+    plain = {"title": "A run", "result": made_evaluation()}
+    path = write_page(tmp_path / "new" / "report.html", **{**plain, **changes})
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]  # no temporary file is left
     page = path.read_text(encoding="utf-8")
     return page, Parsed(page)
