@@ -42,9 +42,7 @@ def evaluate_run(
         total=2 * len(config.shown_split), desc=f"evaluating on {config.split}", unit=" images"
     ) as bar:
         paths = evaluate(model, config, record_hidden=record_hidden, progress=bar.update)
-        drawn = evaluate(
-            model, config, random_gaze=True, seed=run.config.seed, progress=bar.update
-        )
+        drawn = evaluate(model, config, random_gaze=True, seed=run.config.seed, progress=bar.update)
     random_gaze = Baseline(
         **vars(metrics(drawn)),
         kind=BaselineKind.RANDOM_GAZE,

@@ -12,6 +12,7 @@ import pytest
 from made_runs import ENV_ID, SMALL
 
 import glimpse_lab
+from glimpse_lab.evaluation.storage import to_json
 from glimpse_lab.training import TrainingStoppedError
 
 ROOT = Path(__file__).parents[2]
@@ -63,8 +64,8 @@ def test_an_evaluation_gives_the_numbers_of_the_script(run: glimpse_lab.Run) -> 
     command += ["--split", "validation", "--budget", "2"]
     output = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     script = json.loads(output.stdout)
-    result, script = json.loads(json.dumps(result)), {**script, "seconds": result["seconds"]}
-    assert result == script and result["n_images"] == 144 and result["budget"] == 2
+    assert json.loads(json.dumps(to_json(result))) == {**script, "seconds": result.seconds}
+    assert result.n_images == 144 and result.budget == 2
 
 
 def test_a_run_goes_on_where_it_was(run: glimpse_lab.Run) -> None:
