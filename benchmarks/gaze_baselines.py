@@ -33,7 +33,7 @@ from glimpse_lab.evaluation.result import Baseline, BaselineKind, TrainedBaselin
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
 from glimpse_lab.evaluation.storage import write_result
 from glimpse_lab.plots.training import read_progress
-from glimpse_lab.recipes import make_callbacks, trust
+from glimpse_lab.recipes import trust
 from glimpse_lab.runs import Run
 from glimpse_lab.versions import git_commit
 from policies.classifier.callback import CoTrainingCallback
@@ -47,7 +47,7 @@ class Study:
     def __init__(self, path: Path, pretraining: Path | None, packages: list[str]) -> None:
         self.run = Run.open(path, packages)
         self.config = self.run.env_config(split="train")
-        callbacks = make_callbacks(self.run.recipe)
+        callbacks = self.run.config.make_callbacks()
         found = [c for c in callbacks if isinstance(c, CoTrainingCallback)]
         if not found:
             raise ValueError(f"{path} has no co-trained classifier; wanted a run that has one")
@@ -107,8 +107,7 @@ class Study:
 
     def learned(self) -> Scanpaths:
         """Return the episodes of the run's agent on the test split."""
-        model = self.run.make_model(self.run.make_env(split="test"), "cpu")
-        self.run.load_weights(model)
+        model, _ = self.run.load()
         return evaluate(model, self.run.env_config(split="test"))
 
 
@@ -150,7 +149,7 @@ def main() -> None:
     )
     agent = study.learned()
     found = TrainedBaselines(
-        env=study.run.config["env"],
+        env=study.run.config.env_id,
         dataset=study.config.dataset.name,
         split="test",
         budget=study.config.budget,

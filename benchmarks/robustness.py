@@ -31,7 +31,7 @@ from glimpse_envs.metrics.episodes import metrics
 from glimpse_lab.evaluation.full_image import N_IMAGES, full_image_classifier
 from glimpse_lab.evaluation.result import Disturbance, DisturbedMetrics, Robustness
 from glimpse_lab.evaluation.storage import write_result
-from glimpse_lab.recipes import make_callbacks, trust
+from glimpse_lab.recipes import trust
 from glimpse_lab.robustness.attacks import ATTACKS, Attack, Viewer, attack
 from glimpse_lab.robustness.corruptions import CORRUPTIONS, corrupt
 from glimpse_lab.robustness.pictures import compose
@@ -85,8 +85,7 @@ class Study:
         if not attackable:
             self.attacks = ()
             print("the agent has no TorchClassifier: no attacks, corruptions alone")
-        model = self.run.make_model(self.run.make_env(split="test"), "cpu")
-        self.run.load_weights(model)
+        model, _ = self.run.load()
         self.training = {"n_images": args.train_images, "seed": args.seed, **self._own_training()}
         _, glance = full_image_classifier(config, **self.training)
         self.agent, self.full_image = Viewer(config, model), Viewer(glance)
@@ -96,7 +95,7 @@ class Study:
 
     def _own_training(self) -> dict[str, Any]:
         """Return how the run trained its classifier, where it did."""
-        for callback in make_callbacks(self.run.recipe):
+        for callback in self.run.config.make_callbacks():
             if isinstance(callback, CoTrainingCallback):
                 return {"batch_size": callback.batch_size, **callback.fit}
         return {}
@@ -205,8 +204,8 @@ def main() -> None:
     study = Study(args)
     out = args.out or args.run / "robustness.json"
     found = Robustness(
-        env=study.run.config["env"],
-        dataset=study.run.config["dataset"]["name"],
+        env=study.run.config.env_id,
+        dataset=study.run.config.dataset.name,
         split="test",
         budget=study.run.env_config(split="test").budget,
         timesteps=study.run.saved_timesteps(),

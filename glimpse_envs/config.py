@@ -167,7 +167,7 @@ class GlimpseConfig:
     def _check_classifier(self) -> None:
         how = (
             "attach one: gymnasium.make(id, classifier=...) with a kind by name, such as "
-            '{"type": "file", "path": "classifier.pt"} (after import policies), or an object that '
+            '{"type": "file", "path": "model.zip"} (after import policies), or an object that '
             "has n_classes, hidden_size, start and update (see glimpse_envs.GlimpseClassifier)"
         )
         if self.classifier is None:

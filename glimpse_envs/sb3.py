@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from glimpse_envs.boxview import BoxView
 from glimpse_envs.components import nearest
-from glimpse_envs.config import make_config
+from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.envs import GlimpseEnv, check_render_mode, chosen_images, draw_lane
 
@@ -25,30 +25,40 @@ class GlimpseVecEnv(VecEnv):
     Lane i behaves, bit for bit, as a ``GlimpseEnv`` seeded with ``seed + i``; a Dict action space
     is shown through a ``BoxView``.
 
-    :param env_id: a registered glimpse environment, such as "GlimpseCIFAR-MultiCat-v0"
+    :param env: a registered glimpse environment, such as "GlimpseCIFAR-MultiCat-v0", or a
+        ``GlimpseConfig`` that is made already
     :param n_envs: number of lanes
     :param seed: of lane 0; lane i has seed + i. None for entropy from the system
     :param render_mode: None or "rgb_array"
     :param make_kwargs: arguments of ``gymnasium.make`` that replace the registered ones
-    :raises ValueError: for an id that is not registered or not a glimpse environment
+    :raises ValueError: for an id that is not registered or not a glimpse environment, or for
+        arguments beside a configuration
     """
 
     def __init__(
         self,
-        env_id: str,
+        env: str | GlimpseConfig,
         n_envs: int = 1,
         *,
         seed: int | None = None,
         render_mode: str | None = "rgb_array",
         **make_kwargs: Any,
     ) -> None:
-        self.config = make_config(**{**registered_kwargs(env_id), **make_kwargs})
+        if isinstance(env, GlimpseConfig):
+            if make_kwargs:
+                raise ValueError(
+                    f"got {', '.join(make_kwargs)} beside a GlimpseConfig; wanted them in it: "
+                    "dataclasses.replace(config, ...)"
+                )
+            self.config, self.spec = env, None
+        else:
+            self.config = make_config(**{**registered_kwargs(env), **make_kwargs})
+            self.spec = gym.spec(env)
         self.core = GlimpseCore(self.config, n_envs)
         self.render_mode = check_render_mode(render_mode)
         self.metadata = dict(GlimpseEnv.metadata)
         action_space = self.config.action_space
         self.view = BoxView(action_space) if isinstance(action_space, spaces.Dict) else None
-        self.spec = gym.spec(env_id)
         self._seed_next = True
         super().__init__(
             n_envs,

@@ -1,14 +1,50 @@
-"""What is done with environments and policies: recipes, runs, training, evaluation, comparison."""
+"""What is done with environments and policies: recipes, runs, training, evaluation, comparison.
+
+``train``, ``resume``, ``load`` and ``evaluate`` do from Python what the scripts do. All names are
+loaded when they are first used: importing this package imports no PyTorch.
+"""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-#: public names, and the modules that they are loaded from when they are first used
+if TYPE_CHECKING:
+    from glimpse_lab.api import evaluate, load, resume, train
+    from glimpse_lab.comparison.runs import compare_runs
+    from glimpse_lab.config import RunConfig, RunError, resolve_config
+    from glimpse_lab.integrations.tensorboard import ScanpathImages
+    from glimpse_lab.runs import Agent, Run
+
+DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
+"""What is trained if nothing is said: its data come with the package."""
+
 _HOMES = {
+    "Agent": "glimpse_lab.runs",
+    "Run": "glimpse_lab.runs",
+    "RunConfig": "glimpse_lab.config",
+    "RunError": "glimpse_lab.config",
     "ScanpathImages": "glimpse_lab.integrations.tensorboard",
+    "compare_runs": "glimpse_lab.comparison.runs",
+    "evaluate": "glimpse_lab.api",
+    "load": "glimpse_lab.api",
+    "resolve_config": "glimpse_lab.config",
+    "resume": "glimpse_lab.api",
+    "train": "glimpse_lab.api",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "DEFAULT_ENV",
+    "Agent",
+    "Run",
+    "RunConfig",
+    "RunError",
+    "ScanpathImages",
+    "compare_runs",
+    "evaluate",
+    "load",
+    "resolve_config",
+    "resume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,15 +13,15 @@ from typing import NoReturn
 def command(script: str, *words: object, packages: Sequence[str] = ()) -> str:
     """Return how to call a script from the current folder, as the running one was called.
 
-    :param script: "train.py" or "eval.py"; the console command where one of these runs
+    :param script: "train.py" or "eval.py"; the console command where neither of them runs
     :param words: arguments
     :param packages: of the user's own, to be named again
     """
     running = Path(sys.argv[0])
-    if running.stem in ("glimpse-train", "glimpse-eval"):
-        call = [f"glimpse-{Path(script).stem}"]
-    else:
+    if running.name in ("train.py", "eval.py"):
         call = ["python", os.path.relpath(running.with_name(script))]
+    else:
+        call = [f"glimpse-{Path(script).stem}"]
     if packages:
         words = (*words, "--packages", *packages)
     return shlex.join([*call, *map(str, words)])

@@ -1,87 +1,240 @@
-"""From a recipe and what is changed in it to the ``config.yml`` of a run."""
+"""The configuration of a run, resolved once; it is what ``config.yml`` holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from glimpse_envs.config import make_config
+import yaml
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+
+from glimpse_envs.components import nearest
+from glimpse_envs.config import GlimpseConfig, make_config
+from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.sb3 import registered_kwargs
+from glimpse_lab.classifiers import choose_classifier
+from glimpse_lab.dotted import with_values
 from glimpse_lab.recipes import (
+    ALGORITHMS,
+    RECIPES,
+    REWARD_ALONE,
+    Recipe,
     check_training,
-    choose_classifier,
     find_recipe,
     load_recipe,
-    override,
+    make_callbacks,
+    make_model,
 )
-from glimpse_lab.sweeps.changes import Change
+from glimpse_lab.sweeps.prices import with_price
 from glimpse_lab.versions import git_commit, versions
 
+FORMAT = 2
+"""Of ``config.yml`` and ``model.zip``; raised where older runs cannot be read any more."""
 
-def run_config(
+
+class RunError(ValueError):
+    """A run directory is incomplete or does not fit; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """Which data a run was made with.
+
+    :param name: of the data set
+    :param digest: of its images and labels
+    """
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that environment, model and callbacks of a run are made from.
+
+    A value: nothing changes it in place. ``dataclasses.replace`` makes another one.
+
+    :param env_id: of the environment
+    :param env_kwargs: its arguments, those that it is registered with included
+    :param algorithm: "ppo_lstm" or "ppo"
+    :param recipe: hyperparameters, ``n_envs``, ``n_timesteps`` and ``callback``
+    :param seed: of everything
+    :param dataset: that it was resolved with
+    :param packages: of the user's own that are imported first
+    :param git: commit of this software, "+" if it has changes; None if unknown
+    :param versions: of this software and of what it depends on
+    """
+
+    env_id: str
+    env_kwargs: dict[str, Any]
+    algorithm: str
+    recipe: Recipe
+    seed: int
+    dataset: DatasetRecord
+    packages: tuple[str, ...]
+    git: str | None
+    versions: dict[str, str]
+
+    @property
+    def n_timesteps(self) -> int:
+        """Timesteps of the whole training."""
+        return int(self.recipe["n_timesteps"])
+
+    @property
+    def n_envs(self) -> int:
+        """Lanes stepped together in training."""
+        return int(self.recipe["n_envs"])
+
+    def changed_kwargs(self) -> dict[str, Any]:
+        """Return the arguments of the environment that differ from those of its id."""
+        registered = plain(registered_kwargs(self.env_id))
+        kwargs = self.env_kwargs.items()
+        return {key: value for key, value in kwargs if registered.get(key) != value}
+
+    def make_env_config(self, **changes: Any) -> GlimpseConfig:
+        """Make the environment's configuration.
+
+        :param changes: arguments that differ, such as a classifier that is there already
+        :raises RunError: if the data set is not the one that the run was made with
+        """
+        kwargs = {**registered_kwargs(self.env_id), **self.env_kwargs, **changes}
+        data = load_dataset(kwargs["dataset"])
+        if data.digest != self.dataset.digest:
+            raise RunError(
+                f"data set {data.name!r} has changed since this run (digest {data.digest}, then "
+                f"{self.dataset.digest}); bring the old data back, or train anew"
+            )
+        return make_config(**{**kwargs, "dataset": data})
+
+    def make_model(self, env: VecEnv, device: str) -> BaseAlgorithm:
+        """Make the untrained model, which seeds the environment too."""
+        return make_model(self.algorithm, self.recipe, env, seed=self.seed, device=device)
+
+    def make_callbacks(self) -> list[BaseCallback]:
+        """Make the callbacks of the recipe."""
+        return make_callbacks(self.recipe)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``config.yml`` holds, in YAML's types."""
+        content = asdict(self)  # a deep copy
+        return {"format": FORMAT, **content, "packages": list(self.packages)}
+
+    @classmethod
+    def from_dict(cls, content: Any) -> RunConfig:
+        """Check and take over what ``to_dict`` gave.
+
+        :param content: as YAML gives it
+        :raises RunError: for another format, or what is missing or of another type
+        """
+        content = content if isinstance(content, dict) else {}
+        _check_format(content)
+        wrong = [key for key, kind in _KINDS.items() if not isinstance(content.get(key), kind)]
+        if wrong:
+            raise RunError(f"lacks {', '.join(wrong)}, or has it wrong; train anew")
+        if content["algorithm"] not in ALGORITHMS:
+            known = nearest(content["algorithm"], ALGORITHMS)
+            raise RunError(f"names an unknown algorithm {content['algorithm']!r}; {known}")
+        check_training(content["recipe"])
+        dataset = {name: str(content["dataset"].get(name)) for name in ("name", "digest")}
+        return cls(
+            **{name: content[name] for name in _KINDS}
+            | {"dataset": DatasetRecord(**dataset), "packages": tuple(content["packages"])}
+        )
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "env_id": str,
+    "env_kwargs": dict,
+    "algorithm": str,
+    "recipe": dict,
+    "seed": int,
+    "dataset": dict,
+    "packages": list,
+    "git": (str, type(None)),
+    "versions": dict,
+}
+
+
+def _check_format(content: dict[str, Any]) -> None:
+    if (made := content.get("format")) == FORMAT:
+        return
+    if isinstance(made, int) and made > FORMAT:
+        raise RunError(f"has format {made}; this version reads {FORMAT}: take a newer version")
+    if "env" not in content:  # no run of an older version either
+        raise RunError(f"has format {made!r}; wanted format: {FORMAT}, as train.py writes it")
+    version = (content.get("versions") or {}).get("glimpse-envs", "an unknown version")
+    commit = f", commit {content['git'].rstrip('+')}" if content.get("git") else ""
+    raise RunError(
+        f"was made by an older version (glimpse-envs {version}{commit}), whose runs this version "
+        "does not read: evaluate it with that version, or train anew"
+    )
+
+
+def resolve_config(
     env_id: str,
-    recipes: Path,
+    recipe: Path | None = None,
     *,
     seed: int = 0,
     dataset: str | None = None,
     classifier: str = "recipe",
-    overrides: Sequence[str] = (),
-    timesteps: float | None = None,
-    n_envs: int | None = None,
-    change: Change | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    price: float | None = None,
     packages: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Resolve recipe, overrides and environment into what ``config.yml`` holds.
+) -> RunConfig:
+    """Resolve recipe, overrides and arguments, in this order.
 
-    :param env_id: of the environment
-    :param recipes: a recipe file, or a folder of them
+    :param env_id: of a registered glimpse environment
+    :param recipe: a file, or a folder of them; None for those that come with this package
     :param seed: of everything
-    :param dataset: None for the environment's own
-    :param classifier: as ``choose_classifier`` takes it
-    :param overrides: "KEY=VALUE" each
-    :param timesteps: None for the recipe's
-    :param n_envs: None for the recipe's
-    :param change: that a sweep makes, after all others
+    :param dataset: as :func:`glimpse_envs.load_dataset` takes it by name; None for the
+        environment's own
+    :param classifier: as :func:`glimpse_lab.classifiers.choose_classifier` takes it
+    :param overrides: hyperparameters by dotted keys, such as ``{"env_kwargs.budget": 4}``
+    :param price: of a glimpse, in whatever reward there is; None to leave the reward
     :param packages: of the user's own, imported already
     :raises ValueError: for what does not fit, or is not known
     """
     registered = registered_kwargs(env_id)
-    file = find_recipe(recipes, env_id) if recipes.is_dir() else recipes
-    recipe = load_recipe(file, env_id)
-    override(recipe, list(overrides))
-    if timesteps is not None:
-        recipe["n_timesteps"] = timesteps
-    if n_envs is not None:
-        recipe["n_envs"] = n_envs
-    if change is not None:
-        change.change_recipe(recipe)
-    check_training(recipe)
-    env_kwargs = {**registered, **(recipe.pop("env_kwargs", None) or {})}
+    place = recipe or (REWARD_ALONE if classifier == "none" else RECIPES)
+    file = find_recipe(place, env_id) if place.is_dir() else place
+    settings = plain(with_values(load_recipe(file, env_id), overrides or {}))
+    check_training(settings)
+    env_kwargs = {**registered, **(settings.pop("env_kwargs", None) or {})}
     if dataset is not None:
         env_kwargs["dataset"] = dataset
-    choose_classifier(recipe, env_kwargs, classifier, seed)
-    if change is not None:
-        change.change_env(env_kwargs)
-    data = make_config(**env_kwargs).dataset
-    return {
-        "env": env_id,
-        "env_kwargs": {**env_kwargs, "dataset": data.source},
-        "algorithm": file.stem,
-        "recipe": recipe,
-        "seed": seed,
-        "dataset": {"name": data.name, "digest": data.digest},
-        "packages": list(packages),
-        "git": git_commit(),
-        "versions": versions(),
-    }
+    settings, env_kwargs = choose_classifier(settings, env_kwargs, classifier, seed)
+    if price is not None:
+        env_kwargs = {
+            **env_kwargs,
+            "reward": with_price(env_kwargs.get("reward", "Terminal"), price),
+        }
+    data = load_dataset(env_kwargs["dataset"])
+    return RunConfig(
+        env_id=env_id,
+        env_kwargs=plain({**env_kwargs, "dataset": data.source}),
+        algorithm=file.stem,
+        recipe=settings,
+        seed=seed,
+        dataset=DatasetRecord(data.name, data.digest),
+        packages=tuple(packages),
+        git=git_commit(),
+        versions=versions(),
+    )
 
 
-def run_folder(runs: Path, env_id: str, name: str) -> Path:
-    """Return the folder of a run, or of many.
+def plain(content: Any) -> Any:
+    """Return what YAML gives back of a content, as a copy: tuples become lists.
 
-    :raises ValueError: for a name with folders in it
+    :raises ValueError: for what YAML cannot hold, such as objects
     """
-    if len(Path(name).parts) != 1 or name == "..":
-        raise ValueError(f"got --name {name}; wanted a plain name, the folder is --runs")
-    return runs / env_id / name
+    try:
+        return yaml.safe_load(yaml.safe_dump(content, sort_keys=False))
+    except yaml.representer.RepresenterError as error:
+        raise ValueError(
+            f"got {error.args[-1]!r} in the settings; wanted numbers, texts, lists and mappings, "
+            'which config.yml can hold: parts by name, such as "Crop" or {"type": "Crop"}'
+        ) from error

@@ -44,3 +44,8 @@ def _read_rows(file: Path, upto: int) -> tuple[list[str], list[list[str]]]:
             return np.inf
 
     return header, [row for row in rows if len(row) == len(header) and timesteps(row) <= upto]
+
+
+def n_rows(file: Path) -> int:
+    """Return how many rows a table has below its header; 0 if there is no such file."""
+    return max(0, len(file.read_text().splitlines()) - 1) if file.exists() else 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,18 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from glimpse_envs.components import nearest, resolve
-from glimpse_envs.rewards import Reward
+from glimpse_envs.components import nearest
+from glimpse_lab.dotted import is_key
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
 
 Recipe = dict[str, Any]
 
-COTRAINING = "policies.CoTrainingCallback"
-"""Name in recipes of the callback that trains the classifier."""
+RECIPES = Path(__file__).with_name("hyperparams")
+"""Folder of the recipes that come with the package."""
+
+REWARD_ALONE = RECIPES / "reward_alone"
+"""Folder of the recipes of agents without a classifier."""
 
 _TRUSTED = {"policies", "glimpse_lab", "stable_baselines3", "sb3_contrib"}
 
@@ -75,52 +79,31 @@ def check_training(recipe: Recipe) -> None:
             raise RecipeError(f"got {key}={value!r}; wanted a number of at least 1")
 
 
-def override(recipe: Recipe, settings: list[str]) -> None:
-    """Set hyperparameters in place.
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Return the values of texts by their keys.
 
     :param settings: "KEY=VALUE" each; a dotted key reaches inside (``env_kwargs.budget=4``), the
         value is read as YAML
     :raises RecipeError: for a setting of another form
     """
+    values = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
-        if not equals or not all(key.split(".")):
+        if not equals or not is_key(key):
             raise RecipeError(f"got {setting!r}; wanted KEY=VALUE, such as env_kwargs.budget=4")
-        set_value(recipe, key, parse_value(value))
+        values[key] = parse_value(value)
+    return values
 
 
-def set_value(recipe: Recipe, key: str, value: Any) -> None:
-    """Set one hyperparameter in place.
-
-    :param key: dots reach inside
-    :raises RecipeError: if it would reach inside of what has no keys
-    """
-    *parents, leaf = key.split(".")
-    place = recipe
-    for parent in parents:
-        inner = place.get(parent)
-        if inner is None:
-            inner = place[parent] = {}
-        if not isinstance(inner, dict):
-            raise RecipeError(f"got {key}={value!r}; {parent!r} is {inner!r} and has no keys")
-        place = inner
-    place[leaf] = value
-
-
-def training_of_classifier(recipe: Recipe) -> dict[str, Any] | None:
-    """Return the arguments of the recipe's co-training, to be read or changed in place; None if it
-    has none.
-    """
+def callback_entries(recipe: Recipe) -> list[Any]:
+    """Return the callbacks of a recipe: "module.Class" or {"module.Class": arguments} each."""
     entries = recipe.get("callback") or []
-    entries = list(entries if isinstance(entries, list) else [entries])
-    names = list(map(_name, entries))
-    if COTRAINING not in names:
-        return None
-    place = names.index(COTRAINING)
-    given = entries[place][COTRAINING] if isinstance(entries[place], dict) else None
-    entries[place] = {COTRAINING: dict(given or {})}
-    recipe["callback"] = entries
-    return entries[place][COTRAINING]
+    return list(entries) if isinstance(entries, list) else [entries]
+
+
+def callback_name(entry: Any) -> str:
+    """Return the name of a callback of a recipe."""
+    return next(iter(entry)) if isinstance(entry, dict) else entry
 
 
 def make_model(
@@ -161,64 +144,15 @@ def find_recipe(folder: Path, env_id: str) -> Path:
     return next(own, files[-1])
 
 
-def choose_classifier(recipe: Recipe, env_kwargs: dict[str, Any], choice: str, seed: int) -> None:
-    """Set, in place, which classifier watches the glimpses and how it is trained.
-
-    :param recipe: whose callbacks are changed
-    :param env_kwargs: of the environment, whose classifier is changed
-    :param choice: "recipe" leaves both, "cotrained" trains it before and beside the agent, "frozen"
-        before it alone, "none" takes it away (a reward that needs one becomes Terminal, and an
-        agent that saw through it alone sees the glimpse); anything else is a file, used as it is
-    :param seed: of the first weights of a classifier that is made anew
-    """
-    entries = recipe.get("callback") or []
-    entries = list(entries if isinstance(entries, list) else [entries])
-    names = list(map(_name, entries))
-    training: dict[str, Any] = {}
-    if choice != "recipe" and COTRAINING in names:
-        entry = entries.pop(names.index(COTRAINING))
-        training = dict(entry[COTRAINING] or {}) if isinstance(entry, dict) else {}
-    if choice in ("cotrained", "frozen"):
-        if env_kwargs.get("classifier") is None:
-            env_kwargs["classifier"] = {"type": "canvas"}
-        entries.append({COTRAINING: {**training, "frozen": choice == "frozen"}})
-    elif choice == "none":
-        env_kwargs.update(classifier=None, observe_classifier_features=False)
-        if resolve(env_kwargs.get("reward", "Terminal"), Reward).needs_classifier:
-            env_kwargs["reward"] = "Terminal"
-        extractor = (recipe.get("policy_kwargs") or {}).get("features_extractor_kwargs") or {}
-        if extractor.get("encoder") == "none":  # the agent saw through the classifier alone
-            extractor["encoder"] = "cnn"
-    elif choice != "recipe":
-        if not Path(choice).is_file():
-            raise RecipeError(
-                f"got --classifier {choice}, and there is no such file; wanted cotrained, frozen, "
-                "none, or a classifier.pt. (Its kind is set by --set "
-                "env_kwargs.classifier.type=canvas, gru, lstm or feedforward)"
-            )
-        env_kwargs["classifier"] = {"type": "file", "path": str(Path(choice).resolve())}
-    if isinstance(env_kwargs.get("classifier"), str):
-        env_kwargs["classifier"] = {"type": env_kwargs["classifier"]}
-    made = env_kwargs.get("classifier")
-    if isinstance(made, dict) and made.get("type") != "file" and COTRAINING in map(_name, entries):
-        made.setdefault("seed", seed)
-    if choice != "recipe":
-        recipe["callback"] = entries
-
-
-def _name(entry: Any) -> str:
-    return next(iter(entry)) if isinstance(entry, dict) else entry
-
-
 def make_callbacks(recipe: Recipe) -> list[BaseCallback]:
     """Return the callbacks that a recipe names: "module.Class", or {"module.Class": arguments}.
 
     :raises RecipeError: for an unknown class or wrong arguments
     """
-    entries = recipe.get("callback") or []
     callbacks = []
-    for entry in entries if isinstance(entries, list) else [entries]:
-        name, arguments = _name(entry), entry[_name(entry)] if isinstance(entry, dict) else {}
+    for entry in callback_entries(recipe):
+        name = callback_name(entry)
+        arguments = entry[name] if isinstance(entry, dict) else {}
         try:
             callbacks.append(import_class(name, BaseCallback)(**(arguments or {})))
         except TypeError as error:
@@ -239,7 +173,7 @@ def torch_device(name: str) -> str:
     return name
 
 
-def trust(packages: list[str]) -> None:
+def trust(packages: Sequence[str]) -> None:
     """Import packages of the user's own, also from the current folder, and let recipes name their
     classes.
 

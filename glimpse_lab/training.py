@@ -10,16 +10,20 @@ from stable_baselines3.common.logger import KVWriter
 from stable_baselines3.common.vec_env import VecMonitor
 
 from glimpse_envs.data.loaders import data_directory
-from glimpse_lab.recipes import make_callbacks
+from glimpse_lab.logs import n_rows
 from glimpse_lab.runs import Run, RunError
 from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
 from policies.classifier.callback import CoTrainingCallback
 
 
+class TrainingStoppedError(KeyboardInterrupt):
+    """Ctrl-C, after everything was saved; the message says how to go on."""
+
+
 def make(run: Run, device: str) -> tuple[BaseAlgorithm, list[BaseCallback]]:
     """Return the untrained model in its environment, and the callbacks of its recipe."""
-    model = run.make_model(VecMonitor(run.make_env()), device)
-    callbacks = make_callbacks(run.recipe)
+    model = run.config.make_model(VecMonitor(run.make_env()), device)
+    callbacks = run.config.make_callbacks()
     for callback in callbacks:
         if isinstance(callback, CoTrainingCallback):
             callback.cache = data_directory() / "classifiers"
@@ -27,7 +31,19 @@ def make(run: Run, device: str) -> tuple[BaseAlgorithm, list[BaseCallback]]:
 
 
 def restore(run: Run, model: BaseAlgorithm, callbacks: Sequence[BaseCallback]) -> None:
-    """Put the newest checkpoint of a run into model and callbacks."""
+    """Put the newest checkpoint of a run into model and callbacks.
+
+    A run that was stopped before its first checkpoint has none: it begins.
+
+    :raises RunError: for a run that has trained and whose ``model.zip`` is gone or broken
+    """
+    if not run.model_file.exists():
+        if rows := n_rows(run.path / "progress.csv"):
+            raise RunError(
+                f"{run.path} has trained ({rows} rows in progress.csv), and its model.zip is gone: "
+                "bring it back, or train anew under another --name"
+            )
+        return
     run.load_weights(model)
     for callback in callbacks:
         if isinstance(callback, CoTrainingCallback):
@@ -41,12 +57,12 @@ def learn(
     *,
     go_on: str,
     outputs: Sequence[KVWriter] = (),
-) -> bool:
+) -> None:
     """Train up to the run's timesteps; save at intervals, at the end, and on Ctrl-C.
 
     :param go_on: the command that resumes the run, for messages
     :param outputs: of the logger, beside ``progress.csv`` and TensorBoard
-    :return: whether the end was reached; False after Ctrl-C
+    :raises TrainingStoppedError: after Ctrl-C, when the model is saved
     :raises RunError: if a file cannot be written
     :raises ValueError: if the training diverged
     """
@@ -60,13 +76,13 @@ def learn(
     if cotraining is not None:
         cotraining.checkpoint = save
     callbacks = [Diverged(), *callbacks, statistics, progress, Checkpoint(save)]
-    done, total = model.num_timesteps, int(run.recipe["n_timesteps"])
+    done, total = model.num_timesteps, run.config.n_timesteps
     logger = run.make_logger(upto=done)
     logger.output_formats.extend(outputs)
     model.set_logger(logger)
     if done >= total:
         print(f"trained to {done:,} of {total:,} timesteps already; --total-timesteps extends it")
-        return True
+        return
     try:
         model.learn(total - done, callback=callbacks, reset_num_timesteps=not done)
     except ValueError:
@@ -80,8 +96,8 @@ def learn(
     except KeyboardInterrupt:
         progress.close()
         save(model)
-        print(f"\nstopped and saved at {model.num_timesteps:,} of {total:,} timesteps.")
-        print(f"go on with:  {go_on}")
-        return False
+        raise TrainingStoppedError(
+            f"stopped and saved at {model.num_timesteps:,} of {total:,} timesteps.\n"
+            f"go on with:  {go_on}"
+        ) from None
     save(model)
-    return True

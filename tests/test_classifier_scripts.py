@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,12 +94,12 @@ def callbacks(path: Path) -> dict:
 
 
 def test_a_cotrained_classifier_is_trained_beside_the_agent(cotrained: Path, folder: Path) -> None:
-    assert {"model.zip", "classifier.pt", "metrics.json"} <= {p.name for p in cotrained.iterdir()}
+    assert {"model.zip", "metrics.json"} <= {p.name for p in cotrained.iterdir()}
     assert "classifier/loss" in (cotrained / "progress.csv").read_text().splitlines()[0]
     wanted = {**TRAINING, "frozen": False}
     assert callbacks(cotrained)["policies.CoTrainingCallback"] == wanted
     (warm,) = (folder / "data" / "classifiers").glob("*.pt")
-    kept, now = TorchClassifier.load(warm), TorchClassifier.load(cotrained / "classifier.pt")
+    kept, now = TorchClassifier.load(warm), TorchClassifier.load(cotrained / "model.zip")
     assert kept.specification() == now.specification() and kept.digest() != now.digest()
 
 
@@ -108,35 +109,36 @@ def test_eval_reads_model_and_classifier_from_the_folder(cotrained: Path, folder
     for key in ("accuracy", "accuracy_by_glimpse", "mean_samples", "baselines"):
         assert after[key] == before[key]
     assert after["n_images"] == 359
-    moved = cotrained / "classifier.pt"
-    moved.rename(cotrained / "moved.pt")
-    try:
-        status, _, errors = run(folder, "eval.py", cotrained)
-    finally:
-        (cotrained / "moved.pt").rename(moved)
-    assert status == 1 and "bring back the classifier.pt" in errors
-    assert "Traceback" not in errors
+
+
+def test_a_run_that_has_trained_is_not_begun_anew(cotrained: Path, folder: Path) -> None:
+    path = Path(shutil.copytree(cotrained, folder / "without model"))
+    (path / "model.zip").unlink()
+    for script, arguments in (("train.py", ["--resume", path]), ("eval.py", [path])):
+        status, _, errors = run(folder, script, *arguments)
+        assert status == 1 and "Traceback" not in errors
+        assert ("its model.zip is gone" if script == "train.py" else "no model.zip") in errors
 
 
 def test_a_frozen_classifier_is_that_of_its_pretraining(folder: Path) -> None:
     path = trained(folder, "frozen", "--classifier", "frozen")
     assert callbacks(path)["policies.CoTrainingCallback"]["frozen"] is True
-    own = TorchClassifier.load(path / "classifier.pt").digest()
+    own = TorchClassifier.load(path / "model.zip").digest()
     kept = (folder / "data" / "classifiers").glob("*.pt")
     assert own in {TorchClassifier.load(file).digest() for file in kept}
     assert "classifier/loss" not in (path / "progress.csv").read_text()
 
 
 def test_a_file_is_used_as_it_is(cotrained: Path, folder: Path) -> None:
-    path = trained(folder, "file", "--classifier", cotrained / "classifier.pt")
+    path = trained(folder, "file", "--classifier", cotrained / "model.zip")
     assert list(callbacks(path)) == ["policies.PackedSequences"]
-    digests = {read_file(p / "classifier.pt")["digest"] for p in (path, cotrained)}
+    digests = {read_file(p / "model.zip")["digest"] for p in (path, cotrained)}
     assert len(digests) == 1
 
 
 def test_no_classifier_takes_all_of_it_away(folder: Path) -> None:
     path = trained(folder, "none", "--classifier", "none", algorithm="ppo")
-    assert not (path / "classifier.pt").exists() and callbacks(path) == {}
+    assert callbacks(path) == {}
     kwargs = yaml.safe_load((path / "config.yml").read_text())["env_kwargs"]
     assert kwargs["classifier"] is None and kwargs["observe_classifier_features"] is False
     assert evaluate(folder, path)["n_images"] == 359
@@ -166,7 +168,7 @@ def test_a_pretraining_stopped_by_ctrl_c_is_saved_and_goes_on(folder: Path) -> N
     assert process.returncode == 130 and "Traceback" not in errors, errors
     path = folder / "runs" / ENV_ID / "stopped"
     assert "--resume" in output and (path / "model.zip").exists()
-    pretrained = read_file(path / "classifier.pt")["extras"]["pretrained"]
+    pretrained = read_file(path / "model.zip")["extras"]["pretrained"]
     assert pretrained % 32 == 0
     config = yaml.safe_load((path / "config.yml").read_text())
     training = {**TRAINING, "pretraining": pretrained + 64}  # so that it ends
@@ -174,7 +176,7 @@ def test_a_pretraining_stopped_by_ctrl_c_is_saved_and_goes_on(folder: Path) -> N
     (path / "config.yml").write_text(yaml.safe_dump(config))
     status, _, errors = run(folder, "train.py", "--resume", path, "--no-video")
     assert status == 0, errors
-    assert read_file(path / "classifier.pt")["extras"]["pretrained"] == pretrained + 64
+    assert read_file(path / "model.zip")["extras"]["pretrained"] == pretrained + 64
     assert json.loads((path / "metrics.json").read_text())["timesteps"] >= 256
 
 

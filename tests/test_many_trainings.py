@@ -77,7 +77,7 @@ def test_seeds_are_interrupted_resumed_and_averaged(
     assert summary["n_seeds"] == 2 and summary["seeds"] == [0, 1]
     assert summary["accuracy"]["mean"] == pytest.approx(sum(accuracies) / 2)
     assert f"{100 * summary['accuracy']['mean']:.2f} %" in output
-    assert Run.open(folder / "seed1").config["seed"] == 1
+    assert Run.open(folder / "seed1").config.seed == 1
 
     before = (folder / "seed0" / "model.zip").stat().st_mtime
     capfd.readouterr()

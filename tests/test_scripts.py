@@ -276,8 +276,7 @@ def test_a_relative_image_folder_is_found_from_anywhere(tmp_path: Path) -> None:
 
 
 def test_a_strangers_run_imports_nothing_of_his(trained: Path, tmp_path: Path) -> None:
-    for name in ("model.zip", "classifier.pt"):
-        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes())
     config = yaml.safe_load((trained / "config.yml").read_text())
     config["recipe"]["callback"] = {"subprocess.call": {"args": ["touch", str(tmp_path / "x")]}}
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
@@ -305,8 +304,7 @@ def test_a_broken_run_directory_says_what_is_wrong(
     config = yaml.safe_load((trained / "config.yml").read_text())
     config["recipe"]["policy_kwargs"]["features_extractor_kwargs"]["glimpse_dim"] = 32
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    for name in ("model.zip", "classifier.pt"):
-        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes())
     assert "does not fit" in refused(evaluation, tmp_path, capsys=capsys)
     config["dataset"]["digest"] = "0"
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))

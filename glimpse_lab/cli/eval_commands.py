@@ -53,8 +53,7 @@ def evaluate(args: argparse.Namespace, device: str) -> None:
     run = Run.open(args.runs[0], args.packages)
     if args.export is not None:
         check_name(args.export)  # before the work, not after it
-    model = run.make_model(run.make_env(split=args.split), device)
-    run.load_weights(model)
+    model, _ = run.load(args.split, device)
     config = run.evaluation_config(args.split, args.budget)
     evaluated = evaluate_run(run, model, config, record_hidden=args.hidden)
     result, paths = evaluated

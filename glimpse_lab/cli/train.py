@@ -15,7 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
-DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
+from glimpse_lab import DEFAULT_ENV
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,7 +37,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="KIND",
         help="what watches the glimpses: cotrained (trained before and beside the agent), frozen "
         "(before it alone, and kept for the next time), none (a reward that needs one becomes "
-        "Terminal), or a FILE such as the classifier.pt of another run; default: the recipe's",
+        "Terminal), or a FILE such as the model.zip of another run; default: the recipe's",
     )
     what.add_argument("--seed", type=int, help="of everything; default: 0")
     how = parser.add_argument_group("how to train")

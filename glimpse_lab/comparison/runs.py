@@ -62,21 +62,20 @@ def compare_runs(
 def _play(
     run: Run, config: GlimpseConfig, index: NDArray[np.int64], name: str, device: str, bar: tqdm
 ) -> Entry:
-    model = run.make_model(run.make_env(split=config.split), device)
-    run.load_weights(model)
+    model, _ = run.load(config.split, device)
     data, seed = config.dataset, f", scene seed {config.scene_seed}" * config.composed
     return Entry(
         name=name,
-        env=run.config["env"],
-        seed=run.config["seed"],
+        env=run.config.env_id,
+        seed=run.config.seed,
         shown=f"{data.name} ({data.digest}), {config.split} split, {config.scene}{seed}",
         index=index,
         paths=evaluate(model, config, index=index, progress=bar.update),
-        settings=run_settings(run.config),
+        settings=run_settings(run.config.to_dict()),
         timesteps=model.num_timesteps,
-        planned=int(run.recipe["n_timesteps"]),
+        planned=run.config.n_timesteps,
         minutes=training_minutes(run.path / "progress.csv"),
-        git=run.config.get("git"),
+        git=run.config.git,
     )
 
 

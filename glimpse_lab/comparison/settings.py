@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 #: of config.yml: what tells one training of the same settings from another
-_NOT_SETTINGS = ("seed", "git", "versions", "name", "dataset")
+_NOT_SETTINGS = ("format", "seed", "git", "versions", "name", "dataset")
 
 
 def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:

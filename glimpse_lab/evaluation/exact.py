@@ -42,24 +42,22 @@ def evaluate_run(
         total=2 * len(config.shown_split), desc=f"evaluating on {config.split}", unit=" images"
     ) as bar:
         paths = evaluate(model, config, record_hidden=record_hidden, progress=bar.update)
-        drawn = evaluate(
-            model, config, random_gaze=True, seed=run.config["seed"], progress=bar.update
-        )
+        drawn = evaluate(model, config, random_gaze=True, seed=run.config.seed, progress=bar.update)
     random_gaze = Baseline(
         **vars(metrics(drawn)),
         kind=BaselineKind.RANDOM_GAZE,
         matched_budget=matched_budget(paths, drawn),
     )
     result = Evaluation(
-        env=run.config["env"],
-        env_kwargs=run.changed_kwargs(),
+        env=run.config.env_id,
+        env_kwargs=run.config.changed_kwargs(),
         dataset=config.dataset.name,
         split=config.split,
         budget=config.budget,
         **vars(metrics(paths)),
         baselines={_RANDOM_GAZE: random_gaze},
         seconds=round(time.perf_counter() - begin, 2),
-        seed=run.config["seed"],
+        seed=run.config.seed,
         timesteps=model.num_timesteps,
         git=git_commit(),
         versions=versions(),

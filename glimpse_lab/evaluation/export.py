@@ -105,11 +105,11 @@ def check_name(path: str | os.PathLike[str]) -> ModuleType | None:
 def run_info(run: Run) -> dict[str, Any]:
     """Return what a reader of a run's fixations needs to know of the run, as JSON takes it."""
     return {
-        "env": run.config["env"],
-        "env_kwargs": run.changed_kwargs(),
+        "env": run.config.env_id,
+        "env_kwargs": run.config.changed_kwargs(),
         "run": run.path.resolve().name,
-        "seed": run.config["seed"],
-        "git": run.config.get("git"),
+        "seed": run.config.seed,
+        "git": run.config.git,
         "git_of_export": git_commit(),
     }
 

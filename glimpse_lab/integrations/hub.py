@@ -3,9 +3,8 @@
   python -m glimpse_lab.integrations.hub push RUN_DIR --repo USER/NAME
   python -m glimpse_lab.integrations.hub pull USER/NAME DIR && python eval.py DIR
 
-A repository holds the model as ``<algorithm>-<env id>.zip``, ``classifier.pt``, ``config.yml``,
-``results.json``, ``replay.mp4`` and a model card. Reading one runs no code that somebody put into
-it.
+A repository holds the model as ``<algorithm>-<env id>.zip``, ``config.yml``, ``results.json``,
+``replay.mp4`` and a model card. Reading one runs no code that somebody put into it.
 """
 
 from __future__ import annotations
@@ -28,10 +27,9 @@ from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.storage import StorageError, read_result, to_json
 from glimpse_lab.recipes import ALGORITHMS, trust
 from glimpse_lab.runs import Run, RunError
-from policies.classifier.model import TorchClassifier
 
 #: what belongs to an agent in a repository; anything else there is left alone
-_FILES = ("*.zip", "classifier.pt", "config.yml", "results.json", "replay.mp4", "README.md")
+_FILES = ("*.zip", "config.yml", "results.json", "replay.mp4", "README.md")
 _TEMPLATE = Path(__file__).with_name("model_card.md")
 
 
@@ -47,7 +45,7 @@ class Package(Run):
 
 def model_name(run: Run) -> str:
     """Return huggingface_sb3's name of an agent, such as "ppo_lstm-GlimpseCIFAR-MultiCat-v0"."""
-    return f"{run.config['algorithm']}-{run.config['env']}"
+    return f"{run.config.algorithm}-{run.config.env_id}"
 
 
 def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Package:
@@ -67,12 +65,9 @@ def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Packa
         raise RunError(f"{run_dir} has no video.mp4; python eval.py {run_dir} --video 9 makes it")
     card = _card(run, result)
     _empty(out_dir)
-    env_kwargs = _portable(run.config["env_kwargs"])
-    made = Package(out_dir, {**run.config, "env_kwargs": env_kwargs})
+    made = Package(out_dir, replace(run.config, env_kwargs=_portable(run.config.env_kwargs)))
     shutil.copyfile(run.model_file, made.model_file)
-    if isinstance(run.classifier, TorchClassifier):
-        run.classifier.save(made.classifier_file, **run.classifier_extras())
-    (out_dir / "config.yml").write_text(yaml.safe_dump(made.config, sort_keys=False))
+    made.write_config()
     made.write_json("results.json", _results(run, result))
     shutil.copyfile(video, out_dir / "replay.mp4")
     (out_dir / "README.md").write_text(card)
@@ -136,14 +131,14 @@ def pull(source: str, out_dir: Path, *, revision: str | None = None) -> Run:
     :param out_dir: missing or empty
     """
     folder = Path(source) if Path(source).is_dir() else _download(source, revision)
-    config = yaml.safe_load((folder / "config.yml").read_text())
-    named = config.get("packages") if isinstance(config, dict) else None
+    content = yaml.safe_load((folder / "config.yml").read_text())
+    named = content.get("packages") if isinstance(content, dict) else None
     packaged = load(folder, packages=named or ())  # nothing is imported here
     _empty(out_dir)
     for name, file in (
         ("model.zip", packaged.model_file),
         ("video.mp4", folder / "replay.mp4"),
-        *((name, folder / name) for name in ("classifier.pt", "config.yml", "results.json")),
+        *((name, folder / name) for name in ("config.yml", "results.json")),
     ):
         if file.exists():
             shutil.copyfile(file, out_dir / name)
@@ -183,7 +178,7 @@ def _portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:
     kwargs = copy.deepcopy(env_kwargs)
     classifier, dataset = kwargs.get("classifier"), kwargs.get("dataset")
     if isinstance(classifier, dict) and classifier.get("type") == "file":
-        classifier["path"] = "classifier.pt"  # where it is read from anyway
+        classifier["path"] = "model.zip"  # where it is read from anyway
     if isinstance(dataset, str) and dataset.startswith("folder:"):
         kwargs["dataset"] = f"folder:{Path(dataset.removeprefix('folder:')).name}"
     return kwargs
@@ -192,7 +187,7 @@ def _portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:
 def _card(run: Run, result: Evaluation) -> str:
     """Return the model card: metadata that the hub reads, and what was measured."""
     hub = _hub()
-    env, cls = run.config["env"], ALGORITHMS[run.config["algorithm"]].__name__
+    env, cls = run.config.env_id, ALGORITHMS[run.config.algorithm].__name__
     metadata = hub.ModelCardData(
         model_name=cls,
         library_name="stable-baselines3",
@@ -211,7 +206,7 @@ def _card(run: Run, result: Evaluation) -> str:
             for name in ("mean_reward", "accuracy", "mean_glimpses")
         ],
     )
-    settings = {"env_kwargs": result.env_kwargs, **run.recipe}
+    settings = {"env_kwargs": result.env_kwargs, **run.config.recipe}
     installed = [
         f"{name} {version}"
         for name, version in result.versions.items()
@@ -222,7 +217,7 @@ def _card(run: Run, result: Evaluation) -> str:
         template_path=str(_TEMPLATE),
         algorithm=cls,
         env=env,
-        seed=run.config["seed"],
+        seed=run.config.seed,
         result=result,
         recipe=yaml.safe_dump(settings, sort_keys=False).strip(),
         software=", ".join(installed),
@@ -287,7 +282,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"uploaded to {address}")
     else:
         run = pull(args.repo, args.dir, revision=args.revision)
-        named = "".join(f" {name}" for name in run.config.get("packages") or ())
+        named = "".join(f" {name}" for name in run.config.packages)
         packages = f" --packages{named}" if named else ""
         print(f"{model_name(run)} is in {run.path}\nnext:  python eval.py {run.path}{packages}")
 

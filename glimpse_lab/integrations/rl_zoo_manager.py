@@ -2,7 +2,7 @@
 
 The zoo makes its environments one by one, each with a classifier of its own, evaluates without the
 recipe's ``env_kwargs``, and keeps the model alone. Here lanes are stepped together, all
-environments share one classifier, and it is saved beside every model file.
+environments share one classifier, and it is saved inside of every model file.
 """
 
 from __future__ import annotations
@@ -23,16 +23,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 from glimpse_envs.config import make_config
 from glimpse_envs.data.loaders import data_directory
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
+from glimpse_lab.checkpoint import classifier_of
 from policies.classifier.callback import CoTrainingCallback
 from policies.classifier.model import TorchClassifier
 
 _create_test_env = rl_zoo3.utils.create_test_env
 _get_model_path = rl_zoo3.utils.get_model_path
-
-
-def classifier_file(model_file: str | os.PathLike[str]) -> Path:
-    """Return the file of the classifier that a model was saved beside."""
-    return Path(str(model_file).removesuffix(".zip") + ".classifier.pt")
 
 
 class GlimpseExperimentManager(ExperimentManager):
@@ -60,7 +56,7 @@ class GlimpseExperimentManager(ExperimentManager):
         if classifier is None:
             return
         if self.continue_training:
-            classifier = TorchClassifier.load(classifier_file(self.trained_agent))
+            classifier = TorchClassifier.load(Path(self.trained_agent))
         elif isinstance(classifier, str | dict):
             described = {"type": classifier} if isinstance(classifier, str) else classifier
             if described.get("type") != "file":
@@ -106,14 +102,14 @@ class GlimpseExperimentManager(ExperimentManager):
 
 
 def with_classifier(cls: type[BaseAlgorithm]) -> type[BaseAlgorithm]:
-    """Return the algorithm, saving its environment's classifier beside every model file."""
+    """Return the algorithm, saving its environment's classifier inside of every model file."""
 
     class WithClassifier(cls):  # type: ignore[misc, valid-type]
         def save(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
             super().save(path, *args, **kwargs)
-            classifier = self.env.get_attr("config", [0])[0].classifier
-            if isinstance(classifier, TorchClassifier):
-                classifier.save(classifier_file(path))
+            if isinstance(classifier := classifier_of(self), TorchClassifier):
+                file = Path(path)
+                classifier.save_inside(file if file.suffix else file.with_suffix(".zip"))
 
     WithClassifier.__name__ = cls.__name__
     return WithClassifier
@@ -144,7 +140,7 @@ class _TestEnvs:
         kwargs = {"split": "test", **saved, "augment": None, **(env_kwargs or {})}
         classifier = {**registered_kwargs(env_id), **kwargs}.get("classifier")
         if classifier is not None:
-            kwargs["classifier"] = TorchClassifier.load(classifier_file(self.model_file))
+            kwargs["classifier"] = TorchClassifier.load(Path(self.model_file))
         others["vec_env_cls"] = DummyVecEnv  # processes would each need their own classifier
         return _create_test_env(env_id, *args, hyperparams=hyperparams, env_kwargs=kwargs, **others)
 

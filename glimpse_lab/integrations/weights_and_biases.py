@@ -55,7 +55,7 @@ class Tracker(KVWriter):
                 name=f"{run.path.parent.name}/{run.path.name}",
                 group=run.path.parent.name,
                 dir=run.path,
-                config=run.config,
+                config=run.config.to_dict(),
             )
         except self.wandb.errors.Error as error:
             raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from glimpse_lab.dotted import last_name
 from glimpse_lab.plots.style import BLUE, GREY, ORANGE, finish, save
 
 _X = "mean_samples"
@@ -40,7 +41,7 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str =
     for row in rows:
         text, place = str(row["value"]).removesuffix(".0"), (row[_X], row["accuracy"])
         axes.annotate(text, place, xytext=(6, -11), textcoords="offset points", fontsize=9)
-    setting = str(rows[0]["setting"]).rpartition(".")[2]
+    setting = last_name(str(rows[0]["setting"]))
     named = "price of a glimpse" if setting == "cost" else setting
     axes.set(
         xlabel=f"samples per image (sensor pixels read); beside each point its {named}",

@@ -39,7 +39,7 @@ def write_full_report(
     figures = draw_figures(run.path / folder, config, paths, result)
     write_page(
         run.path / name,
-        title=f"{run.config['env']}, {run.path.resolve().name}",
+        title=f"{run.config.env_id}, {run.path.resolve().name}",
         result=result,
         figures={**figures, **_beside(run.path, suffix)},
         gallery=draw_gallery(paths, config),

@@ -38,7 +38,7 @@ def write_report(run: Run, config: GlimpseConfig, paths: Episodes, result: Evalu
         confusion(paths, config.dataset.n_classes),
         config.dataset.classes,
         run.path / confusion_file,
-        title=f"{run.config['env']} on {config.dataset.name}, {config.split}: accuracy "
+        title=f"{run.config.env_id} on {config.dataset.name}, {config.split}: accuracy "
         f"{100 * result.accuracy:.1f} %",
     )
     progress = run.path / "progress.csv"

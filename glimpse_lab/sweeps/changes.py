@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from glimpse_lab.recipes import Recipe, parse_value, set_value
-from glimpse_lab.sweeps.prices import with_price
+from glimpse_lab.dotted import is_key, last_name
+from glimpse_lab.recipes import parse_value
 
 #: the setting whose values are prices of a glimpse, in whatever reward the recipe has
 COST = "cost"
@@ -31,7 +31,7 @@ class Change:
     @property
     def name(self) -> str:
         """A folder's name of the sweep."""
-        return f"sweep-{self.setting.rpartition('.')[2]}"
+        return f"sweep-{last_name(self.setting)}"
 
     @property
     def label(self) -> str:
@@ -39,18 +39,17 @@ class Change:
         text = self.value if isinstance(self.value, str) else json.dumps(self.value)
         text = text.removesuffix(".0")
         text = "".join(c if c.isalnum() or c in "._+-" else "_" for c in text)
-        return f"{self.setting.rpartition('.')[2]}={text}"
+        return f"{last_name(self.setting)}={text}"
 
-    def change_recipe(self, recipe: Recipe) -> None:
-        """Set the value in a recipe, in place; a price is left to ``change_env``."""
-        if self.setting != COST:
-            set_value(recipe, self.setting, self.value)
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What is set in the recipe; nothing for a price."""
+        return {} if self.setting == COST else {self.setting: self.value}
 
-    def change_env(self, env_kwargs: dict[str, Any]) -> None:
-        """Set the price in the arguments of an environment, in place."""
-        if self.setting == COST:
-            reward = env_kwargs.get("reward", "Terminal")
-            env_kwargs["reward"] = with_price(reward, self.value)
+    @property
+    def price(self) -> float | None:
+        """The price of a glimpse; None for another setting."""
+        return self.value if self.setting == COST else None
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -97,7 +96,7 @@ def parse_sweep(text: str) -> list[Change]:
     """
     key, equals, values = text.partition("=")
     wanted = "wanted KEY=VALUE,VALUE, such as env_kwargs.budget=2,4,6"
-    if not equals or not all(key.split(".")):
+    if not equals or not is_key(key):
         raise ValueError(f"got --sweep {text}; {wanted}")
     if key == COST:
         raise ValueError(f"got --sweep {text}; wanted --sweep-cost PRICE PRICE ... for prices")

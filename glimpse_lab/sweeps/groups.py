@@ -16,16 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
+from glimpse_lab.config import RunConfig
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.storage import StorageError, read_result
 from glimpse_lab.runs import Run, RunError
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.training import make
 
-#: what makes two runs the same training; the rest of ``config.yml`` is about where it ran
-_SETTINGS = ("env", "env_kwargs", "algorithm", "recipe", "seed", "dataset", "packages")
+#: of ``config.yml``: where a training ran, not what makes it the same as another
+_ABOUT = ("format", "git", "versions")
 
 _LOG = "output.log"
 
@@ -36,14 +35,9 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a ``config.yml`` makes the training what it is, as YAML gives it back."""
-    return as_yaml({key: config.get(key) for key in _SETTINGS})
-
-
-def as_yaml(content: Any) -> Any:
-    """Return what YAML gives back of a content: tuples become lists."""
-    return yaml.safe_load(yaml.safe_dump(content, sort_keys=False))
+def settings(config: RunConfig) -> dict[str, Any]:
+    """Return what of a ``config.yml`` makes the training what it is."""
+    return {key: value for key, value in config.to_dict().items() if key not in _ABOUT}
 
 
 def is_finished(run: Run) -> bool:
@@ -62,20 +56,20 @@ def result_of(run: Run) -> Evaluation | None:
         return None
     except StorageError as error:
         raise RunError(f"{error}: python eval.py {run.path}") from error
-    return result if result.timesteps >= int(run.recipe["n_timesteps"]) else None
+    return result if result.timesteps >= run.config.n_timesteps else None
 
 
 def make_members(
     folder: Path,
     seeds: Sequence[int],
     sweep: Sequence[Change],
-    resolve: Callable[..., dict[str, Any]],
+    resolve: Callable[..., RunConfig],
 ) -> dict[Change | None, dict[int, Run]]:
     """Return the runs of a group, not yet written: for each change, or for None without a sweep, a
     run for each seed.
 
     :param folder: of the group
-    :param resolve: gives the ``config.yml`` of a ``seed`` and a ``change``
+    :param resolve: gives the configuration of a ``seed`` and a ``change``
     """
     members = {}
     for change in sweep or [None]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from glimpse_envs.files import replacing
+from glimpse_lab.dotted import last_name
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.significance import student_mean
 from glimpse_lab.plots.search import plot_frontier
@@ -103,7 +104,7 @@ def frontier_row(change: Change, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def frontier_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the rows of a frontier as lines to print."""
-    setting = str(rows[0]["setting"]).rpartition(".")[2]
+    setting = last_name(str(rows[0]["setting"]))
     width = max(len(setting), *(len(str(row["value"])) for row in rows)) + 2
     head = f"{setting:{width}}{'accuracy':>10}{'95 % interval':>20}{'glimpses':>10}{'samples':>10}"
     lines = [head + f"{'seeds':>7}"]

@@ -11,7 +11,7 @@ import copy
 import csv
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +25,11 @@ from stable_baselines3.common.logger import Logger
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import Metrics, metrics
+from glimpse_lab.config import RunConfig, plain
 from glimpse_lab.evaluation.rollout import evaluate
 from glimpse_lab.plots.search import plot_history
 from glimpse_lab.runs import Run, RunError
-from glimpse_lab.sweeps.groups import as_yaml, settings
+from glimpse_lab.sweeps.groups import settings
 from glimpse_lab.training import make
 from glimpse_lab.tuning.space import Choice, Space, apply, check_batches, start_of, suggest
 from policies.callbacks import Diverged, EpisodeStatistics, Progress, check_weights
@@ -58,8 +59,7 @@ class Study:
     """A search over hyperparameters, resumed by making it again.
 
     :param path: of its folder
-    :param config: of a run, as in ``config.yml``: the recipe from which the search begins, whose
-        ``n_timesteps`` are those of a trial
+    :param config: of a run from which the search begins, whose timesteps are those of a trial
     :param space: what is drawn; see ``glimpse_lab.tuning.space``
     :param timesteps: that the recipe of the best trial is written with
     :param device: that trials train on
@@ -67,7 +67,7 @@ class Study:
     """
 
     path: Path
-    config: dict[str, Any]
+    config: RunConfig
     space: Space
     timesteps: float
     device: str = "cpu"
@@ -76,7 +76,7 @@ class Study:
     @property
     def best_file(self) -> Path:
         """The recipe of the best trial, named after its algorithm."""
-        return self.path / "best" / f"{self.config['algorithm']}.yml"
+        return self.path / "best" / f"{self.config.algorithm}.yml"
 
     def run(self, n_trials: int) -> dict[str, Any] | None:
         """Go on until so many trials are finished, those of earlier calls included.
@@ -108,19 +108,18 @@ class Study:
         files = f"in {self.path}: trials.csv, history.png, space.yml (what was drawn from)"
         if best is None:
             return f"no trial came to its end: all diverged or were stopped early\n{files}"
-        steps = int(self.config["recipe"]["n_timesteps"])
         return (
             f"\nbest: trial {best['number']}, {100 * best['score']:.2f} % of the validation split "
-            f"right after {steps:,} timesteps (the best of many on the same images: "
-            "optimistic)\n"
+            f"right after {self.config.n_timesteps:,} timesteps (the best of many on the same "
+            "images: optimistic)\n"
             + "".join(f"  {key} = {value}\n" for key, value in best["choice"].items())
             + f"{files}\nits recipe: {self.best_file} ({int(self.timesteps):,} timesteps)"
         )
 
     def _check(self) -> None:
         """Try the settings before anything is written, and compare them with those of before."""
-        check_batches(self.space, self.config["recipe"])
-        now = {"study.yml": settings(self.config), "space.yml": as_yaml(self.space)}
+        check_batches(self.space, self.config.recipe)
+        now = {"study.yml": settings(self.config), "space.yml": plain(self.space)}
         files = {name: self.path / name for name in now}
         if files["study.yml"].exists():
             for name, content in now.items():
@@ -150,11 +149,10 @@ class Study:
         for trial in study.get_trials(deepcopy=False, states=(states.RUNNING,)):
             _again(study, trial.number, trial.params)  # its process was killed
         if not study.trials:
-            recipe, env_kwargs = self.config["recipe"], self.config["env_kwargs"]
-            study.enqueue_trial(start_of(self.space, recipe, env_kwargs))
+            study.enqueue_trial(start_of(self.space, self.config))
         while (done := len(_finished(study))) < n_trials:
             # of its own for each trial: the draws do not depend on interruptions
-            seed = np.random.SeedSequence([self.config["seed"], done]).generate_state(1)[0]
+            seed = np.random.SeedSequence([self.config.seed, done]).generate_state(1)[0]
             study.sampler = optuna.samplers.TPESampler(seed=int(seed))
             self._try(study, done + 1, n_trials)
             self._write(study)
@@ -191,9 +189,7 @@ class Study:
 
     def _make(self, choice: Choice, number: int) -> _Made:
         """Return a run that is nowhere written, with its model and callbacks."""
-        recipe, env_kwargs = apply(choice, self.config["recipe"], self.config["env_kwargs"])
-        config = {**self.config, "recipe": recipe, "env_kwargs": env_kwargs}
-        run = Run(self.path / f"trial{number}", config)
+        run = Run(self.path / f"trial{number}", apply(choice, self.config))
         return _Made(run, *make(run, self.device))
 
     def _train(self, trial: Any, choice: Choice) -> Metrics:
@@ -204,13 +200,13 @@ class Study:
         """
         run, model, callbacks = self._make(choice, trial.number)
         statistics = EpisodeStatistics()
-        config = replace(run.env_config(split="validation"), augment=None)
-        reports = _Reports(trial, config, int(run.recipe["n_timesteps"]))
+        config = run.evaluation_config("validation")
+        reports = _Reports(trial, config, run.config.n_timesteps)
         progress = Progress(statistics)
         model.set_logger(Logger(None, []))
         try:
             model.learn(
-                int(run.recipe["n_timesteps"]),
+                run.config.n_timesteps,
                 callback=[Diverged(), *callbacks, statistics, progress, reports],
             )
         except ValueError as error:
@@ -230,7 +226,7 @@ class Study:
             writer = csv.DictWriter(file, trials[0].keys(), lineterminator="\n")
             writer.writeheader()
             writer.writerows(trials)
-        title = f"{self.config['env']}, {self.config['recipe']['n_timesteps']:,.0f} timesteps each"
+        title = f"{self.config.env_id}, {self.config.n_timesteps:,} timesteps each"
         plot_history(trials, self.path / "history.png", title=title)
         if (best := self._best(study)) is not None:
             self._write_recipe(best)
@@ -243,18 +239,18 @@ class Study:
         return {"number": best.number, "score": best.value, "choice": best.user_attrs["choice"]}
 
     def _write_recipe(self, best: dict[str, Any]) -> None:
-        run_kwargs, config = apply(best["choice"], self.config["recipe"], self.config["env_kwargs"])
-        recipe = {**run_kwargs, "n_timesteps": self.timesteps}
-        changed = Run(self.path, {**self.config, "env_kwargs": config}).changed_kwargs()
-        classifier = changed.get("classifier")
-        if isinstance(classifier, dict) and classifier.get("seed") == self.config["seed"]:
-            changed["classifier"] = {k: v for k, v in classifier.items() if k != "seed"}
-        steps = int(self.config["recipe"]["n_timesteps"])
+        config = apply(best["choice"], self.config)
+        env_kwargs = config.changed_kwargs()
+        classifier = env_kwargs.get("classifier")
+        if isinstance(classifier, dict) and classifier.get("seed") == config.seed:
+            unseeded = {key: value for key, value in classifier.items() if key != "seed"}
+            env_kwargs = {**env_kwargs, "classifier": unseeded}
         head = (
             f"# Trial {best['number']} of a search: accuracy {best['score']:.4f} on the validation "
-            f"split\n# after {steps} timesteps with seed {self.config['seed']}.\n\n"
+            f"split\n# after {config.n_timesteps} timesteps with seed {config.seed}.\n\n"
         )
-        content = copy.deepcopy({self.config["env"]: {"env_kwargs": changed, **recipe}})
+        recipe = {"env_kwargs": env_kwargs, **config.recipe, "n_timesteps": self.timesteps}
+        content = copy.deepcopy({config.env_id: recipe})  # so that YAML writes no anchors
         with replacing(self.best_file) as temporary:
             temporary.write_text(head + yaml.safe_dump(content, sort_keys=False))
 

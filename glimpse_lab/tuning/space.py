@@ -18,15 +18,18 @@ and a
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
-from glimpse_lab.recipes import Recipe, RecipeError, set_value, training_of_classifier
+from glimpse_lab.classifiers import training_of, with_training
+from glimpse_lab.config import RunConfig
+from glimpse_lab.dotted import flatten, with_value
+from glimpse_lab.recipes import Recipe, RecipeError
 from glimpse_lab.sweeps.prices import price_of, with_price
 
 Space = dict[str, Any]
@@ -52,31 +55,31 @@ class Suggests(Protocol):
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
 
 
-def default_space(recipe: Recipe, env_kwargs: dict[str, Any]) -> Space:
+def default_space(config: RunConfig) -> Space:
     """Return ranges that suit PPO and RecurrentPPO here, around what the recipe has.
 
     The classifier's learning rate has three values alone: each needs a pretraining of its own,
     which trials with the same one share. The price stays within a factor of two: the score of a
     search is accuracy, which alone would make glimpses free.
 
-    :param recipe: of PPO or RecurrentPPO
-    :param env_kwargs: of the environment
+    :param config: of a run of PPO or RecurrentPPO
     """
+    recipe = config.recipe
     n_steps = int(recipe.get("n_steps", 128))
     steps = sorted({max(2, n_steps // 2), n_steps, 2 * n_steps})
     space: Space = {
         "learning_rate": {"low": 1e-4, "high": 3e-3, "log": True},
         "n_steps": steps,
-        MINIBATCHES: _divisors(int(recipe["n_envs"]), steps),
+        MINIBATCHES: _divisors(config.n_envs, steps),
         "n_epochs": {"low": 2, "high": 8},
         "gamma": {"low": 0.6, "high": 1.0},
         "gae_lambda": {"low": 0.8, "high": 1.0},
         "ent_coef": {"low": 1e-4, "high": 0.03, "log": True},
         "clip_range": {"low": 0.1, "high": 0.3},
     }
-    if (price := price_of(env_kwargs.get("reward", "Terminal"))) > 0.0:
+    if (price := price_of(_reward(config.env_kwargs))) > 0.0:
         space[PRICE] = {"low": price / 2, "high": 2 * price, "log": True}
-    training = training_of_classifier(recipe)
+    training = training_of(recipe)
     if training is not None:
         training = {**_CLASSIFIER_DEFAULTS, **training}
         rate = float(training["learning_rate"])
@@ -130,55 +133,55 @@ def suggest(trial: Suggests, space: Space) -> Choice:
     return {key: _draw(trial, key, entry) for key, entry in space.items()}
 
 
-def apply(choice: Choice, recipe: Recipe, env_kwargs: dict[str, Any]) -> tuple[Recipe, Choice]:
-    """Return recipe and arguments of the environment with what was drawn; the given ones stay.
+def apply(choice: Choice, config: RunConfig) -> RunConfig:
+    """Return the configuration with what was drawn.
 
-    :raises RecipeError: for a key that reaches inside of nothing
+    :raises ValueError: for a key that reaches inside of nothing
     """
-    recipe, env_kwargs = copy.deepcopy(recipe), copy.deepcopy(env_kwargs)
+    recipe, env_kwargs = config.recipe, config.env_kwargs
     for key, value in choice.items():
         if key == PRICE:
-            env_kwargs["reward"] = with_price(env_kwargs.get("reward", "Terminal"), value)
+            env_kwargs = {**env_kwargs, "reward": with_price(_reward(env_kwargs), value)}
         elif key.startswith("env_kwargs."):
-            set_value(env_kwargs, key.removeprefix("env_kwargs."), value)
+            env_kwargs = with_value(env_kwargs, key.removeprefix("env_kwargs."), value)
         elif key.startswith(CLASSIFIER):
-            training = training_of_classifier(recipe)
+            training = training_of(recipe)
             if training is None:
                 raise RecipeError(f"got {key} in the space; the recipe trains no classifier")
-            training[key.removeprefix(CLASSIFIER)] = value
+            recipe = with_training(recipe, {**training, key.removeprefix(CLASSIFIER): value})
         elif key != MINIBATCHES:
             linear = key in _SCHEDULED and str(recipe.get(key, "")).startswith("lin_")
-            set_value(recipe, key, f"lin_{value:g}" if linear else value)
+            recipe = with_value(recipe, key, f"lin_{value:g}" if linear else value)
     if MINIBATCHES in choice:
-        rows = int(recipe["n_envs"]) * int(recipe.get("n_steps", 128))
-        recipe["batch_size"] = rows // int(choice[MINIBATCHES])
-    return recipe, env_kwargs
+        recipe = {**recipe, "batch_size": _rows(recipe) // int(choice[MINIBATCHES])}
+    return replace(config, recipe=recipe, env_kwargs=env_kwargs)
 
 
-def start_of(space: Space, recipe: Recipe, env_kwargs: dict[str, Any]) -> Choice:
+def start_of(space: Space, config: RunConfig) -> Choice:
     """Return the recipe's own values, of those keys where they are known and in the space."""
-    rows = int(recipe["n_envs"]) * int(recipe.get("n_steps", 128))
+    recipe = config.recipe
+    rows = _rows(recipe)
     own: Choice = {
         **_DEFAULTS,
         MINIBATCHES: rows // int(recipe.get("batch_size", rows)),
-        PRICE: price_of(env_kwargs.get("reward", "Terminal")),
+        PRICE: price_of(_reward(config.env_kwargs)),
     }
-    training = training_of_classifier(copy.deepcopy(recipe)) or {}
-    training = {**_CLASSIFIER_DEFAULTS, **training}
+    training = {**_CLASSIFIER_DEFAULTS, **(training_of(recipe) or {})}
     own |= {f"{CLASSIFIER}{key}": value for key, value in training.items()}
-    own |= _flat({**recipe, "env_kwargs": env_kwargs})
+    own |= flatten({**recipe, "env_kwargs": config.env_kwargs})
     for key in _SCHEDULED:
         if str(own.get(key, "")).startswith("lin_"):
             own[key] = float(own[key].removeprefix("lin_"))
     return {key: own[key] for key, entry in space.items() if key in own and _holds(entry, own[key])}
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in tree.items():
-        inner = _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {}
-        flat |= inner or {f"{prefix}{key}": value}
-    return flat
+def _reward(env_kwargs: dict[str, Any]) -> Any:
+    return env_kwargs.get("reward", "Terminal")
+
+
+def _rows(recipe: Recipe) -> int:
+    """Return the rows of a rollout."""
+    return int(recipe["n_envs"]) * int(recipe.get("n_steps", 128))
 
 
 def _holds(entry: Any, value: Any) -> bool:

@@ -1,7 +1,9 @@
 """The glimpse classifier: sees what the agent sees, and says what it believes."""
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +19,9 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
 from policies.classifier.canvas import CanvasLayout
 from policies.classifier.memory import MEMORIES, make_memory
+
+MEMBER = "classifier.bin"
+"""Name of a classifier inside of a model's zip file; SB3 takes every ``.pth`` for its own."""
 
 
 class ClassifierError(ValueError):
@@ -187,21 +192,37 @@ class TorchClassifier(nn.Module):
         :param extras: what else to keep, tensors and plain types, such as an optimiser's state
         :return: the digest
         """
-        digest = self.digest()
+        with replacing(path) as temporary:
+            temporary.write_bytes(self._to_bytes(extras))
+        return self.digest()
+
+    def save_inside(self, archive: Path, **extras: Any) -> None:
+        """Add specification and weights to a model's zip file, which has none yet.
+
+        :param archive: that SB3 has just written
+        :param extras: as :meth:`save` takes them
+        """
+        with zipfile.ZipFile(archive, "a") as file:
+            file.writestr(MEMBER, self._to_bytes(extras))
+
+    def _to_bytes(self, extras: dict[str, Any]) -> bytes:
         content = {
             "specification": self.specification(),
             "weights": self.state_dict(),
-            "digest": digest,
+            "digest": self.digest(),
             "extras": extras,
         }
-        with replacing(path) as temporary:
-            th.save(content, temporary)
-        return digest
+        buffer = io.BytesIO()
+        th.save(content, buffer)
+        return buffer.getvalue()
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote. Reads tensors and plain types only: no code can hide in it.
+        """Read what :meth:`save` or :meth:`save_inside` wrote.
 
+        Reads tensors and plain types only: no code can hide in it.
+
+        :param path: of the classifier, or of the model's zip file that it is in
         :raises ClassifierError: if the file is missing, broken or was changed
         """
         content = read_file(path)
@@ -222,19 +243,39 @@ class TorchClassifier(nn.Module):
 def read_file(path: Path) -> dict[str, Any]:
     """Return ``specification``, ``weights``, ``digest`` and ``extras``.
 
-    :param path: written by :meth:`TorchClassifier.save`
+    :param path: written by :meth:`TorchClassifier.save` or :meth:`TorchClassifier.save_inside`
     :raises ClassifierError: if the file is missing or broken
     """
     try:
-        content = th.load(path, map_location="cpu", weights_only=True)
+        content = th.load(_open(path), map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ClassifierError(f"there is no classifier {path}") from error
+    except ClassifierError:
+        raise
     except Exception as error:  # zip, pickle: a broken file fails in many ways
         raise ClassifierError(f"classifier {path} cannot be read: {error}") from error
     wanted = {"specification", "weights", "digest", "extras"}
     if not isinstance(content, dict) or set(content) != wanted:
-        raise ClassifierError(f"{path} is no classifier; wanted a classifier.pt of train.py")
+        raise ClassifierError(
+            f"{path} is no classifier; wanted what TorchClassifier.save wrote, or the model.zip of "
+            "a run that has a classifier"
+        )
     return content
+
+
+def _open(path: Path) -> io.BytesIO:
+    """Return the bytes of a classifier, out of a model's zip file if it is in one."""
+    data = io.BytesIO(path.read_bytes())
+    if not zipfile.is_zipfile(data):
+        return data  # for PyTorch to refuse
+    with zipfile.ZipFile(data) as archive:
+        names = archive.namelist()
+        if MEMBER in names:
+            return io.BytesIO(archive.read(MEMBER))
+    if "policy.pth" in names:
+        raise ClassifierError(f"model {path} was saved without a classifier; take another file")
+    data.seek(0)  # PyTorch's own files are zip files, too
+    return data
 
 
 def _maker(memory: str) -> Callable[..., TorchClassifier]:

@@ -6,11 +6,24 @@ from gymnasium.wrappers import RecordVideo
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecMonitor, VecVideoRecorder
 
-from glimpse_envs.sb3 import GlimpseVecEnv
+from glimpse_envs.config import make_config
+from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
 
 MULTI_CAT = "GlimpseMNIST-MultiCat-v0"
 
 # ---- the vector ----
+
+
+def test_a_made_configuration_is_taken_as_it_is():
+    config = make_config(**registered_kwargs(MULTI_CAT))
+    made, by_id = GlimpseVecEnv(config, 2, seed=3), GlimpseVecEnv(MULTI_CAT, 2, seed=3)
+    assert made.config is made.core.config is config
+    assert made.spec is None and by_id.spec.id == MULTI_CAT
+    first, second = made.reset(), by_id.reset()
+    for key in first:
+        np.testing.assert_array_equal(first[key], second[key])
+    with pytest.raises(ValueError, match="got budget beside a GlimpseConfig"):
+        GlimpseVecEnv(config, 2, budget=3)
 
 
 def test_vec_monitor_sees_return_and_length():

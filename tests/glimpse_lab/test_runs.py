@@ -4,42 +4,30 @@ from __future__ import annotations
 
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch as th
+import yaml
+from made_runs import make_run
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import PPO
 
-from glimpse_envs import load_dataset
-from glimpse_lab.recipes import load_recipe, override
 from glimpse_lab.runs import Run, RunError, latest, new_name
-
-RECIPE = Path(__file__).parents[2] / "hyperparams" / "reward_alone" / "ppo_lstm.yml"
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    env_id = "GlimpseDigits-MultiCat-v0"
-    recipe = load_recipe(RECIPE, env_id)
-    override(recipe, ["n_envs=4", "n_steps=8", "batch_size=16", "n_epochs=1"])
-    config = {
-        "env": env_id,
-        "env_kwargs": recipe.pop("env_kwargs"),
-        "algorithm": "ppo_lstm",
-        "recipe": recipe,
-        "seed": 3,
-        "dataset": {"name": "digits", "digest": load_dataset("digits").digest},
-    }
-    run = Run(tmp_path / "run", config)
-    run.create()
-    return run
+    return make_run(tmp_path / "run")
 
 
 def test_a_saved_model_comes_back_with_optimiser_and_timesteps(run: Run) -> None:
-    model = run.make_model(run.make_env(), "cpu").learn(64)
+    model = run.config.make_model(run.make_env(), "cpu").learn(64)
     run.save_model(model)
     again = Run.open(run.path)
-    fresh = again.make_model(again.make_env(), "cpu")
+    fresh = again.config.make_model(again.make_env(), "cpu")
     again.load_weights(fresh)
     assert fresh.num_timesteps == model.num_timesteps == 64
     for old, new in zip(model.policy.parameters(), fresh.policy.parameters(), strict=True):
@@ -49,12 +37,12 @@ def test_a_saved_model_comes_back_with_optimiser_and_timesteps(run: Run) -> None
 
 def test_a_resumed_run_sees_other_images_than_at_its_start(run: Run) -> None:
     env = run.make_env()
-    model = run.make_model(env, "cpu")
+    model = run.config.make_model(env, "cpu")
     env.reset()
     first = env.core.index.copy()
     run.save_model(model.learn(64))
     env = run.make_env()
-    run.load_weights(run.make_model(env, "cpu"))
+    run.load_weights(run.config.make_model(env, "cpu"))
     env.reset()
     assert not np.array_equal(env.core.index, first)
 
@@ -69,7 +57,7 @@ def test_two_processes_do_not_train_one_run(run: Run) -> None:
 
 
 def test_a_run_says_which_packages_it_needs(run: Run, tmp_path: Path) -> None:
-    other = Run(tmp_path / "other", {**run.config, "packages": ["mine"]})
+    other = Run(tmp_path / "other", replace(run.config, packages=("mine",)))
     other.create()
     with pytest.raises(RunError, match="--packages mine"):
         Run.open(other.path)
@@ -77,8 +65,11 @@ def test_a_run_says_which_packages_it_needs(run: Run, tmp_path: Path) -> None:
 
 
 def test_an_extended_run_remembers_how_far(run: Run) -> None:
-    run.extend(123)
-    assert Run.open(run.path).recipe["n_timesteps"] == 123
+    before = run.config.n_timesteps
+    extended = run.extended(123)
+    assert Run.open(run.path).config.n_timesteps == run.config.n_timesteps == before != 123
+    extended.write_config()
+    assert Run.open(run.path).config.n_timesteps == 123
 
 
 def test_loading_runs_no_code_hidden_in_the_file(run: Run, tmp_path: Path) -> None:
@@ -86,7 +77,7 @@ def test_loading_runs_no_code_hidden_in_the_file(run: Run, tmp_path: Path) -> No
         def __reduce__(self) -> tuple:
             return os.mkdir, (str(tmp_path / "exploded"),)
 
-    model = run.make_model(run.make_env(), "cpu")
+    model = run.config.make_model(run.make_env(), "cpu")
     run.save_model(model)
     th.save({"weights": Bomb()}, tmp_path / "policy.pth")
     with zipfile.ZipFile(run.model_file) as archive:
@@ -98,6 +89,26 @@ def test_loading_runs_no_code_hidden_in_the_file(run: Run, tmp_path: Path) -> No
     with pytest.raises(RunError, match="broken"):
         run.load_weights(model)
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("recipe", ["ppo.yml", "reward_alone/ppo_lstm.yml"])
+def test_stock_sb3_loads_a_checkpoint(recipe: str, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", recipe)
+    env = run.make_env()
+    run.save_model(run.config.make_model(env, "cpu"))
+    algorithm = {"ppo": PPO, "ppo_lstm": RecurrentPPO}[run.config.algorithm]
+    model = algorithm.load(run.model_file, device="cpu")
+    loaded = run.load("train")
+    assert all(map(th.equal, model.policy.parameters(), loaded.model.policy.parameters()))
+    observation = env.reset()
+    action, _ = model.predict(observation, deterministic=True)
+    np.testing.assert_array_equal(action, loaded.model.predict(observation, deterministic=True)[0])
+
+
+def test_environments_are_made_once(run: Run) -> None:
+    assert run.env_config() is run.env_config("train") is run.make_env().config
+    test = run.evaluation_config("test")
+    assert test is run.env_config("test") is run.make_env("test").config
 
 
 def test_a_run_directory_is_not_overwritten(run: Run) -> None:
@@ -134,3 +145,38 @@ def test_names_are_free_and_the_latest_run_is_found(tmp_path: Path) -> None:
     assert latest(tmp_path).name == "seed4-1"
     with pytest.raises(RunError, match="no run below"):
         latest(tmp_path / "nowhere")
+
+
+# ---- config.yml ----
+
+
+def changed(run: Run, **changes: object) -> Path:
+    """The run's folder with other content of its ``config.yml``; None takes a key away."""
+    content = {**run.config.to_dict(), **changes}
+    content = {key: value for key, value in content.items() if value is not None}
+    (run.path / "config.yml").write_text(yaml.safe_dump(content))
+    return run.path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": None}, r"config\.yml lacks recipe, or has it wrong"),
+        ({"seed": "one", "env_id": 3}, "lacks env_id, seed"),
+        ({"algorithm": "pppo"}, "did you mean 'ppo'"),
+        ({"recipe": {"n_envs": 0, "n_timesteps": 1}}, "got n_envs=0"),
+        ({"format": 3}, "has format 3; this version reads 2"),
+        ({"format": None}, "has format None; wanted format: 2"),
+        (
+            {"format": None, "env": "x", "versions": {"glimpse-envs": "0.1.0"}, "git": "abc+"},
+            r"older version \(glimpse-envs 0\.1\.0, commit abc\).*train anew",
+        ),
+    ],
+)
+def test_a_wrong_configuration_is_refused(run: Run, changes: dict, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        Run.open(changed(run, **changes))
+
+
+def test_a_configuration_is_read_as_it_was_written(run: Run) -> None:
+    assert Run.open(run.path).config == run.config

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch as th
+from made_runs import small_config
 
-from glimpse_envs import load_dataset
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_lab.comparison.runs import compare_runs, training_minutes
 from glimpse_lab.evaluation.rollout import evaluate
-from glimpse_lab.recipes import load_recipe, override
 from glimpse_lab.runs import Run, RunError
 
-RECIPE = Path(__file__).parents[3] / "hyperparams" / "reward_alone" / "ppo_lstm.yml"
-ENV_ID = "GlimpseDigits-MultiCat-v0"
 
-
-def make_run(path: Path, seed: int, *settings: str, data: str = "digits") -> Path:
+def make_run(path: Path, seed: int, data: str = "digits", **overrides: float) -> Path:
     """A run directory with an agent that has not learnt anything."""
-    recipe = load_recipe(RECIPE, ENV_ID)
-    override(recipe, ["n_envs=4", "n_steps=8", "batch_size=16", "n_timesteps=64", *settings])
-    config = {
-        "env": ENV_ID,
-        "env_kwargs": {**recipe.pop("env_kwargs"), "dataset": data},
-        "algorithm": "ppo_lstm",
-        "recipe": recipe,
-        "seed": seed,
-        "dataset": {"name": data, "digest": load_dataset(data).digest},
-        "git": f"commit{seed}",
-    }
-    run = Run(path, config)
+    overrides = {"n_timesteps": 64, **overrides}
+    config = small_config(overrides=overrides, seed=seed, dataset=data)
+    run = Run(path, replace(config, git=f"commit{seed}"))
     run.create()
-    run.save_model(run.make_model(run.make_env(), "cpu"))
+    run.save_model(run.config.make_model(run.make_env(), "cpu"))
     return path
 
 
@@ -46,15 +34,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [
         make_run(folder / "one" / "seed0", 0),
         make_run(folder / "one" / "seed1", 1),
-        make_run(folder / "two" / "seed0", 0, "gamma=0.5"),
+        make_run(folder / "two" / "seed0", 0, gamma=0.5),
     ]
 
 
 def played(path: Path, split: str, index: int | np.ndarray) -> Scanpaths:
     run = Run.open(path)
-    model = run.make_model(run.make_env(), "cpu")
-    run.load_weights(model)
-    return evaluate(model, run.env_config(split=split), index=index)
+    return evaluate(run.load().model, run.env_config(split), index=index)
 
 
 def test_runs_are_played_on_the_same_images(runs: list[Path]) -> None:
@@ -80,14 +66,14 @@ def test_the_weights_of_today_are_played(runs: list[Path], tmp_path: Path) -> No
     assert before.pairs[0].p_accuracy == 1 and before.rows[0].accuracy == before.rows[1].accuracy
     assert "budget of 2" in before.notes[0] and before.rows[0].mean_glimpses <= 2
     run = Run.open(path)
-    model = run.make_model(run.make_env(), "cpu")
+    model = run.config.make_model(run.make_env(), "cpu")
     with th.no_grad():
         model.policy.action_net.stop_bias += 20.0  # now all are a 3, at once
         model.policy.action_net.classes.bias[3] += 20.0
     run.save_model(model)
     after = compare_runs([runs[0], path], index=60, budget=2)
     assert after.rows[0] == before.rows[0] and after.rows[1].mean_glimpses == 1
-    labels = run.env_config(split="test").shown_split.labels[:60]
+    labels = run.env_config("test").shown_split.labels[:60]
     assert after.rows[1].accuracy == (labels == 3).mean()
 
 

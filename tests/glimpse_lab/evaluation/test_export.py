@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 import pyarrow
 import pytest
+from made_runs import small_config
 from pyarrow import parquet
 from stable_baselines3 import PPO
 
@@ -187,24 +188,18 @@ def test_without_classifier_there_are_no_beliefs(tmp_path: Path) -> None:
 
 
 def test_a_run_is_exported_with_what_it_was_told(tmp_path: Path) -> None:
-    config = {
-        "env": "GlimpseDigits-GreedyMap-v0",
-        "env_kwargs": {"budget": 3},
-        "algorithm": "ppo",
-        "recipe": {"n_envs": 4, "n_timesteps": 32, "n_steps": 8, "batch_size": 16,
-                   "policy": "policies.GlimpsePolicy"},
-        "seed": 7,
-        "dataset": {"name": "digits", "digest": make_config(dataset="digits").dataset.digest},
-        "git": "abc",
-    }  # fmt: skip
-    run = Run(tmp_path / "run", config)
-    model = run.make_model(run.make_env(), "cpu")
-    shown = run.env_config(split="validation", budget=2)
+    overrides = {"env_kwargs": {"budget": 3}}
+    made = small_config(
+        "reward_alone/ppo_lstm.yml", overrides, env_id="GlimpseDigits-GreedyMap-v0", seed=7
+    )
+    run = Run(tmp_path / "run", replace(made, git="abc"))
+    model = run.config.make_model(run.make_env(), "cpu")
+    shown = run.env_config("validation", budget=2)
     paths = evaluate(model, shown, index=IMAGES)
     path = tmp_path / "fixations.csv"
     export_run(path, run, paths, "validation", budget=2, index=IMAGES)
     info = fixation_info(path)
-    wanted = {"env": config["env"], "run": "run", "seed": 7, "git": "abc", "budget": 2}
+    wanted = {"env": made.env_id, "run": "run", "seed": 7, "git": "abc", "budget": 2}
     assert info.items() >= {**wanted, "env_kwargs": {"budget": 3}, "split": "validation"}.items()
 
 

@@ -13,40 +13,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from made_runs import ENV_ID as ENV
+from made_runs import make_run
 
-from glimpse_envs import load_dataset
 from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.evaluation.rollout import evaluate
 from glimpse_lab.integrations import hub as our_hub
 from glimpse_lab.integrations.hub import Package, load, model_name, package, pull, push
-from glimpse_lab.recipes import load_recipe, override
 from glimpse_lab.report.run_files import write_film, write_report
 from glimpse_lab.runs import Run, RunError
 from policies import CoTrainingCallback
 
 huggingface_hub = pytest.importorskip("huggingface_hub", reason='pip install -e ".[hub]"')
-RECIPE = Path(__file__).parents[3] / "hyperparams" / "ppo.yml"
-ENV = "GlimpseDigits-MultiCat-v0"
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with a classifier, trained a little, evaluated and filmed as train.py does."""
-    recipe = load_recipe(RECIPE, ENV)
-    override(recipe, ["n_envs=4", "n_steps=8", "batch_size=16", "n_epochs=1"])
-    env_kwargs = recipe.pop("env_kwargs") | {"classifier": {"type": "canvas", "width": 4}}
-    config = {
-        "env": ENV,
-        "env_kwargs": {"dataset": "digits", **env_kwargs},
-        "algorithm": "ppo",
-        "recipe": recipe,
-        "seed": 3,
-        "dataset": {"name": "digits", "digest": load_dataset("digits").digest},
-        "packages": [],
-    }
-    run = Run(tmp_path_factory.mktemp("runs") / "run", config)
-    run.create()
-    model = run.make_model(run.make_env(), "cpu")
+    classifier = {"type": "canvas", "width": 4}
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    run = make_run(folder, "ppo.yml", {"env_kwargs.classifier": classifier})
+    model = run.config.make_model(run.make_env(), "cpu")
     cotraining = CoTrainingCallback(pretraining=64, batch_size=16)
     run.save_model(model.learn(64, callback=cotraining), cotraining.state())
     config = run.evaluation_config("test")
@@ -61,9 +48,7 @@ def copy_of(run: Run, folder: Path) -> Path:
 
 
 def actions(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    model = run.make_model(run.make_env(split="test"), "cpu")
-    run.load_weights(model)
-    paths = evaluate(model, run.env_config(split="test", augment=None), index=50)
+    paths = evaluate(run.load().model, run.evaluation_config("test"), index=50)
     return paths.predictions, paths.gaze
 
 
@@ -71,7 +56,7 @@ def test_a_packaged_run_comes_back_and_acts_alike(trained: Run, tmp_path: Path) 
     package(trained.path, tmp_path / "out")
     names = {file.name for file in (tmp_path / "out").iterdir()}
     assert names == {
-        *("ppo-GlimpseDigits-MultiCat-v0.zip", "classifier.pt", "config.yml"),
+        *("ppo-GlimpseDigits-MultiCat-v0.zip", "config.yml"),
         *("results.json", "replay.mp4", "README.md"),
     }
     back = load(tmp_path / "out")
@@ -115,7 +100,7 @@ def test_no_path_of_this_computer_is_uploaded(trained: Run, tmp_path: Path) -> N
     package(folder, tmp_path / "out")
     for name in ("config.yml", "results.json", "README.md"):
         assert str(tmp_path) not in (tmp_path / "out" / name).read_text()
-    kwargs = Package.open(tmp_path / "out").config["env_kwargs"]
+    kwargs = Package.open(tmp_path / "out").config.env_kwargs
     assert kwargs["dataset"] == "folder:pictures"
 
 

@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 from made_results import made_baseline, made_evaluation
+from made_runs import make_run
 from wandb.proto import wandb_internal_pb2
 
-from glimpse_lab.config import run_config
 from glimpse_lab.integrations.weights_and_biases import Tracker, load_wandb
-from glimpse_lab.runs import Run
-
-RECIPES = Path(__file__).parents[3] / "hyperparams" / "reward_alone"
-
 
 _BLOCK, _WHOLE, _LAST = 32768, 1, 4
 
@@ -45,17 +41,11 @@ def test_progress_settings_and_result_are_kept(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    config = run_config(
-        "GlimpseDigits-MultiCat-v0",
-        RECIPES,
-        classifier="none",
-        overrides=["n_steps=8", "batch_size=32", "n_epochs=1"],
-        n_envs=8,
+    run = make_run(
+        tmp_path / "group" / "run", overrides={"n_envs": 8, "batch_size": 32}, classifier="none"
     )
-    run = Run(tmp_path / "group" / "run", config)
-    run.create()
     tracker = Tracker(run, "a-project")
-    model = run.make_model(run.make_env(), "cpu")
+    model = run.config.make_model(run.make_env(), "cpu")
     logger = run.make_logger()
     logger.output_formats.append(tracker)
     model.set_logger(logger)

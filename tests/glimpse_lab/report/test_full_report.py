@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from made_runs import make_run
 from PIL import Image
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from glimpse_envs import load_dataset
 from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.storage import read_result
 from glimpse_lab.evaluation.study import study
-from glimpse_lab.recipes import load_recipe, override
 from glimpse_lab.report.full import write_full_report
 from glimpse_lab.report.run_files import write_film, write_scanpaths
 from glimpse_lab.runs import Run
 
-RECIPE = Path(__file__).parents[3] / "hyperparams" / "reward_alone" / "ppo_lstm.yml"
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, BaseAlgorithm]:
-    env_id = "GlimpseDigits-MultiCat-v0"
-    recipe = load_recipe(RECIPE, env_id)
-    override(recipe, ["n_envs=4", "n_steps=8", "batch_size=16", "n_epochs=1"])
-    config = {
-        "env": env_id,
-        "env_kwargs": recipe.pop("env_kwargs"),
-        "algorithm": "ppo_lstm",
-        "recipe": recipe,
-        "seed": 3,
-        "dataset": {"name": "digits", "digest": load_dataset("digits").digest},
-    }
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny", config)
-    run.create()
-    return run, run.make_model(run.make_env(), "cpu")
+    run = make_run(tmp_path_factory.mktemp("runs") / "tiny")
+    return run, run.config.make_model(run.make_env(), "cpu")
 
 
 def test_a_full_report_has_its_files_and_what_was_written_before(

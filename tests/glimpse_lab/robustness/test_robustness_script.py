@@ -6,13 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import made_runs
 import pytest
-import yaml
 
-from glimpse_envs.data.loaders import load_dataset
 from glimpse_lab.evaluation.result import Robustness
 from glimpse_lab.evaluation.storage import read_result
-from glimpse_lab.runs import Run
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "benchmarks" / "robustness.py"
@@ -21,25 +19,11 @@ SMALL = ("--images", "20", "--train-images", "512")
 
 def make_run(path: Path, recipes: str) -> Path:
     """A run directory of an agent that has not learnt anything."""
-    recipe = yaml.safe_load((ROOT / "hyperparams" / recipes).read_text())
-    recipe = recipe["GlimpseDigits-MultiCat-v0"]
-    env_kwargs = {**recipe.pop("env_kwargs"), "budget": 3}
-    if "classifier" in env_kwargs:
-        env_kwargs["classifier"] = {"type": "canvas", "width": 4}
-    recipe["n_envs"] = 4
-    run = Run(
-        path,
-        {
-            "env": "GlimpseDigits-MultiCat-v0",
-            "env_kwargs": env_kwargs,
-            "algorithm": Path(recipes).stem,
-            "recipe": recipe,
-            "seed": 0,
-            "dataset": {"name": "digits", "digest": load_dataset("digits").digest},
-        },
-    )
-    run.create()
-    run.save_model(run.make_model(run.make_env(), "cpu"))
+    overrides = {"env_kwargs.budget": 3}
+    if not recipes.startswith("reward_alone"):
+        overrides["env_kwargs.classifier"] = {"type": "canvas", "width": 4}
+    run = made_runs.make_run(path, recipes, overrides)
+    run.save_model(run.config.make_model(run.make_env(), "cpu"))
     return path
 
 

@@ -42,19 +42,13 @@ def test_a_sweep_changes_the_recipe() -> None:
     assert [change.label for change in changes[:2]] == ["width=2", "width=0.0003"]
     assert changes[0].name == "sweep-width"
     assert all("/" not in change.label and " " not in change.label for change in changes)
-    recipe = {"policy_kwargs": {"width": 1, "depth": 1}}
-    changes[0].change_recipe(recipe)
-    assert recipe == {"policy_kwargs": {"width": 2, "depth": 1}}
+    assert changes[0].overrides == {"policy_kwargs.width": 2} and changes[0].price is None
 
 
 def test_a_price_changes_the_reward_alone() -> None:
     free, dear = choose_sweep([0.0, 0.05], None)
     assert (free.setting, free.label, dear.label) == (COST, "cost=0", "cost=0.05")
-    recipe, env_kwargs = {"n_envs": 4}, {"budget": 3}
-    dear.change_recipe(recipe)
-    dear.change_env(env_kwargs)
-    assert recipe == {"n_envs": 4} and env_kwargs["budget"] == 3
-    assert env_kwargs["reward"]["terms"] == ["Terminal", {"type": "GlimpseCost", "cost": 0.05}]
+    assert dear.overrides == {} and (free.price, dear.price) == (0.0, 0.05)
 
 
 def test_neither_prices_nor_a_setting_is_no_sweep() -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from made_runs import ENV_ID
 
+from glimpse_lab.config import DatasetRecord, RunConfig
 from glimpse_lab.recipes import RecipeError, load_recipe
 from glimpse_lab.tuning.space import (
     _CLASSIFIER_DEFAULTS,
@@ -50,34 +52,42 @@ class Draws:
         return int(self.rng.integers(low, high + 1))
 
 
-def split(file: Path, env_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def of(file: Path, env_id: str) -> RunConfig:
+    """The configuration of an entry, without the data that it needs."""
     recipe = load_recipe(file, env_id)
-    return recipe, recipe.pop("env_kwargs", {})
+    env_kwargs = recipe.pop("env_kwargs", {})
+    return made(recipe, env_kwargs, file.stem)
+
+
+def made(recipe: dict[str, Any], env_kwargs: dict[str, Any], algorithm: str = "ppo") -> RunConfig:
+    data = DatasetRecord("digits", "0")
+    return RunConfig(ENV_ID, env_kwargs, algorithm, recipe, 0, data, (), None, {})
 
 
 @pytest.mark.parametrize(("file", "env_id"), ENTRIES, ids=[f"{f.stem}-{e}" for f, e in ENTRIES])
 def test_in_every_recipe_batches_divide_and_the_schedule_stays(file: Path, env_id: str) -> None:
-    recipe, env_kwargs = split(file, env_id)
-    before = copy.deepcopy((recipe, env_kwargs))
-    space = default_space(recipe, env_kwargs)
-    check_batches(space, recipe)
+    config = of(file, env_id)
+    before = copy.deepcopy(config)
+    space = default_space(config)
+    check_batches(space, config.recipe)
     for seed in range(20):
-        drawn, _ = apply(suggest(Draws(seed), space), recipe, env_kwargs)
+        drawn = apply(suggest(Draws(seed), space), config).recipe
         rows = drawn["n_envs"] * drawn["n_steps"]
         assert rows % drawn["batch_size"] == 0 and drawn["batch_size"] >= 32
         assert drawn["learning_rate"].startswith("lin_")
         assert isinstance(drawn["clip_range"], float)
-    assert [env_kwargs, recipe["n_steps"]] == [before[1], before[0]["n_steps"]]
+    assert config == before
 
 
 def test_the_first_trial_is_the_recipe() -> None:
-    recipe, env_kwargs = split(FOLDER / "ppo.yml", "GlimpseDigits-MultiCat-v0")
-    space = default_space(recipe, env_kwargs)
-    start = start_of(space, recipe, env_kwargs)
+    config = of(FOLDER / "ppo.yml", ENV_ID)
+    space = default_space(config)
+    start = start_of(space, config)
     assert start.keys() == space.keys()
-    same, same_kwargs = apply(start, recipe, env_kwargs)
-    assert same.pop("learning_rate") == "lin_0.001" and recipe.pop("learning_rate") == "lin_1e-3"
-    assert same == {**recipe, "clip_range": 0.2} and same_kwargs == env_kwargs
+    same = apply(start, config)
+    assert config.recipe["learning_rate"] == "lin_1e-3"
+    wanted = {**config.recipe, "clip_range": 0.2, "learning_rate": "lin_0.001"}
+    assert same.recipe == wanted and same.env_kwargs == config.env_kwargs
 
 
 def test_a_recipe_with_its_defaults_begins_with_those_of_the_classes() -> None:
@@ -88,7 +98,7 @@ def test_a_recipe_with_its_defaults_begins_with_those_of_the_classes() -> None:
 
 
 def test_draws_reach_reward_classifier_and_inner_settings() -> None:
-    recipe, env_kwargs = split(FOLDER / "ppo.yml", "GlimpseDigits-MultiCat-v0")
+    config = of(FOLDER / "ppo.yml", ENV_ID)
     choice = {
         "learning_rate": 2e-4,
         "minibatches": 2,
@@ -98,15 +108,18 @@ def test_draws_reach_reward_classifier_and_inner_settings() -> None:
         "policy_kwargs.features_extractor_kwargs.encoder": "cnn",
         "env_kwargs.budget": 3,
     }
-    drawn, kwargs = apply(choice, recipe, env_kwargs)
+    result = apply(choice, config)
+    drawn, kwargs = result.recipe, result.env_kwargs
     assert drawn["learning_rate"] == "lin_0.0002" and drawn["batch_size"] == 128 * 8 // 2
     (callback,) = drawn["callback"]
     assert callback["policies.CoTrainingCallback"]["epochs"] == 5.0
     assert callback["policies.CoTrainingCallback"]["pretraining"] == 40000
     assert drawn["policy_kwargs"]["features_extractor_kwargs"] == {"encoder": "cnn"}
     assert kwargs["budget"] == 3 and kwargs["reward"]["terms"][-1]["cost"] == 0.02
-    drawn, _ = apply({"learning_rate": 2e-4}, {**recipe, "learning_rate": 1e-3}, {})
-    assert drawn["learning_rate"] == 2e-4  # no schedule before, none now
+    constant = made({**config.recipe, "learning_rate": 1e-3}, {})
+    assert (
+        apply({"learning_rate": 2e-4}, constant).recipe["learning_rate"] == 2e-4
+    )  # no schedule before, none now
 
 
 def test_a_space_of_ones_own(tmp_path: Path) -> None:
@@ -166,4 +179,4 @@ def test_batches_that_do_not_divide_are_refused(space: dict[str, Any]) -> None:
 
 def test_a_classifier_that_is_not_trained_has_no_learning_rate() -> None:
     with pytest.raises(RecipeError, match="trains no classifier"):
-        apply({"classifier_training.epochs": 2.0}, {"n_envs": 4}, {})
+        apply({"classifier_training.epochs": 2.0}, made({"n_envs": 4}, {}))

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import yaml
+from made_runs import ENV_ID
 
 import glimpse_lab.tuning.search as tuning
-from glimpse_lab.config import run_config
+from glimpse_lab.config import resolve_config
 from glimpse_lab.recipes import RecipeError
 from glimpse_lab.runs import RunError
 from glimpse_lab.tuning.search import Study, check_optuna
 
-RECIPES = Path(__file__).parents[3] / "hyperparams" / "reward_alone"
 SPACE = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "minibatches": [1, 2]}
 
 
 def study(path: Path, space: dict[str, Any] = SPACE, **changes: Any) -> Study:
-    config = run_config(
-        "GlimpseDigits-MultiCat-v0",
-        RECIPES,
-        classifier="none",
-        overrides=["n_steps=8", "batch_size=32", "n_epochs=1", "env_kwargs.budget=2"],
-        timesteps=256,
-        n_envs=8,
-    )
+    overrides = {
+        **{"n_envs": 8, "n_steps": 8, "batch_size": 32, "n_epochs": 1, "n_timesteps": 256},
+        "env_kwargs.budget": 2,
+    }
+    config = resolve_config(ENV_ID, classifier="none", overrides=overrides)
     lines: list[str] = []
     made = Study(path / "study", config, space, timesteps=5000, say=lines.append, **changes)
     object.__setattr__(made, "lines", lines)
@@ -66,11 +64,11 @@ def test_the_best_recipe_makes_the_run_of_the_best_trial(tmp_path: Path) -> None
     made = study(tmp_path)
     best = made.run(1)
     assert made.best_file.name == "ppo_lstm.yml"
-    config = run_config("GlimpseDigits-MultiCat-v0", made.best_file)
-    assert config["recipe"]["learning_rate"] == f"lin_{best['choice']['learning_rate']:g}"
-    assert config["recipe"]["batch_size"] * best["choice"]["minibatches"] == 64
-    assert config["recipe"]["n_timesteps"] == 5000
-    assert {"classifier": None, **config["env_kwargs"]} == made.config["env_kwargs"]
+    config = resolve_config(ENV_ID, made.best_file)
+    assert config.recipe["learning_rate"] == f"lin_{best['choice']['learning_rate']:g}"
+    assert config.recipe["batch_size"] * best["choice"]["minibatches"] == 64
+    assert config.recipe["n_timesteps"] == 5000
+    assert {"classifier": None, **config.env_kwargs} == made.config.env_kwargs
     assert "validation" in made.best_file.read_text().splitlines()[0]
     assert str(made.best_file) in made.summary(best)
 
@@ -145,7 +143,8 @@ def test_another_search_of_that_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"another space.yml"):
         study(tmp_path, {**SPACE, "gamma": [0.9]}).run(1)
     changed = study(tmp_path)
-    changed.config["recipe"]["n_epochs"] = 2
+    recipe = {**changed.config.recipe, "n_epochs": 2}
+    changed = replace(changed, config=replace(changed.config, recipe=recipe))
     with pytest.raises(RunError, match=r"another study.yml"):
         changed.run(1)
     (tmp_path / "else" / "study").mkdir(parents=True)

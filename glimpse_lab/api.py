@@ -1,0 +1,233 @@
+"""What the scripts do, from Python: train, resume, load and evaluate a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from glimpse_lab import DEFAULT_ENV
+from glimpse_lab.commands import command
+from glimpse_lab.config import resolve_config
+from glimpse_lab.evaluation.exact import evaluate_run
+from glimpse_lab.evaluation.result import Evaluation
+from glimpse_lab.integrations.weights_and_biases import Tracker, load_wandb
+from glimpse_lab.recipes import trust
+from glimpse_lab.report.run_files import summary, write_film, write_report
+from glimpse_lab.runs import Agent, Run, new_name, run_folder
+from glimpse_lab.training import TrainingStoppedError, learn, make, restore
+
+
+def train(
+    env_id: str = DEFAULT_ENV,
+    *,
+    dataset: str | None = None,
+    classifier: str = "recipe",
+    seed: int = 0,
+    overrides: Mapping[str, Any] | None = None,
+    total_timesteps: float | None = None,
+    n_envs: int | None = None,
+    recipe: str | Path | None = None,
+    runs: str | Path = "runs",
+    name: str | None = None,
+    video: bool = True,
+    device: str = "cpu",
+    wandb: str | None = None,
+    packages: Sequence[str] = (),
+) -> Run:
+    """Train an agent, evaluate it on the test images, and keep all of it in a run directory.
+
+    Does what ``train.py`` does. Example::
+
+        run = glimpse_lab.train(
+            "GlimpseDigits-MultiCat-v0", overrides={"env_kwargs.budget": 4}, total_timesteps=50_000
+        )
+        model, env = glimpse_lab.load(run)
+
+    :param env_id: a registered glimpse environment
+    :param dataset: a name, such as "mnist" or "folder:PATH"; None for the environment's own
+    :param classifier: what watches the glimpses: "recipe" (the recipe's own), "cotrained",
+        "frozen", "none", or a file such as the ``model.zip`` of another run
+    :param seed: of everything
+    :param overrides: hyperparameters of the recipe by dotted keys
+    :param total_timesteps: of all lanes together; None for the recipe's
+    :param n_envs: lanes stepped together; None for the recipe's
+    :param recipe: a file of recipes, named after the algorithm; None for those of this package
+    :param runs: folder of all runs
+    :param name: of the run directory, below ``runs`` and the id; None for seed<SEED>-<K>
+    :param video: film nine test images at the end
+    :param device: that PyTorch knows
+    :param wandb: project of Weights & Biases to log to, too
+    :param packages: of your own, whose parts, policies or callbacks are named
+    :return: the finished run
+    :raises ValueError: for what does not fit or is not known (nothing is written then), a run
+        directory that exists already, or a training that diverges
+    :raises TrainingStoppedError: after Ctrl-C, when everything is saved
+    """
+    trust(packages)
+    if wandb:
+        load_wandb()  # that it is missing is said before the training, not after it
+    lengths = {"n_timesteps": total_timesteps, "n_envs": n_envs}
+    lengths = {key: value for key, value in lengths.items() if value is not None}
+    config = resolve_config(
+        env_id,
+        None if recipe is None else Path(recipe),
+        seed=seed,
+        dataset=dataset,
+        classifier=classifier,
+        overrides={**(overrides or {}), **lengths},
+        packages=packages,
+    )
+    runs = Path(runs)
+    name = name or new_name(runs / env_id, seed)
+    run = Run(run_folder(runs, env_id, name), config)
+    model, callbacks = make(run, device)
+    run.create()  # only now, when all settings have proved to fit
+    print(f"run directory: {run.path}")
+    with run.locked():
+        _finish(run, model, callbacks, video=video, wandb=wandb)
+    return run
+
+
+def resume(
+    run_dir: str | Path,
+    *,
+    total_timesteps: float | None = None,
+    video: bool = True,
+    device: str = "cpu",
+    wandb: str | None = None,
+    packages: Sequence[str] = (),
+) -> Run:
+    """Go on with a training from its last checkpoint, and evaluate it at the end.
+
+    Does what ``train.py --resume`` does, with the settings that the run was started with.
+
+    :param run_dir: made by :func:`train`
+    :param total_timesteps: to train for in all; None to leave it as it was
+    :param video: film nine test images at the end
+    :param device: that PyTorch knows
+    :param wandb: project of Weights & Biases to log to, too
+    :param packages: of your own, that the run was trained with
+    :return: the finished run
+    :raises ValueError: for a run that is broken, of an older version, or trained by another process
+    :raises TrainingStoppedError: after Ctrl-C, when everything is saved
+    """
+    trust(packages)
+    run = Run.open(run_dir, packages)
+    print(f"run directory: {run.path}")
+    with run.locked():  # before anything but config.yml is read or changed
+        run.remove_leftovers()
+        if total_timesteps is not None:
+            run = run.extended(total_timesteps)
+        model, callbacks = make(run, device)
+        restore(run, model, callbacks)
+        if total_timesteps is not None:
+            print(f"now to {run.config.n_timesteps:,} timesteps in all")
+            run.write_config()  # for the next time
+        _finish(run, model, callbacks, video=video, wandb=wandb)
+    return run
+
+
+def load(
+    run: Run | str | Path,
+    split: str = "test",
+    *,
+    device: str = "cpu",
+    packages: Sequence[str] = (),
+) -> Agent:
+    """Return the trained model of a run and an environment that it acts in.
+
+    Reads tensors and numbers only: no code can hide in a run. Example::
+
+        model, env = glimpse_lab.load("runs/GlimpseDigits-MultiCat-v0/seed0-1")
+        observation, state, start = env.reset(), None, np.ones(env.num_envs, bool)
+        action, state = model.predict(observation, state, start, deterministic=True)
+        observation, reward, done, info = env.step(action)
+
+    :param run: a run, or its directory
+    :param split: whose images the environment shows: "train", "validation" or "test"
+    :param device: that PyTorch knows
+    :param packages: of your own, that the run was trained with
+    :return: ``model`` and ``env``
+    :raises ValueError: for a run that is broken, of an older version, or never saved
+    """
+    return _opened(run, packages).load(split, device)
+
+
+def evaluate(
+    run: Run | str | Path,
+    split: str = "test",
+    *,
+    budget: int | None = None,
+    device: str = "cpu",
+    packages: Sequence[str] = (),
+) -> Evaluation:
+    """Show every image of a split once to the agent of a run, with deterministic actions.
+
+    Does what ``eval.py --quick --json`` does; nothing is written. Example::
+
+        glimpse_lab.evaluate(run, "validation").accuracy
+
+    :param run: a run, or its directory
+    :param split: "train", "validation" or "test"
+    :param budget: the most glimpses; None for as many as in training
+    :param device: that PyTorch knows
+    :param packages: of your own, that the run was trained with
+    :return: accuracy with its interval, glimpses, samples and coverage, beside random gaze
+    :raises ValueError: for a run that is broken, of an older version, or never saved
+    """
+    run = _opened(run, packages)
+    config = run.evaluation_config(split, budget)
+    return evaluate_run(run, run.load(split, device).model, config).result
+
+
+def _opened(run: Run | str | Path, packages: Sequence[str]) -> Run:
+    if isinstance(run, Run):
+        return run
+    trust(packages)
+    return Run.open(run, packages)
+
+
+def _finish(
+    run: Run,
+    model: BaseAlgorithm,
+    callbacks: Sequence[BaseCallback],
+    *,
+    video: bool,
+    wandb: str | None,
+) -> None:
+    """Train to the end, evaluate on the test split and write the files of the run."""
+    begin = time.perf_counter()
+    packages = run.config.packages
+    go_on = command("train.py", "--resume", run.path, packages=packages)
+    tracker = Tracker(run, wandb) if wandb else None
+    learn(run, model, callbacks, go_on=go_on, outputs=[tracker] if tracker else [])
+    minutes = (time.perf_counter() - begin) / 60
+    try:
+        _report(run, model, tracker, video, minutes)
+    except KeyboardInterrupt:
+        raise TrainingStoppedError(
+            "stopped; the training is saved. Go on with:  "
+            + command("eval.py", run.path, packages=packages)
+        ) from None
+
+
+def _report(
+    run: Run, model: BaseAlgorithm, tracker: Tracker | None, video: bool, minutes: float
+) -> None:
+    config = run.evaluation_config("test")
+    result, paths = evaluate_run(run, model, config)
+    result = replace(result, minutes_of_last_training=round(minutes, 2))
+    files = write_report(run, config, paths, result)
+    print(f"\n{summary(result)}\n")
+    print(f"trained to {model.num_timesteps:,} timesteps, {minutes:.1f} min of it in this call")
+    if video:
+        files += write_film(run, model, "test", n_images=9)
+    if tracker is not None:
+        tracker.finish(result, [run.path / name for name in files if name.endswith(".png")])
+    print(f"in {run.path}: {', '.join([*files, 'progress.csv', 'model.zip'])}")

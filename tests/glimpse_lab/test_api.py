@@ -1,0 +1,124 @@
+"""From Python what the scripts do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import ENV_ID, SMALL
+
+import glimpse_lab
+from glimpse_lab.evaluation.storage import to_json
+from glimpse_lab.training import TrainingStoppedError
+
+ROOT = Path(__file__).parents[2]
+TRAINING = {"policies.CoTrainingCallback": {"pretraining": 64, "batch_size": 32}}
+OVERRIDES = {
+    **SMALL,
+    "callback": [TRAINING],
+    "env_kwargs.classifier.width": 8,
+    "env_kwargs.budget": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> glimpse_lab.Run:
+    return glimpse_lab.train(
+        ENV_ID,
+        seed=4,
+        overrides=OVERRIDES,
+        total_timesteps=128,
+        n_envs=8,
+        runs=tmp_path_factory.mktemp("runs"),
+        video=False,
+    )
+
+
+def test_a_trained_run_is_in_its_directory(run: glimpse_lab.Run) -> None:
+    names = {file.name for file in run.path.iterdir()}
+    assert {"config.yml", "model.zip", "progress.csv", "metrics.json"} <= names
+    assert run.path.name == "seed4-1" and not any("video" in name for name in names)
+    assert glimpse_lab.Run.open(run.path).config == run.config
+    assert (run.config.seed, run.config.n_envs, run.config.n_timesteps) == (4, 8, 128)
+
+
+def test_a_loaded_agent_acts(run: glimpse_lab.Run) -> None:
+    model, env = glimpse_lab.load(run.path)
+    assert env.config.split == "test" and env.num_envs == 8
+    assert env.config.classifier.digest() == run.classifier.digest()
+    observation, state, start = env.reset(), None, np.ones(env.num_envs, bool)
+    for _ in range(4):
+        action, state = model.predict(observation, state, start, deterministic=True)
+        observation, reward, start, _ = env.step(action)
+        assert reward.shape == (8,) and np.isfinite(reward).all()
+    assert glimpse_lab.load(run, "train").env.config.split == "train"
+
+
+def test_an_evaluation_gives_the_numbers_of_the_script(run: glimpse_lab.Run) -> None:
+    result = glimpse_lab.evaluate(run.path, "validation", budget=2)
+    command = [sys.executable, ROOT / "eval.py", run.path, "--quick", "--json"]
+    command += ["--split", "validation", "--budget", "2"]
+    output = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    script = json.loads(output.stdout)
+    assert json.loads(json.dumps(to_json(result))) == {**script, "seconds": result.seconds}
+    assert result.n_images == 144 and result.budget == 2
+
+
+def test_a_run_goes_on_where_it_was(run: glimpse_lab.Run) -> None:
+    longer = glimpse_lab.resume(run.path, total_timesteps=192, video=False)
+    assert longer.config.n_timesteps == 192 and run.config.n_timesteps == 128
+    assert glimpse_lab.Run.open(run.path).saved_timesteps() == 192
+    assert json.loads((run.path / "metrics.json").read_text())["timesteps"] == 192
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"overrides": {"gama": 0.9}}, "did you mean 'gamma'"),
+        ({"overrides": {"env_kwargs.budgett": 3}}, "did you mean 'budget'"),
+        ({"classifier": "frzen"}, "there is no such file"),
+        ({"total_timesteps": 0}, "n_timesteps=0"),
+        ({"name": "a/b"}, "wanted a plain name"),
+        ({"packages": ["nowhere_at_all"]}, "does not import"),
+    ],
+)
+def test_what_does_not_fit_leaves_nothing(arguments: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        glimpse_lab.train(ENV_ID, runs=tmp_path / "runs", **arguments)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_is_none_is_refused(tmp_path: Path) -> None:
+    for use in (glimpse_lab.load, glimpse_lab.evaluate, glimpse_lab.resume):
+        with pytest.raises(glimpse_lab.RunError, match="not a run directory"):
+            use(tmp_path)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("policies.callbacks.Progress._on_step", interrupted)
+    overrides = {**SMALL, "env_kwargs.budget": 3}
+    with pytest.raises(TrainingStoppedError, match=r"stopped and saved at 4 .*\n.*--resume"):
+        glimpse_lab.train(
+            ENV_ID, classifier="none", overrides=overrides, runs=tmp_path, name="x", video=False
+        )
+    assert (tmp_path / ENV_ID / "x" / "model.zip").exists()
+
+
+def test_names_are_loaded_when_they_are_used() -> None:
+    code = "import glimpse_lab, sys; assert 'torch' not in sys.modules; print(dir(glimpse_lab))"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "'train'" in result.stdout
+    for name in glimpse_lab.__all__:
+        assert getattr(glimpse_lab, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        _ = glimpse_lab.trian
