@@ -45,6 +45,9 @@ def test_progress_settings_and_result_are_kept(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
+    # its service must answer within 30 s of its start: too short a time for a busy machine
+    monkeypatch.setenv("WANDB_X_SERVICE_WAIT", "600")
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "600")
     config = run_config(
         "GlimpseDigits-MultiCat-v0",
         RECIPES,
