@@ -7,12 +7,14 @@ take; :func:`start` is for those whose subject is the process: signals, kills, t
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -61,6 +63,18 @@ def fail(main: Callable[[], None], *arguments: object, name: str = "train.py") -
     status, output, errors = call(main, *arguments, name=name)
     assert status != 0 and "error: " in errors, output + errors
     return errors
+
+
+def load_script(path: str) -> ModuleType:
+    """Import a script that lies in no package, such as ``benchmarks/robustness.py``."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses ask for it
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[spec.name]
+    return module
 
 
 def start(script: str, *arguments: object, **settings: object) -> subprocess.Popen[str]:
