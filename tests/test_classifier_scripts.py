@@ -14,9 +14,9 @@ from scripts import call, fail, succeed
 
 from glimpse_lab.cli import eval as evaluation
 from glimpse_lab.cli import train as training
-from policies.classifier import callback
-from policies.classifier.callback import pretrain
+from policies.classifier import pretraining
 from policies.classifier.model import TorchClassifier, read_file
+from policies.classifier.trainer import pretrain
 
 ENV_ID, SACCADE = "GlimpseDigits-MultiCat-v0", "GlimpseDigits-Saccade-v0"
 TRAINING = {"pretraining": 128, "batch_size": 32, "random_share": 0.5}
@@ -141,7 +141,7 @@ def test_a_pretraining_stopped_by_ctrl_c_is_saved_and_goes_on(
     given = ["--recipe", "ppo.yml", "--runs", "runs", "--name", "stopped", "--no-video"]
     given += ["--set", f"callback=[{{policies.CoTrainingCallback: {settings}}}]"]
     with monkeypatch.context() as patch:
-        patch.setattr(callback, "pretrain", stopped)
+        patch.setattr(pretraining, "pretrain", stopped)
         status, output, errors = call(training.main, *given)
     assert status == 130, errors
     path = folder / "runs" / ENV_ID / "stopped"
