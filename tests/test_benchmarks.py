@@ -1,31 +1,26 @@
 """The benchmarks that train: on a tiny budget, with the embedded data."""
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
+from scripts import ROOT, load_script, succeed
 
 from glimpse_lab.cli import train
 from glimpse_lab.evaluation.external_results import equally_trained
 from glimpse_lab.evaluation.result import BaselineKind, Evaluation, TrainedBaselines
 from glimpse_lab.evaluation.storage import read_result
 
-ROOT = Path(__file__).parents[1]
 
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark(name: str, *arguments: object) -> str:
+    """Run a benchmark that must succeed; return what it printed."""
+    path = f"benchmarks/{name}.py"
+    return succeed(load_script(path).main, *arguments, name=path)
 
 
 @pytest.fixture
 def saccades(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = script("saccader_table")
+    module = load_script("benchmarks/saccader_table.py")
     monkeypatch.setattr(module, "ENV_ID", "GlimpseDigits-Saccade-v0")
     monkeypatch.setattr(module, "EVALUATED", 50)
     return module
@@ -54,7 +49,7 @@ def test_the_table_gives_means_beside_the_published_figures(saccades):
     assert "| PerStep | 0.9 | 0.001 |  | 83/77 | 92.0/82.0 (80.0 to 84.0) | 92/92 |" in lines
 
 
-def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch, capsys):
+def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch):
     monkeypatch.setenv("GLIMPSE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     recipe = yaml.safe_load((ROOT / "hyperparams" / "ppo.yml").read_text())
@@ -65,12 +60,9 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch, capsys)
     recipe.update(n_timesteps=1024, n_envs=16)
     (tmp_path / "ppo.yml").write_text(yaml.safe_dump({"default": recipe}))
     arguments = ["--recipe", "ppo.yml", "--name", "tiny", "--no-video"]
-    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-    train.main()
+    succeed(train.main, *arguments)
     run = tmp_path / "runs" / train.DEFAULT_ENV / "tiny"
-    monkeypatch.setattr(sys, "argv", ["gaze_baselines.py", str(run), "--only", "random"])
-    script("gaze_baselines").main()
-    assert "| random |" in capsys.readouterr().out
+    assert "| random |" in benchmark("gaze_baselines", run, "--only", "random")
     kept = read_result(run / "baselines.json", TrainedBaselines)
     assert kept.updates > 0 and set(kept.baselines) == {"random"}
     measured = read_result(run / "metrics.json", Evaluation)
@@ -80,11 +72,9 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch, capsys)
     assert baseline.matched_budget is not None
 
 
-def test_statistics_and_a_frame_are_timed(monkeypatch, capsys):
+def test_statistics_and_a_frame_are_timed(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    monkeypatch.setattr(sys, "argv", ["x", "--images", "60", "--seconds", "0.01"])
-    script("statistics_speed").main()
-    lines = capsys.readouterr().out.splitlines()
+    lines = benchmark("statistics_speed", "--images", 60, "--seconds", 0.01).splitlines()
     assert lines[0].split() == ["60", "scanpaths", "milliseconds"]
     times = {name: float(value) for name, value in (line.rsplit(maxsplit=1) for line in lines[1:])}
     assert len(times) == 11 and {"by_glimpse", "gaze_dependence", "collapse"} < times.keys()

@@ -1,23 +1,23 @@
-"""The scripts with a classifier as a user runs them: subprocesses on a tiny budget."""
+"""``train.py`` and ``eval.py`` with each choice of a classifier, on a tiny budget."""
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from scripts import call, fail, succeed
 
-from glimpse_lab.cli import train
+from glimpse_lab.cli import eval as evaluation
+from glimpse_lab.cli import train as training
+from policies.classifier import pretraining
 from policies.classifier.model import TorchClassifier, read_file
+from policies.classifier.trainer import pretrain
 
-ROOT = Path(__file__).parents[1]
 ENV_ID, SACCADE = "GlimpseDigits-MultiCat-v0", "GlimpseDigits-Saccade-v0"
 TRAINING = {"pretraining": 128, "batch_size": 32, "random_share": 0.5}
 RECIPE = {
@@ -36,55 +36,38 @@ RECIPE = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Recipes of both algorithms, runs, and a data directory."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The current folder: recipes of both algorithms, runs, and a data directory."""
     folder = tmp_path_factory.mktemp("classifiers")
     (folder / "data").mkdir()
     policies = {"ppo_lstm": "GlimpseLstmPolicy", "ppo": "GlimpsePolicy"}
     for algorithm, policy in policies.items():
         callback = [{"policies.CoTrainingCallback": TRAINING}]
-        callback += ["policies.PackedSequences"] * (algorithm == "ppo_lstm")
+        if algorithm == "ppo_lstm":
+            callback.append("policies.PackedSequences")
         recipe = {**RECIPE, "policy": f"policies.{policy}", "callback": callback}
         (folder / f"{algorithm}.yml").write_text(yaml.safe_dump({"default": recipe}))
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLIMPSE_DATA_DIR", str(folder / "data"))
+        patch.chdir(folder)
+        yield folder
 
 
-def start(folder: Path, script: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *map(str, arguments)],
-        cwd=folder,
-        env={**os.environ, "GLIMPSE_DATA_DIR": str(folder / "data")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(folder: Path, script: str, *arguments: object) -> tuple[int, str, str]:
-    """The exit status, the output and the errors of a script."""
-    process = start(folder, script, *arguments)
-    output, errors = process.communicate(timeout=120)
-    return process.returncode, output, errors
-
-
-def trained(folder: Path, name: str, *arguments: object, algorithm: str = "ppo_lstm") -> Path:
+def train(folder: Path, name: str, *arguments: object, algorithm: str = "ppo_lstm") -> Path:
     """Train a run and return its directory."""
     given = ["--recipe", f"{algorithm}.yml", "--runs", "runs", "--name", name, "--no-video"]
-    status, _, errors = run(folder, "train.py", *given, *arguments)
-    assert status == 0, errors
+    succeed(training.main, *given, *arguments)
     (path,) = (folder / "runs").glob(f"*/{name}")
     return path
 
 
-def evaluate(folder: Path, path: Path) -> dict:
-    status, output, errors = run(folder, "eval.py", path, "--quick", "--json")
-    assert status == 0, errors
-    return json.loads(output)
+def evaluate(path: Path) -> dict:
+    return json.loads(succeed(evaluation.main, path, "--quick", "--json", name="eval.py"))
 
 
 @pytest.fixture(scope="module")
 def cotrained(folder: Path) -> Path:
-    return trained(folder, "cotrained", "--classifier", "cotrained")
+    return train(folder, "cotrained", "--classifier", "cotrained")
 
 
 def callbacks(path: Path) -> dict:
@@ -103,25 +86,23 @@ def test_a_cotrained_classifier_is_trained_beside_the_agent(cotrained: Path, fol
     assert kept.specification() == now.specification() and kept.digest() != now.digest()
 
 
-def test_eval_reads_model_and_classifier_from_the_folder(cotrained: Path, folder: Path) -> None:
+def test_eval_reads_model_and_classifier_from_the_folder(cotrained: Path, tmp_path: Path) -> None:
     before = json.loads((cotrained / "metrics.json").read_text())
-    after = evaluate(folder, cotrained)
+    after = evaluate(cotrained)
     for key in ("accuracy", "accuracy_by_glimpse", "mean_samples", "baselines"):
         assert after[key] == before[key]
     assert after["n_images"] == 359
 
 
-def test_a_run_that_has_trained_is_not_begun_anew(cotrained: Path, folder: Path) -> None:
-    path = Path(shutil.copytree(cotrained, folder / "without model"))
+def test_a_run_that_has_trained_is_not_begun_anew(cotrained: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(cotrained, tmp_path / "without model")
     (path / "model.zip").unlink()
-    for script, arguments in (("train.py", ["--resume", path]), ("eval.py", [path])):
-        status, _, errors = run(folder, script, *arguments)
-        assert status == 1 and "Traceback" not in errors
-        assert ("its model.zip is gone" if script == "train.py" else "no model.zip") in errors
+    assert "its model.zip is gone" in fail(training.main, "--resume", path)
+    assert "no model.zip" in fail(evaluation.main, path, name="eval.py")
 
 
 def test_a_frozen_classifier_is_that_of_its_pretraining(folder: Path) -> None:
-    path = trained(folder, "frozen", "--classifier", "frozen")
+    path = train(folder, "frozen", "--classifier", "frozen")
     assert callbacks(path)["policies.CoTrainingCallback"]["frozen"] is True
     own = TorchClassifier.load(path / "model.zip").digest()
     kept = (folder / "data" / "classifiers").glob("*.pt")
@@ -130,53 +111,47 @@ def test_a_frozen_classifier_is_that_of_its_pretraining(folder: Path) -> None:
 
 
 def test_a_file_is_used_as_it_is(cotrained: Path, folder: Path) -> None:
-    path = trained(folder, "file", "--classifier", cotrained / "model.zip")
+    path = train(folder, "file", "--classifier", cotrained / "model.zip")
     assert list(callbacks(path)) == ["policies.PackedSequences"]
     digests = {read_file(p / "model.zip")["digest"] for p in (path, cotrained)}
     assert len(digests) == 1
 
 
 def test_no_classifier_takes_all_of_it_away(folder: Path) -> None:
-    path = trained(folder, "none", "--classifier", "none", algorithm="ppo")
+    path = train(folder, "none", "--classifier", "none", algorithm="ppo")
     assert callbacks(path) == {}
     kwargs = yaml.safe_load((path / "config.yml").read_text())["env_kwargs"]
     assert kwargs["classifier"] is None and kwargs["observe_classifier_features"] is False
-    assert evaluate(folder, path)["n_images"] == 359
+    assert evaluate(path)["n_images"] == 359
 
 
 def test_saccades_are_trained_with_a_classifier(folder: Path) -> None:
-    path = trained(folder, "saccades", "--env", SACCADE, algorithm="ppo")
+    path = train(folder, "saccades", "--env", SACCADE, algorithm="ppo")
     metrics = json.loads((path / "metrics.json").read_text())
     assert metrics["mean_glimpses"] == 4 and metrics["unanswered"] == 0
     assert 0.0 < metrics["accuracy"] < 1.0
     assert metrics["env_kwargs"]["classifier"]["type"] == "canvas"
 
 
-def test_a_pretraining_stopped_by_ctrl_c_is_saved_and_goes_on(folder: Path) -> None:
-    arguments = ["--recipe", "ppo.yml", "--runs", "runs", "--name", "stopped", "--no-video"]
-    endless = {**TRAINING, "pretraining": 10**9}
-    callback = f"callback=[{{policies.CoTrainingCallback: {json.dumps(endless)}}}]"
-    process, shown = start(folder, "train.py", *arguments, "--set", callback), ""
-    try:
-        while "classifier:" not in shown and process.poll() is None:
-            shown += process.stderr.read(1)
-        time.sleep(3)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130 and "Traceback" not in errors, errors
+def test_a_pretraining_stopped_by_ctrl_c_is_saved_and_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: object, **settings: object) -> Iterator[int]:
+        yield from itertools.islice(pretrain(*arguments, **settings), 3)
+        raise KeyboardInterrupt
+
+    settings = json.dumps({**TRAINING, "pretraining": 160})  # others were not made before
+    given = ["--recipe", "ppo.yml", "--runs", "runs", "--name", "stopped", "--no-video"]
+    given += ["--set", f"callback=[{{policies.CoTrainingCallback: {settings}}}]"]
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "pretrain", stopped)
+        status, output, errors = call(training.main, *given)
+    assert status == 130, errors
     path = folder / "runs" / ENV_ID / "stopped"
-    assert "--resume" in output and (path / "model.zip").exists()
-    pretrained = read_file(path / "model.zip")["extras"]["pretrained"]
-    assert pretrained % 32 == 0
-    config = yaml.safe_load((path / "config.yml").read_text())
-    training = {**TRAINING, "pretraining": pretrained + 64}  # so that it ends
-    config["recipe"]["callback"] = {"policies.CoTrainingCallback": training}
-    (path / "config.yml").write_text(yaml.safe_dump(config))
-    status, _, errors = run(folder, "train.py", "--resume", path, "--no-video")
-    assert status == 0, errors
-    assert read_file(path / "model.zip")["extras"]["pretrained"] == pretrained + 64
+    assert f"--resume {path.relative_to(folder)}" in output and (path / "model.zip").exists()
+    assert read_file(path / "model.zip")["extras"]["pretrained"] == 96
+    succeed(training.main, "--resume", path, "--no-video")
+    assert read_file(path / "model.zip")["extras"]["pretrained"] == 160
     assert json.loads((path / "metrics.json").read_text())["timesteps"] >= 256
 
 
@@ -188,16 +163,15 @@ def test_a_pretraining_stopped_by_ctrl_c_is_saved_and_goes_on(folder: Path) -> N
     ],
 )
 def test_a_wrong_classifier_gets_a_message_and_leaves_nothing(
-    arguments: list[str], message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], message: str, folder: Path
 ) -> None:
-    given = ["train.py", "--recipe", folder / "ppo.yml", "--runs", folder / "others", *arguments]
-    monkeypatch.setattr(sys, "argv", list(map(str, given)))
-    with pytest.raises(SystemExit, match=message):
-        train.main()
+    assert message in fail(
+        training.main, "--recipe", "ppo.yml", "--runs", folder / "others", *arguments
+    )
     assert not (folder / "others").exists()
 
 
 def test_a_resumed_run_keeps_its_classifier(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        train.parse_arguments(["--resume", "--classifier", "none"])
+        training.parse_arguments(["--resume", "--classifier", "none"])
     assert "leave out --classifier" in capsys.readouterr().err

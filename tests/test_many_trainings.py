@@ -1,74 +1,46 @@
-"""Seeds, sweeps and searches as a user runs them: subprocesses on a tiny budget."""
+"""Seeds, sweeps and searches: each member of a group is trained in a process of its own."""
 
 from __future__ import annotations
 
 import csv
 import json
 import signal
-import subprocess
-import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
+from scripts import call, fail, finish, lines, start, succeed, wait_until
 
-from glimpse_lab.cli import train
+from glimpse_lab.cli import train as training
 from glimpse_lab.runs import Run
 
-ROOT = Path(__file__).parents[1]
 ENV = "GlimpseDigits-MultiCat-v0"
 #: an agent without a classifier: nothing is trained before it
 TINY = ["--classifier", "none", "--n-envs", "32", "--no-video"]
 TINY += ["--set", "n_steps=16", "batch_size=256", "n_epochs=1", "env_kwargs.budget=3"]
 
-
-def start(runs: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "train.py"), *TINY, "--runs", str(runs)]
-    command += map(str, arguments)
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
-
-
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    """Wait for a process; return what it printed."""
-    output, errors = process.communicate(timeout=240)
-    assert process.returncode == code, output + errors
-    assert "Traceback" not in errors, errors
-    return output + errors
-
-
-def call(runs: Path, *arguments: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Call ``train.py`` in this process, sooner than in one of its own."""
-    monkeypatch.setattr(sys, "argv", [train.__file__, *TINY, "--runs", str(runs), *arguments])
-    train.main()
-
-
-def wait_for(file: Path, lines: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        if file.exists() and file.read_text().count("\n") >= lines:
-            return
-        time.sleep(0.05)
-    process.kill()
-    raise AssertionError("".join(process.communicate()))
+train = partial(succeed, training.main, *TINY)
+train_fails = partial(fail, training.main, *TINY)
 
 
 def test_seeds_are_interrupted_resumed_and_averaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--name", "many", "--seeds", "0-1", "--total-timesteps", "8192"]
+    arguments = ["--runs", tmp_path, "--name", "many", "--seeds", "0-1"]
+    arguments += ["--total-timesteps", "8192"]
     folder = tmp_path / ENV / "many"
-    process = start(tmp_path, *arguments)
-    wait_for(folder / "seed0" / "progress.csv", 3, process)
+    process = start("train.py", *TINY, *arguments)
+    wait_until(lambda: lines(folder / "seed0" / "progress.csv") >= 3, process)
     process.send_signal(signal.SIGINT)
-    output = finish(process, code=130)
-    assert "stopped and saved" in output and "--seeds 0-1" in output
+    status, output, _ = finish(process)
+    assert status == 130 and "stopped and saved" in output and "--seeds 0-1" in output
     saved = Run.open(folder / "seed0").saved_timesteps()
     assert 0 < saved < 8192 and not (folder / "seed1").exists()
 
-    output = finish(start(tmp_path, *arguments))
+    output = train(*arguments)
     assert "seed0: going on" in output and "seed1: training" in output
+    assert "accuracy" in capfd.readouterr().out  # of the members
     summary = json.loads((folder / "seeds.json").read_text())
     accuracies = [
         json.loads((folder / f"seed{seed}" / "metrics.json").read_text())["accuracy"]
@@ -80,24 +52,19 @@ def test_seeds_are_interrupted_resumed_and_averaged(
     assert Run.open(folder / "seed1").config.seed == 1
 
     before = (folder / "seed0" / "model.zip").stat().st_mtime
-    capfd.readouterr()
-    call(tmp_path, *arguments, monkeypatch=monkeypatch)
-    assert "2 of 2 runs are finished already" in capfd.readouterr().out
+    assert "2 of 2 runs are finished already" in train(*arguments)
     assert (folder / "seed0" / "model.zip").stat().st_mtime == before
-    with pytest.raises(SystemExit, match=r"recipe\.gamma was 1\.0, is 0\.5"):
-        call(tmp_path, *arguments, "--set", "gamma=0.5", monkeypatch=monkeypatch)
-    with pytest.raises(SystemExit, match="is a single run"):
-        wrong = ["--runs", str(folder.parents[1]), "--name", "many", "--sweep-cost", "0", "1"]
-        (folder / "config.yml").touch()
-        call(tmp_path, *wrong, monkeypatch=monkeypatch)
+    message = train_fails(*arguments, "--set", "gamma=0.5")
+    assert "recipe.gamma was 1.0, is 0.5" in message
+    (folder / "config.yml").touch()
+    wrong = ["--runs", tmp_path, "--name", "many", "--sweep-cost", "0", "1"]
+    assert "is a single run" in train_fails(*wrong)
 
 
-def test_prices_are_swept_side_by_side_and_a_failure_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--sweep-cost", "0", "0.05", "--total-timesteps", "256", "--jobs", "2"]
-    call(tmp_path, *arguments, monkeypatch=monkeypatch)
-    output = capfd.readouterr().out
+def test_prices_are_swept_side_by_side_and_a_failure_is_said(tmp_path: Path) -> None:
+    arguments = ["--runs", tmp_path, "--sweep-cost", "0", "0.05"]
+    arguments += ["--total-timesteps", "256", "--jobs", "2"]
+    output = train(*arguments)
     (folder,) = (tmp_path / ENV).iterdir()
     assert folder.name.startswith("sweep-cost-")  # found again by the same command
     rows = json.loads((folder / "frontier.json").read_text())["rows"]
@@ -113,26 +80,23 @@ def test_prices_are_swept_side_by_side_and_a_failure_is_said(
     broken = folder / "cost=0" / "seed0"
     (broken / "metrics.json").unlink()
     (broken / "model.zip").write_bytes(b"no zip")
-    with pytest.raises(SystemExit, match="1 of 2 runs failed"):
-        call(tmp_path, *arguments, monkeypatch=monkeypatch)
-    output = capfd.readouterr().out
+    status, output, errors = call(training.main, *TINY, *arguments)
+    assert status == 1 and "1 of 2 runs failed" in errors
     assert "cost=0/seed0: failed, exit status 1: error: " in output and "broken" in output
     assert len(json.loads((folder / "frontier.json").read_text())["rows"]) == 1
 
 
-def test_a_search_is_interrupted_counted_on_and_its_recipe_trains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--name", "search", "--total-timesteps", "256"]
+def test_a_search_is_interrupted_counted_on_and_its_recipe_trains(tmp_path: Path) -> None:
+    arguments = ["--runs", tmp_path, "--name", "search", "--total-timesteps", "256"]
     folder = tmp_path / ENV / "search"
-    process = start(tmp_path, *arguments, "--tune", 1000)
-    wait_for(folder / "trials.csv", 2, process)
+    process = start("train.py", *TINY, *arguments, "--tune", 1000)
+    wait_until(lambda: lines(folder / "trials.csv") >= 2, process)
     process.send_signal(signal.SIGINT)
-    assert "--tune 1000" in finish(process, code=130)
+    status, output, _ = finish(process)
+    assert status == 130 and "--tune 1000" in output
     with (folder / "trials.csv").open() as file:
         done = len(list(csv.DictReader(file)))
-    call(tmp_path, *arguments, "--tune", str(done + 1), monkeypatch=monkeypatch)
-    output = capfd.readouterr().out
+    output = train(*arguments, "--tune", str(done + 1))
     with (folder / "trials.csv").open() as file:
         assert len(list(csv.DictReader(file))) == done + 1
     assert "validation accuracy" in output and (folder / "history.png").exists()
@@ -140,8 +104,7 @@ def test_a_search_is_interrupted_counted_on_and_its_recipe_trains(
     python, script, *command = output.split("train with it:  ")[1].splitlines()[0].split()
     assert (python, Path(script).name) == ("python", "train.py")
     command += ["--runs", str(tmp_path), "--total-timesteps", "128", "--no-video"]
-    monkeypatch.setattr(sys, "argv", [train.__file__, *command])
-    train.main()
+    succeed(training.main, *command)
     (metrics,) = tmp_path.rglob("metrics.json")
     assert json.loads(metrics.read_text())["timesteps"] >= 128
 
@@ -165,17 +128,8 @@ def test_a_search_is_interrupted_counted_on_and_its_recipe_trains(
     ],
 )
 def test_wrong_arguments_get_a_message_and_leave_nothing(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     given = TINY[2:] if "--resume" in arguments else TINY
-    monkeypatch.setattr(
-        sys, "argv", [train.__file__, *given, "--runs", str(tmp_path / "runs"), *arguments]
-    )
-    with pytest.raises((ValueError, SystemExit)) as caught:
-        train.main()
-    assert message in str(caught.value) + capsys.readouterr().err
+    assert message in fail(training.main, *given, "--runs", tmp_path / "runs", *arguments)
     assert not (tmp_path / "runs").exists()

@@ -1,65 +1,54 @@
-"""The scripts as a user runs them: subprocesses on a tiny budget."""
+"""``train.py`` and ``eval.py`` from a recipe to a run directory, and back, on a tiny budget."""
 
 from __future__ import annotations
 
 import json
-import os
 import resource
+import shutil
 import signal
 import subprocess
-import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from scripts import call, fail, finish, lines, start, succeed, wait_until
 
 from glimpse_lab.cli import eval as evaluation
-from glimpse_lab.cli import train
+from glimpse_lab.cli import train as training
 
-ROOT = Path(__file__).parents[1]
+ENV_ID = "GlimpseDigits-MultiCat-v0"
 TRAINING = "callback=[{policies.CoTrainingCallback: {pretraining: 256, batch_size: 64}}]"
 TINY = ["--set", "n_envs=8", "n_steps=16", "batch_size=64", "n_epochs=1", TRAINING]
+TINY += ["env_kwargs.classifier.width=4"]
 
-
-def run(script: str, *arguments: object, **kwargs) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **kwargs)
-
-
-def fails(*arguments: object, script: str = "train.py", **kwargs) -> str:
-    """Run a script that must fail with a message and without a traceback; return the message."""
-    result = run(script, *arguments, **kwargs)
-    assert result.returncode not in (0, -signal.SIGKILL)
-    assert "Traceback" not in result.stderr, result.stderr
-    assert "error: " in result.stderr
-    return result.stderr
-
-
-def refused(script: ModuleType, *arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
-    """Call a script that must refuse its arguments, sooner than in a process; the message."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(script.__file__), *map(str, arguments)])
-        with pytest.raises((ValueError, OSError, SystemExit)) as caught:
-            script.main()
-    return str(caught.value) + capsys.readouterr().err
+train = partial(succeed, training.main)
+evaluate = partial(succeed, evaluation.main, name="eval.py")
+train_fails = partial(fail, training.main)
+evaluate_fails = partial(fail, evaluation.main, name="eval.py")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory of the default environment."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of the default environment, to be read."""
     runs = tmp_path_factory.mktemp("runs")
-    result = run("train.py", "--runs", runs, "--name", "tiny", "--total-timesteps", 512, *TINY)
-    assert result.returncode == 0, result.stderr
-    assert "accuracy" in result.stdout and "python eval.py" in result.stdout
-    return runs / "GlimpseDigits-MultiCat-v0" / "tiny"
+    output = train("--runs", runs, "--name", "tiny", "--total-timesteps", 512, *TINY)
+    assert "accuracy" in output and "eval.py" in output
+    return runs / ENV_ID / "tiny"
 
 
-def test_training_leaves_a_complete_run_directory(trained: Path) -> None:
-    names = {path.name for path in trained.iterdir()}
+@pytest.fixture
+def trained(made: Path, tmp_path: Path) -> Path:
+    """A run directory of its own for a test that writes into it."""
+    return Path(shutil.copytree(made, tmp_path / "trained"))
+
+
+def test_training_leaves_a_complete_run_directory(made: Path) -> None:
+    names = {path.name for path in made.iterdir()}
     assert names >= {
         "config.yml",
         "model.zip",
@@ -71,12 +60,12 @@ def test_training_leaves_a_complete_run_directory(trained: Path) -> None:
     }
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert not any(name.startswith(".") for name in names)  # no temporary file is left
-    config = yaml.safe_load((trained / "config.yml").read_text())
+    config = yaml.safe_load((made / "config.yml").read_text())
     assert config["recipe"]["n_envs"] == 8 and config["dataset"]["digest"]
 
 
-def test_metrics_hold_what_a_reader_needs(trained: Path) -> None:
-    metrics = json.loads((trained / "metrics.json").read_text())
+def test_metrics_hold_what_a_reader_needs(made: Path) -> None:
+    metrics = json.loads((made / "metrics.json").read_text())
     assert metrics["n_images"] == 359 and metrics["split"] == "test"
     low, high = metrics["accuracy_ci95"]
     assert low <= metrics["accuracy"] <= high
@@ -87,21 +76,22 @@ def test_metrics_hold_what_a_reader_needs(trained: Path) -> None:
     assert {"env", "dataset", "seconds", "seed", "versions", "git"} <= metrics.keys()
 
 
-def test_eval_repeats_the_evaluation_from_the_folder_alone(trained: Path, tmp_path: Path) -> None:
-    before = json.loads((trained / "metrics.json").read_text())
-    result = run("eval.py", trained, "--quick", "--json", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    after = json.loads(result.stdout)
+def test_eval_repeats_the_evaluation_from_the_folder_alone(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = json.loads((made / "metrics.json").read_text())
+    monkeypatch.chdir(tmp_path)
+    after = json.loads(evaluate(made, "--quick", "--json"))
     for key in ("accuracy", "accuracy_by_glimpse", "mean_samples", "coverage", "baselines"):
         assert after[key] == before[key]
 
 
 def test_a_quick_eval_of_another_split_writes_the_film_alone(trained: Path) -> None:
     before = {file.name for file in trained.iterdir()}
-    result = run("eval.py", trained, "--quick", "--split", "validation", "--video", 2, "--json")
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["n_images"] == 144
-    assert "video-validation.mp4" in result.stderr
+    arguments = ["--quick", "--split", "validation", "--video", 2, "--json"]
+    status, output, errors = call(evaluation.main, trained, *arguments, name="eval.py")
+    assert status == 0 and json.loads(output)["n_images"] == 144
+    assert "video-validation.mp4" in errors
     films = {"video-validation.mp4", "video-validation.gif"}
     assert {file.name for file in trained.iterdir()} == before | films
     assert (trained / "video-validation.gif").exists()
@@ -112,13 +102,11 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
     for seed, name in enumerate(names):
         arguments = ["--env", "GlimpseMNIST-MultiCat-v0", "--seed", seed, "--name", name]
         tiny = ["--total-timesteps", 256, "--no-video", *TINY, "env_kwargs.budget=3"]
-        result = run("train.py", "--runs", tmp_path, *arguments, *tiny)
-        assert result.returncode == 0, result.stderr
+        train("--runs", tmp_path, *arguments, *tiny)
     folders = [tmp_path / "GlimpseMNIST-MultiCat-v0" / name for name in names]
 
     exported = tmp_path / "fixations.csv"
-    result = run("eval.py", folders[0], "--scanpaths", 2, "--video", 1, "--export", exported)
-    assert result.returncode == 0, result.stderr
+    evaluate(folders[0], "--scanpaths", 2, "--video", 1, "--export", exported)
     metrics = json.loads((folders[0] / "metrics.json").read_text())
     fair = {"random", "centre", "grid", "overview-random", "best-fixed"}
     assert fair | {"saliency", "uncertainty"} < metrics["baselines"].keys()
@@ -128,13 +116,10 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
     assert "uncertainty" in page and f"{100 * metrics['accuracy']:.1f}" in page
     figures = {file.stem for file in (folders[0] / "figures").iterdir()}
     assert {"accuracy_samples", "by_glimpse", "reliability", "risk_coverage"} <= figures
-    assert (folders[0] / "scanpaths.png").exists()
     rows = exported.read_text().splitlines()
     assert len(rows) == 1 + round(60 * metrics["mean_glimpses"])
 
-    result = run("eval.py", *folders, "--compare", "--out", tmp_path / "both")
-    assert result.returncode == 0, result.stderr
-    assert "over seeds" in result.stdout
+    assert "over seeds" in evaluate(*folders, "--compare", "--out", tmp_path / "both")
     assert (tmp_path / "both" / "comparison.png").exists()
 
 
@@ -149,75 +134,64 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
         (["a", "--video", "-1"], "wanted a number of images"),
     ],
 )
-def test_eval_refuses_what_does_not_go_together(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert message in refused(evaluation, *arguments, capsys=capsys)
+def test_eval_refuses_what_does_not_go_together(arguments: list[str], message: str) -> None:
+    assert message in evaluate_fails(*arguments)
 
 
-def _start(runs: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "train.py"), "--runs", str(runs), "--name", "long"]
-    return subprocess.Popen(
-        [*command, "--total-timesteps", "1e8", *TINY, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:
-    """Wait until the first row of progress is written."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        progress = folder / "progress.csv"
-        if progress.exists() and progress.read_text().count("\n") > 3:
-            return
-        time.sleep(0.1)
-    process.kill()
-    raise AssertionError(process.communicate()[1])
+def start_long(runs: Path) -> tuple[subprocess.Popen[str], Path]:
+    """Start a training that ends only when it is ended; return its directory, too."""
+    arguments = ["--runs", runs, "--name", "long", "--total-timesteps", "1e8", *TINY]
+    return start("train.py", *arguments), runs / ENV_ID / "long"
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(tmp_path: Path) -> None:
-    process = _start(tmp_path)
-    folder = tmp_path / "GlimpseDigits-MultiCat-v0" / "long"
-    _wait_for_training(process, folder)
+    process, folder = start_long(tmp_path)
+    wait_until(lambda: lines(folder / "progress.csv") > 3, process)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in errors
+    status, output, _ = finish(process)
+    assert status == 130
     assert f"--resume {folder}" in output and (folder / "model.zip").exists()
 
-    rows = (folder / "progress.csv").read_text().count("\n")
+    rows = lines(folder / "progress.csv")
     saved = int(output.split("saved at ")[1].split(" of")[0].replace(",", ""))
-    more = saved + 1024
-    result = run("train.py", "--resume", folder, "--total-timesteps", more, "--no-video")
-    assert result.returncode == 0, result.stderr
+    more = saved + 256
+    train("--resume", folder, "--total-timesteps", more, "--no-video")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["timesteps"] >= more
-    assert (folder / "progress.csv").read_text().count("\n") >= rows  # the curve goes on
+    assert lines(folder / "progress.csv") >= rows  # the curve goes on
 
 
-def test_resume_after_a_kill_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
-    process = _start(tmp_path)
-    folder = tmp_path / "GlimpseDigits-MultiCat-v0" / "long"
-    deadline = time.monotonic() + 90
-    while not (folder / "model.zip").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
+def test_a_run_in_training_is_left_alone_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+    process, folder = start_long(tmp_path)
+    wait_until((folder / "model.zip").exists, process)
+    before = (folder / "config.yml").read_text()
+    assert "another process" in train_fails("--resume", folder, "--total-timesteps", 9999)
+    assert (folder / "config.yml").read_text() == before
+    assert process.poll() is None
     process.kill()
     process.communicate()
+
     (folder / ".model.123.zip").write_bytes(b"killed while it was written")
-    result = run("train.py", "--runs", tmp_path, "--resume", "--total-timesteps", 600, "--no-video")
-    assert result.returncode == 0, result.stderr
+    train("--runs", tmp_path, "--resume", "--total-timesteps", 600, "--no-video")
     assert json.loads((folder / "metrics.json").read_text())["timesteps"] > 600
     assert not list(folder.glob(".*"))
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(trained: Path, tmp_path: Path) -> None:
+@contextmanager
+def largest_file(n_bytes: int) -> Iterator[None]:
+    """Let every write beyond so many bytes of a file fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(trained: Path) -> None:
     before = (trained / "model.zip").read_bytes()
-
-    def limit() -> None:  # a write beyond 200 kB fails, as on a full disk
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-
-    message = fails("--resume", trained, "--total-timesteps", 1024, preexec_fn=limit)
+    with largest_file(len(before) // 2):
+        message = train_fails("--resume", trained, "--total-timesteps", 1024)
     assert "could not be written" in message and "--resume" in message
     assert (trained / "model.zip").read_bytes() == before
 
@@ -246,19 +220,22 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained: Path, tmp_path: Path) ->
     ],
 )
 def test_wrong_arguments_get_a_message_and_leave_nothing(
-    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    assert message in refused(train, *arguments, "--runs", tmp_path / "runs", capsys=capsys)
+    assert message in train_fails(*arguments, "--runs", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_message_comes_without_a_traceback(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    assert "did you mean 'digits'" in fails("--dataset", "digit", "--runs", runs)
+    status, _, errors = finish(start("train.py", "--dataset", "digit", "--runs", runs))
+    assert status == 1 and errors.startswith("error: ") and "did you mean 'digits'" in errors
     assert not runs.exists()
 
 
-def test_a_relative_image_folder_is_found_from_anywhere(tmp_path: Path) -> None:
+def test_a_relative_image_folder_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
     for name in ("dark", "bright"):
         folder = tmp_path / "pictures" / name
@@ -266,63 +243,54 @@ def test_a_relative_image_folder_is_found_from_anywhere(tmp_path: Path) -> None:
         for k in range(10):
             pixels = rng.integers(0, 100, (16, 16), dtype=np.uint8) + 150 * (name == "bright")
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{k}.png")
+    monkeypatch.chdir(tmp_path)
     arguments = ["--dataset", "folder:pictures", "--total-timesteps", 128, "--name", "x"]
-    result = run("train.py", *arguments, *TINY, "--no-video", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    folder = tmp_path / "runs" / "GlimpseDigits-MultiCat-v0" / "x"
-    result = run("eval.py", folder, "--quick", "--json", cwd="/")
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["n_images"] == 4
+    train(*arguments, *TINY, "--no-video")
+    monkeypatch.chdir("/")
+    output = evaluate(tmp_path / "runs" / ENV_ID / "x", "--quick", "--json")
+    assert json.loads(output)["n_images"] == 4
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    """Change entries of a run's ``config.yml``; None takes one away."""
+    config = yaml.safe_load((folder / "config.yml").read_text()) | changes
+    kept = {key: value for key, value in config.items() if value is not None}
+    (folder / "config.yml").write_text(yaml.safe_dump(kept))
 
 
 def test_a_strangers_run_imports_nothing_of_his(trained: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes())
-    config = yaml.safe_load((trained / "config.yml").read_text())
-    config["recipe"]["callback"] = {"subprocess.call": {"args": ["touch", str(tmp_path / "x")]}}
-    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    assert "--packages" in fails("--resume", tmp_path, "--total-timesteps", 1024)
-    config["recipe"]["policy"] = "this.s"
-    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    assert "'this.s'" in fails(tmp_path, script="eval.py")
+    recipe = yaml.safe_load((trained / "config.yml").read_text())["recipe"]
+    callback = {"subprocess.call": {"args": ["touch", str(tmp_path / "x")]}}
+    change_config(trained, recipe={**recipe, "callback": callback})
+    assert "--packages" in train_fails("--resume", trained, "--total-timesteps", 1024)
+    change_config(trained, recipe={**recipe, "policy": "this.s"})
+    assert "'this.s'" in evaluate_fails(trained)
     assert not (tmp_path / "x").exists()
 
 
-def test_no_data_and_no_network_gives_three_ways_on(tmp_path: Path) -> None:
-    environment = {**os.environ, "GLIMPSE_DATA_DIR": str(tmp_path), "https_proxy": "127.0.0.1:9"}
-    message = fails("--env", "GlimpseCIFAR-MultiCat-v0", env=environment)
+def test_no_data_and_no_network_gives_three_ways_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLIMPSE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "127.0.0.1:9")
+    message = train_fails("--env", "GlimpseCIFAR-MultiCat-v0")
     assert "GLIMPSE_DATA_DIR" in message and "--dataset digits" in message
     assert str(tmp_path / "cifar10.npz") in message and "pack_dataset" in message
 
 
-def test_a_broken_run_directory_says_what_is_wrong(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "config.yml").write_text((trained / "config.yml").read_text())
-    assert "no model.zip" in fails(tmp_path, script="eval.py")
-    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes()[:5000])
-    assert "broken" in refused(evaluation, tmp_path, capsys=capsys)
+def test_a_broken_run_directory_says_what_is_wrong(trained: Path) -> None:
+    model = trained / "model.zip"
+    whole = model.read_bytes()
+    model.unlink()
+    assert "no model.zip" in evaluate_fails(trained)
+    model.write_bytes(whole[:5000])
+    assert "broken" in evaluate_fails(trained)
+    model.write_bytes(whole)
     config = yaml.safe_load((trained / "config.yml").read_text())
     config["recipe"]["policy_kwargs"]["features_extractor_kwargs"]["glimpse_dim"] = 32
-    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    (tmp_path / "model.zip").write_bytes((trained / "model.zip").read_bytes())
-    assert "does not fit" in refused(evaluation, tmp_path, capsys=capsys)
-    config["dataset"]["digest"] = "0"
-    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    assert "has changed" in refused(evaluation, tmp_path, capsys=capsys)
-    del config["recipe"]
-    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    assert "lacks recipe" in refused(evaluation, tmp_path, capsys=capsys)
-
-
-def test_a_run_in_training_is_left_alone_by_a_second_process(tmp_path: Path) -> None:
-    process = _start(tmp_path)
-    folder = tmp_path / "GlimpseDigits-MultiCat-v0" / "long"
-    try:
-        _wait_for_training(process, folder)
-        before = (folder / "config.yml").read_text()
-        assert "another process" in fails("--resume", folder, "--total-timesteps", 9999)
-        assert (folder / "config.yml").read_text() == before
-        assert process.poll() is None
-    finally:
-        process.kill()
-        process.communicate()
+    change_config(trained, recipe=config["recipe"])
+    assert "does not fit" in evaluate_fails(trained)
+    change_config(trained, dataset={**config["dataset"], "digest": "0"})
+    assert "has changed" in evaluate_fails(trained)
+    change_config(trained, recipe=None)
+    assert "lacks recipe" in evaluate_fails(trained)

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 import gymnasium as gym
 import numpy as np
 import pytest
+from images import noise
 
 from glimpse_envs import Crop, Retina, Sensor
 from glimpse_envs.gaze import Geometry
 
 SHAPES = [(32, 32, 1), (32, 32, 3), (24, 40, 3), (41, 23, 1)]
-
-
-def noise(n: int, *shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
 
 
 def random_gazes(n: int, zoom: float | None = None, seed: int = 1) -> np.ndarray:

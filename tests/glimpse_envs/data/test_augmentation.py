@@ -2,10 +2,12 @@
 
 import pickle
 from dataclasses import dataclass
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from images import noise as noise_from_zero
 
 from glimpse_envs import Augmentation, GlimpseConfig, GlimpseCore, ImageDataset, ShiftFlip
 
@@ -13,9 +15,8 @@ N = 600
 KEYS = np.random.default_rng(0).integers(2**64, size=N, dtype=np.uint64)
 
 
-def noise(n: int, *shape: int, seed: int = 0) -> np.ndarray:
-    """Images without a zero, so that filled pixels are told from others."""
-    return np.random.default_rng(seed).integers(1, 256, (n, *shape), dtype=np.uint8)
+#: images without a zero, so that filled pixels are told from others
+noise = partial(noise_from_zero, low=1)
 
 
 def shifted(image: np.ndarray, dx: int, dy: int) -> np.ndarray:

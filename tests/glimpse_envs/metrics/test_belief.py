@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 from typing import Any
 
@@ -242,13 +241,3 @@ def test_samples_of_several_sensors_are_an_error() -> None:
     paths.samples[0] += 1
     with pytest.raises(ValueError, match="wanted scanpaths of one sensor"):
         statistics.by_glimpse(paths)
-
-
-def test_ten_thousand_images_are_quick() -> None:
-    paths = random_paths(10_000, budget=8, k=10)
-    begin = time.process_time()
-    statistics.by_glimpse(paths)
-    statistics.reliability(paths)
-    statistics.stopping(paths)
-    statistics.risk_coverage(paths)
-    assert time.process_time() - begin < 1.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 
 import numpy as np
@@ -297,15 +296,3 @@ def test_arguments_out_of_range_are_errors() -> None:
         gaze_statistics.gaze_dependence(paths, zoom_levels=0)
     with pytest.raises(ValueError, match="wanted 2 cells at least"):
         gaze_statistics.collapse(paths, threshold=1.1)
-
-
-def test_ten_thousand_images_are_quick() -> None:
-    paths = random_paths()
-    information.information_bits(np.arange(3), np.arange(3))  # imports scikit-learn
-    begin = time.process_time()
-    gaze_statistics.fixation_map(paths)
-    gaze_statistics.area_seen(paths)
-    gaze_statistics.saccade_summary(paths)
-    gaze_statistics.gaze_dependence(paths)
-    gaze_statistics.collapse(paths)
-    assert time.process_time() - begin < 1.5

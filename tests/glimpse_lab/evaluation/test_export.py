@@ -124,7 +124,7 @@ def without_first_reward(paths: Scanpaths) -> Scanpaths:
 
 def same(found: Any, wanted: np.ndarray) -> bool:
     """Whether what was read is what was there, with None for NaN."""
-    return found == [None if v != v else v for v in wanted.tolist()]
+    return found == [None if isinstance(v, float) and np.isnan(v) else v for v in wanted.tolist()]
 
 
 def test_parquet_comes_back_with_types_and_info(

@@ -41,9 +41,11 @@ def test_progress_settings_and_result_are_kept(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    run = make_run(
-        tmp_path / "group" / "run", overrides={"n_envs": 8, "batch_size": 32}, classifier="none"
-    )
+    # its service must answer within 30 s of its start: too short a time for a busy machine
+    monkeypatch.setenv("WANDB_X_SERVICE_WAIT", "600")
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "600")
+    overrides = {"n_envs": 8, "n_steps": 8, "batch_size": 32, "n_epochs": 1}
+    run = make_run(tmp_path / "group" / "run", overrides=overrides, classifier="none")
     tracker = Tracker(run, "a-project")
     model = run.config.make_model(run.make_env(), "cpu")
     logger = run.make_logger()

@@ -4,12 +4,9 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from images import noise
 
 from glimpse_lab.robustness.corruptions import CORRUPTIONS, corrupt
-
-
-def noise(n: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (n, *shape), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)

@@ -5,15 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch as th
+from images import noise
 
 from glimpse_envs import Crop, GlimpseConfig, ImageDataset, Retina, Sensor
 from glimpse_lab.robustness.differentiable import crop, logits, see, to_uint8
 from policies.classifier.memory import MEMORIES
 from policies.classifier.model import TorchClassifier, View
-
-
-def noise(n: int, *shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
 
 
 def as_tensor(images: np.ndarray, dtype: th.dtype = th.float32) -> th.Tensor:

@@ -1,19 +1,16 @@
-"""benchmarks/robustness.py as a user runs it: a subprocess on the embedded digits."""
+"""benchmarks/robustness.py on the embedded digits."""
 
 import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import made_runs
 import pytest
+from scripts import call, load_script, succeed
 
 from glimpse_lab.evaluation.result import Robustness
 from glimpse_lab.evaluation.storage import read_result
 
-ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "benchmarks" / "robustness.py"
+SCRIPT = "benchmarks/robustness.py"
 SMALL = ("--images", "20", "--train-images", "512")
 
 
@@ -32,18 +29,11 @@ def make_run(path: Path, recipes: str) -> Path:
 )
 def test_a_run_is_attacked_and_corrupted_beside_the_full_image(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", "ppo.yml")
-    command = [sys.executable, str(SCRIPT), str(run), *SMALL, "--epsilon", "8", "--steps", "2"]
-    result = subprocess.run(
-        [*command, "--only", "attacks", "blur"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
+    arguments = [run, *SMALL, "--epsilon", 8, "--steps", 2, "--only", "attacks", "blur"]
+    output = succeed(load_script(SCRIPT).main, *arguments, name=SCRIPT)
     for row in ("| clean |", "| fgsm 8/255 |", "| pgd 8/255 |", "| blur 0.5 pixels (sd) |"):
-        assert row in result.stdout
-    assert "pgd of 2 steps of 2.5 epsilon / steps, random start; deterministic" in result.stdout
+        assert row in output
+    assert "pgd of 2 steps of 2.5 epsilon / steps, random start; deterministic" in output
     kept = read_result(run / "robustness.json", Robustness)
     assert kept.n_images == 20 and kept.split == "test"
     assert kept.full_image_training["n_images"] == 512
@@ -59,21 +49,13 @@ def test_a_run_is_attacked_and_corrupted_beside_the_full_image(tmp_path: Path) -
     assert settings["steps"] == 2 and settings["step"] == 10.0 and settings["n_gazes"] == 1
 
 
-def test_an_agent_without_a_classifier_is_corrupted_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spec = importlib.util.spec_from_file_location("robustness", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "robustness", script)  # its dataclass asks for it
-    spec.loader.exec_module(script)
+def test_an_agent_without_a_classifier_is_corrupted_alone(tmp_path: Path) -> None:
+    script = load_script(SCRIPT)
     run, out = make_run(tmp_path / "run", "reward_alone/ppo_lstm.yml"), tmp_path / "elsewhere.json"
-    arguments = ["robustness.py", str(run), *SMALL, "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", [*arguments, "--attacks", "pgd"])
+    arguments = [run, *SMALL, "--out", out]
     with pytest.raises(ValueError, match="attacks are not defined without one"):
-        script.main()
-    monkeypatch.setattr(sys, "argv", [*arguments, "--only", "attacks", "noise"])
-    script.main()
-    printed = capsys.readouterr().out
+        call(script.main, *arguments, "--attacks", "pgd", name=SCRIPT)
+    printed = succeed(script.main, *arguments, "--only", "attacks", "noise", name=SCRIPT)
     assert "no attacks" in printed and "pgd" not in printed
     kinds = [row.kind for row in read_result(out, Robustness).results]
     assert kinds == ["clean"] + 4 * ["noise"]

@@ -85,6 +85,7 @@ def test_recurrent_policies_learn_with_it(packed):
 def test_a_recurrent_policy_of_any_dict_learns_with_it():
     model = make_model(RecurrentPPO, HybridLstmPolicy, n_steps=8)
     model.learn(512, callback=CACLA())
+    assert np.isfinite(model.logger.name_to_value["train/cacla_loss"])
 
 
 def test_policies_without_such_parts_are_refused():

@@ -5,14 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch as th
+from images import noise
 
 from glimpse_envs import Crop, GlimpseConfig, ImageDataset, Retina, Saccade, Sensor
 from policies.classifier.canvas import CanvasLayout
 from policies.classifier.model import View
-
-
-def noise(n: int, *shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
 
 
 def crop_layout(side: int = 32, channels: int = 3, size: int = 8) -> CanvasLayout:

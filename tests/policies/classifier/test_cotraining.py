@@ -262,8 +262,12 @@ def test_unknown_settings_and_gazes_are_refused():
         CoTrainingCallback(learning_rate="2e-3")
 
 
-def test_a_small_batch_holds_at_least_one_episode_of_the_agent():
-    learn(make_model(make_env(classifier("gru"))), cotraining(batch_size=4, random_share=0.9))
+def test_a_small_batch_holds_at_least_one_episode_of_the_agent(monkeypatch):
+    callback, drawn = cotraining(batch_size=4, random_share=0.9), []
+    sample = callback.store.sample
+    monkeypatch.setattr(callback.store, "sample", lambda n, rng: drawn.append(n) or sample(n, rng))
+    learn(make_model(make_env(classifier("gru"))), callback)
+    assert set(drawn) == {1}
 
 
 # ---- keeping and resuming ----
