@@ -136,8 +136,9 @@ def make_model(
 
 
 def find_recipe(folder: Path, env_id: str) -> Path:
-    """Return the recipe file of an environment in a folder: the first with an entry of its own, or
-    else that of RecurrentPPO.
+    """Return the recipe file of an environment in a folder.
+
+    The first with an entry of its own, or else that of RecurrentPPO.
     """
     files = [folder / f"{name}.yml" for name in ("ppo", "ppo_lstm")]
     own = (file for file in files if file.exists() and env_id in (_read(file) or {}))
@@ -174,8 +175,9 @@ def torch_device(name: str) -> str:
 
 
 def trust(packages: Sequence[str]) -> None:
-    """Import packages of the user's own, also from the current folder, and let recipes name their
-    classes.
+    """Import packages of the user's own, and let recipes name their classes.
+
+    They are found from the current folder, too.
 
     :raises RecipeError: for a package that does not import
     """

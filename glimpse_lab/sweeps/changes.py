@@ -53,8 +53,9 @@ class Change:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Return the seeds that a text names: numbers and ranges with both ends, separated by commas,
-    such as ``0-4`` or ``0,3,7`` or ``0-2,10``.
+    """Return the seeds that a text names, such as ``0-4`` or ``0,3,7`` or ``0-2,10``.
+
+    Numbers and ranges with both ends, separated by commas.
 
     :raises ValueError: for another form, a range that falls, or a seed named twice
     """
@@ -79,8 +80,9 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def choose_sweep(prices: Sequence[float] | None, text: str | None) -> list[Change]:
-    """Return the changes of a sweep over prices of a glimpse, or over what a text names; none for
-    neither.
+    """Return the changes of a sweep over prices of a glimpse, or over what a text names.
+
+    None for neither.
 
     :raises ValueError: as ``parse_sweep``, and for a price that is no finite number
     """

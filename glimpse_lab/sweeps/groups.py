@@ -65,8 +65,9 @@ def make_members(
     sweep: Sequence[Change],
     resolve: Callable[..., RunConfig],
 ) -> dict[Change | None, dict[int, Run]]:
-    """Return the runs of a group, not yet written: for each change, or for None without a sweep, a
-    run for each seed.
+    """Return the runs of a group, not yet written.
+
+    For each change, or for None without a sweep, a run for each seed.
 
     :param folder: of the group
     :param resolve: gives the configuration of a ``seed`` and a ``change``
@@ -83,8 +84,9 @@ def make_members(
 def check_members(
     groups: Mapping[Any, Mapping[int, Run]], packages: Sequence[str], device: str
 ) -> None:
-    """Check, before any is written, that members have settings that fit, and that those that are
-    there already were made with the settings of now.
+    """Check, before any is written, that members have settings that fit.
+
+    And that those that are there already were made with the settings of now.
 
     :param groups: as ``make_members`` gives
     :param packages: of the user's own, imported already

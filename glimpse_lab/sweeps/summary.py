@@ -25,8 +25,10 @@ _SHARES = ("accuracy", "sample_fraction", "coverage")
 
 
 def over_seeds(results: Mapping[int, Evaluation]) -> dict[str, Any]:
-    """Return what ``seeds.json`` holds: each seed's measures, and of each measure the mean,
-    standard deviation and 95 % interval over seeds (None for a single one).
+    """Return what ``seeds.json`` holds.
+
+    Each seed's measures, and of each measure the mean, standard deviation and 95 % interval over
+    seeds (None for a single one).
 
     :param results: the evaluation of each seed
     :raises ValueError: for no result, or results of different environments or splits
@@ -138,8 +140,9 @@ def report_seeds(folder: Path, runs: Mapping[int, Run]) -> dict[str, Any] | None
 
 
 def report_group(folder: Path, groups: Mapping[Change | None, Mapping[int, Run]]) -> None:
-    """Write and print what a group of runs shows: ``seeds.json``, and of a sweep one for each value
-    and ``frontier.json``, ``.csv`` and ``.png``.
+    """Write and print what a group of runs shows.
+
+    ``seeds.json``, and of a sweep one for each value and ``frontier.json``, ``.csv`` and ``.png``.
 
     :param folder: of the group
     :param groups: the runs by change, or None without a sweep, and seed

@@ -48,11 +48,17 @@ _DEFAULTS = {"clip_range": 0.2}
 class Suggests(Protocol):
     """What draws: a trial of Optuna."""
 
-    def suggest_categorical(self, name: str, choices: list[Any]) -> Any: ...
+    def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
+        """Draw one of the choices."""
+        ...
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Draw a number."""
+        ...
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        """Draw an integer."""
+        ...
 
 
 def default_space(config: RunConfig) -> Space:
