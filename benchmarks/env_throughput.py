@@ -39,7 +39,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv
 from timing import REPEATS, Subject, interleaved, ratio, resident_bytes, table
 
-from glimpse_envs import REGISTERED, GlimpseEnv, ImageDataset
+from glimpse_envs import GlimpseEnv, ImageDataset
+from glimpse_envs.registration import REGISTERED
 from glimpse_envs.sb3 import GlimpseVecEnv
 
 ENV_ID = "GlimpseCIFAR-MultiCat-v0"

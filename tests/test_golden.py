@@ -21,7 +21,7 @@ from classifiers import NumpyClassifier
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from glimpse_envs import REGISTERED
+from glimpse_envs.registration import REGISTERED
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from glimpse_envs import Anywhere, Crop, GreedyMap, Hybrid, MultiCategorical, Saccade
+from glimpse_envs.actions import Anywhere, GreedyMap, Hybrid, MultiCategorical, Saccade
+from glimpse_envs.sensors import Crop
 
 K = 10
 GEOMETRY = Crop(8).geometry(32, 32)  # a zoom step is 0.5

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from glimpse_envs import BoxActions, BoxView
+from glimpse_envs import BoxActions
+from glimpse_envs.boxview import BoxView
 from glimpse_envs.sb3 import GlimpseVecEnv
 
 ARM = spaces.Dict({"grip": spaces.Discrete(3, start=-1), "angle": spaces.Box(-2, 5, (2, 2))})

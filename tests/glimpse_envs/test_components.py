@@ -10,27 +10,12 @@ import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 
-from glimpse_envs import (
-    ActionScheme,
-    ClutteredCanvas,
-    Crop,
-    GlimpseCost,
-    GreedyMap,
-    Hybrid,
-    ImageDataset,
-    MultiCategorical,
-    PerStep,
-    Plain,
-    Retina,
-    Reward,
-    Saccade,
-    Scene,
-    Sensor,
-    Sum,
-    Terminal,
-    TranslatedCanvas,
-)
+from glimpse_envs import ActionScheme, ImageDataset, Reward, Scene, Sensor
+from glimpse_envs.actions import GreedyMap, Hybrid, MultiCategorical, Saccade
 from glimpse_envs.components import resolve
+from glimpse_envs.rewards import GlimpseCost, PerStep, Sum, Terminal
+from glimpse_envs.scenes import ClutteredCanvas, Plain, TranslatedCanvas
+from glimpse_envs.sensors import Crop, Retina
 
 PARTS = [
     (Sensor, Crop(5), {"type": "Crop", "size": 5}),

@@ -6,16 +6,12 @@ import pytest
 from classifiers import NumpyClassifier
 from gymnasium.error import ResetNeeded
 
-from glimpse_envs import (
-    GlimpseConfig,
-    GlimpseCore,
-    ImageDataset,
-    InformationGain,
-    NegativeCrossEntropy,
-    Retina,
-)
+from glimpse_envs import GlimpseConfig, ImageDataset
 from glimpse_envs.config import make_config
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.rewards import InformationGain, NegativeCrossEntropy
 from glimpse_envs.sb3 import GlimpseVecEnv
+from glimpse_envs.sensors import Retina
 
 MULTI_CAT = "GlimpseMNIST-MultiCat-v0"
 SACCADE = "GlimpseMNIST-Saccade-v0"

@@ -16,9 +16,11 @@ from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo
 from gymnasium.wrappers import vector as vector_wrappers
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
-from glimpse_envs import REGISTERED, Crop, GlimpseCost, GlimpseVectorEnv, ImageDataset, Sum
-from glimpse_envs.registration import DATA, SCHEMES
+from glimpse_envs import GlimpseVectorEnv, ImageDataset
+from glimpse_envs.registration import DATA, REGISTERED, SCHEMES
+from glimpse_envs.rewards import GlimpseCost, Sum
 from glimpse_envs.sb3 import GlimpseVecEnv
+from glimpse_envs.sensors import Crop
 
 MULTI_CAT = "GlimpseMNIST-MultiCat-v0"
 NEEDY = [env_id for env_id in REGISTERED if "Saccade" in env_id or "RAM" in env_id]

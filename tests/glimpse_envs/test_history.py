@@ -9,9 +9,11 @@ import pytest
 from classifiers import NumpyClassifier
 from gymnasium.utils.env_checker import check_env
 
-from glimpse_envs import GlimpseConfig, GlimpseCore, Retina
+from glimpse_envs import GlimpseConfig
 from glimpse_envs.config import make_config
+from glimpse_envs.core import GlimpseCore
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
+from glimpse_envs.sensors import Retina
 from glimpse_envs.strategies import scripted
 
 LANES, BUDGET = 5, 4

@@ -13,8 +13,11 @@ from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_suppo
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 
-from glimpse_envs import ActionScheme, Crop, Geometry, GreedyMap, MultiCategorical
+from glimpse_envs import ActionScheme
+from glimpse_envs.actions import GreedyMap, MultiCategorical
+from glimpse_envs.gaze import Geometry
 from glimpse_envs.sb3 import GlimpseVecEnv
+from glimpse_envs.sensors import Crop
 from policies import GlimpseExtractor
 
 K, LANES = 10, 5

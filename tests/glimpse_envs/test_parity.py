@@ -9,7 +9,7 @@ import pytest
 from classifiers import NumpyClassifier
 from gymnasium import spaces
 
-from glimpse_envs import REGISTERED
+from glimpse_envs.registration import REGISTERED
 from glimpse_envs.sb3 import GlimpseVecEnv
 
 LANES, STEPS, SEED = 5, 60, 100

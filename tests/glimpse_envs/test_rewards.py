@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 
-from glimpse_envs import (
+from glimpse_envs import ImageDataset, Reward
+from glimpse_envs.rewards import (
     GlimpseCost,
-    ImageDataset,
     InformationGain,
     InverseCrossEntropy,
     NegativeCrossEntropy,
     NewlySeen,
     Outcome,
     PerStep,
-    Reward,
     Sum,
     Terminal,
     UncertaintyReduction,

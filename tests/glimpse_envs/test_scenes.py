@@ -4,7 +4,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from glimpse_envs import ClutteredCanvas, ImageDataset, Plain, TranslatedCanvas
+from glimpse_envs import ImageDataset
+from glimpse_envs.scenes import ClutteredCanvas, Plain, TranslatedCanvas
 
 
 def keys(n: int, seed: int = 0) -> np.ndarray:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from images import noise
 
-from glimpse_envs import Crop, Retina, Sensor
+from glimpse_envs import Sensor
 from glimpse_envs.gaze import Geometry
+from glimpse_envs.sensors import Crop, Retina
 
 SHAPES = [(32, 32, 1), (32, 32, 3), (24, 40, 3), (41, 23, 1)]
 

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from classifiers import NumpyClassifier
 
-from glimpse_envs import Crop, GlimpseConfig, GlimpseCore, ImageDataset, Retina, Saccade
+from glimpse_envs import GlimpseConfig, ImageDataset
+from glimpse_envs.actions import Saccade
 from glimpse_envs.components import resolve
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.sensors import Crop, Retina
 from glimpse_envs.strategies import (
     Blind,
     Centre,

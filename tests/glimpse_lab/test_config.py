@@ -9,7 +9,7 @@ import pytest
 import yaml
 from made_runs import ENV_ID, small_config
 
-from glimpse_envs import Crop
+from glimpse_envs.sensors import Crop
 from glimpse_lab.config import RunConfig, resolve_config
 from glimpse_lab.recipes import RecipeError
 from glimpse_lab.runs import Run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from glimpse_envs import REGISTERED
+from glimpse_envs.registration import REGISTERED
 from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_lab.recipes import (
     RecipeError,

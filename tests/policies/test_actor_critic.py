@@ -14,7 +14,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.torch_layers import CombinedExtractor
 from tiny import ACTION_SPACES, N_CLASSES, TinyGlimpse, observation_space, observations
 
-from glimpse_envs import BoxView
+from glimpse_envs.boxview import BoxView
 from policies import GlimpseLstmPolicy, GlimpsePolicy
 from policies.lstm import run_padded
 

@@ -15,7 +15,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 
-from glimpse_envs import BoxActions, BoxView
+from glimpse_envs import BoxActions
+from glimpse_envs.boxview import BoxView
 from glimpse_envs.sb3 import GlimpseVecEnv
 from policies import (
     GlimpseLstmPolicy,

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch as th
 
-from glimpse_envs import GlimpseConfig, ImageDataset, Sequences
+from glimpse_envs import GlimpseConfig, ImageDataset
+from glimpse_envs.core import Sequences
 from policies.classifier.model import TorchClassifier, View
 
 N_CLASSES = 4

@@ -7,7 +7,7 @@ import torch as th
 from gymnasium import spaces
 from torch.distributions import Bernoulli, Categorical, Normal
 
-from glimpse_envs import BoxView
+from glimpse_envs.boxview import BoxView
 from policies import HybridDistribution
 
 MIXED = BoxView(

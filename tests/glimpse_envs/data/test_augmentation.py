@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from images import noise as noise_from_zero
 
-from glimpse_envs import Augmentation, GlimpseConfig, GlimpseCore, ImageDataset, ShiftFlip
+from glimpse_envs import GlimpseConfig, ImageDataset
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.data.augmentation import Augmentation, ShiftFlip
 
 N = 600
 KEYS = np.random.default_rng(0).integers(2**64, size=N, dtype=np.uint64)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from classifiers import NumpyClassifier
 
-from glimpse_envs import GlimpseConfig, GlimpseCore, Sequences
+from glimpse_envs import GlimpseConfig
 from glimpse_envs.config import make_config
+from glimpse_envs.core import GlimpseCore, Sequences
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
 
 LANES, BUDGET = 5, 4

@@ -7,7 +7,8 @@ import pytest
 import torch as th
 from images import noise
 
-from glimpse_envs import Crop, GlimpseConfig, ImageDataset, Retina, Sensor
+from glimpse_envs import GlimpseConfig, ImageDataset, Sensor
+from glimpse_envs.sensors import Crop, Retina
 from glimpse_lab.robustness.differentiable import crop, logits, see, to_uint8
 from policies.classifier.memory import MEMORIES
 from policies.classifier.model import TorchClassifier, View

@@ -7,8 +7,8 @@ from mixed_actions import columns_of
 from stable_baselines3.common.policies import BasePolicy
 from torch.distributions import Bernoulli, Categorical, Normal
 
-from glimpse_envs import BoxView
 from glimpse_envs.actions import Hybrid
+from glimpse_envs.boxview import BoxView
 from policies.actions.factored import FactoredHybridDistribution, make_factored_distribution
 from policies.extractors.layers import BELIEF_FLOOR, BypassLayout
 

@@ -16,7 +16,7 @@ from mixed_actions import (
     terms_of,
 )
 
-from glimpse_envs import BoxView
+from glimpse_envs.boxview import BoxView
 from policies import HybridDistribution
 
 

@@ -7,7 +7,9 @@ import pytest
 import torch as th
 from images import noise
 
-from glimpse_envs import Crop, GlimpseConfig, ImageDataset, Retina, Saccade, Sensor
+from glimpse_envs import GlimpseConfig, ImageDataset, Sensor
+from glimpse_envs.actions import Saccade
+from glimpse_envs.sensors import Crop, Retina
 from policies.classifier.canvas import CanvasLayout
 from policies.classifier.model import View
 

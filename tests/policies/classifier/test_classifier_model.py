@@ -21,8 +21,11 @@ from episodes import (
     weights,
 )
 
-from glimpse_envs import Crop, GlimpseClassifier, GlimpseCore, Retina, Saccade
+from glimpse_envs import GlimpseClassifier
+from glimpse_envs.actions import Saccade
+from glimpse_envs.core import GlimpseCore
 from glimpse_envs.sb3 import GlimpseVecEnv
+from glimpse_envs.sensors import Crop, Retina
 from policies.classifier.memory import MEMORIES
 from policies.classifier.model import ClassifierError, TorchClassifier, View
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 from tiny import TinyGlimpse
 
-from glimpse_envs import GlimpseCore
+from glimpse_envs.core import GlimpseCore
 from glimpse_envs.sb3 import GlimpseVecEnv
 from policies import GlimpseLstmPolicy, GlimpsePolicy
 from policies.callbacks import Diverged

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from episodes import classifier, config, random_episodes
 
-from glimpse_envs import GlimpseConfig, Sequences
+from glimpse_envs import GlimpseConfig
+from glimpse_envs.core import Sequences
 from glimpse_envs.strategies import Fixed, Grid, Uniform
 from policies.classifier.replay import Collector, SequenceStore, join
 

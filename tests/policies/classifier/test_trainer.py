@@ -5,7 +5,7 @@ import pytest
 import torch as th
 from episodes import classifier, config, random_episodes, same, separable_episodes, weights
 
-from glimpse_envs import Sequences
+from glimpse_envs.core import Sequences
 from glimpse_envs.strategies import Grid, Uniform
 from policies.classifier.memory import MEMORIES
 from policies.classifier.model import TorchClassifier
