@@ -36,7 +36,7 @@ from glimpse_lab.plots.training import read_progress
 from glimpse_lab.recipes import trust
 from glimpse_lab.runs import Run
 from glimpse_lab.versions import git_commit
-from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import TorchClassifier, read_file
 from policies.classifier.trainer import Fitter, pretrain
 

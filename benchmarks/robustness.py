@@ -37,7 +37,7 @@ from glimpse_lab.robustness.corruptions import CORRUPTIONS, corrupt
 from glimpse_lab.robustness.pictures import compose
 from glimpse_lab.runs import Run
 from glimpse_lab.versions import git_commit, versions
-from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import TorchClassifier
 
 #: from pictures and who looks at them to what he is shown

@@ -52,7 +52,7 @@ class Agent(nn.Module):
             self.actor[-1].bias[sum(self.parts[:-1])] = 4.0
 
     def heads(self, observation: th.Tensor) -> list[Categorical]:
-        """One categorical law for each part of the action: move, zoom, decision."""
+        """One categorical distribution for each part of the action: move, zoom, decision."""
         logits = self.actor(observation).split(self.parts, dim=-1)
         return [Categorical(logits=part) for part in logits]
 

@@ -13,7 +13,7 @@ from glimpse_envs.data.loaders import data_directory
 from glimpse_lab.logs import n_rows
 from glimpse_lab.runs import Run, RunError
 from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
-from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.cotraining import CoTrainingCallback
 
 
 class TrainingStoppedError(KeyboardInterrupt):

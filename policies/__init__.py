@@ -8,7 +8,7 @@ from policies.actions.epsilon_greedy import EpsilonGreedy
 from policies.actions.hybrid import HybridDistribution
 from policies.actor_critic import GlimpseLstmPolicy, GlimpsePolicy
 from policies.callbacks import PackedSequences
-from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import TorchClassifier
 from policies.extractors.glimpse import GlimpseExtractor
 from policies.extractors.vit import ViTExtractor

@@ -24,7 +24,7 @@ from glimpse_envs.config import make_config
 from glimpse_envs.data.loaders import data_directory
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
 from glimpse_lab.checkpoint import classifier_of
-from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import TorchClassifier
 
 _create_test_env = rl_zoo3.utils.create_test_env

@@ -84,7 +84,7 @@ def choose_sweep(prices: Sequence[float] | None, text: str | None) -> list[Chang
 
     None for neither.
 
-    :raises ValueError: as ``parse_sweep``, and for a price that is no finite number
+    :raises ValueError: as ``parse_sweep``, and for a price that is not finite
     """
     if prices is not None:
         return check_changes([Change(COST, price) for price in prices])
@@ -114,7 +114,7 @@ def parse_sweep(text: str) -> list[Change]:
 def check_changes(changes: list[Change]) -> list[Change]:
     """Return the changes if there are at least two, with a folder's name for each.
 
-    :raises ValueError: if not, or for a price that is no finite number
+    :raises ValueError: if not, or for a price that is not finite
     """
     labels = [change.label for change in changes]
     if len(changes) < 2 or len(set(labels)) < len(labels):

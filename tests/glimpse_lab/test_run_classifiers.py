@@ -20,7 +20,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from glimpse_envs.classifier import register_classifier
 from glimpse_lab.runs import Run, RunError
 from glimpse_lab.training import make, restore
-from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import MEMBER, TorchClassifier
 
 GRU = {"type": "gru", "seed": 5, **SMALL["gru"]}

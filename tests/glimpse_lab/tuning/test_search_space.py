@@ -23,7 +23,7 @@ from glimpse_lab.tuning.space import (
     start_of,
     suggest,
 )
-from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.trainer import Fitter
 
 FOLDER = Path(__file__).parents[3] / "hyperparams"

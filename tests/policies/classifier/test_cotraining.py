@@ -20,7 +20,7 @@ from glimpse_envs.core import GlimpseCore
 from glimpse_envs.sb3 import GlimpseVecEnv
 from policies import GlimpseLstmPolicy, GlimpsePolicy
 from policies.callbacks import Diverged
-from policies.classifier.callback import CoTrainingCallback
+from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import TorchClassifier
 
 ENV_ID = "GlimpseDigits-MultiCat-v0"
