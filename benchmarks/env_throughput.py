@@ -122,7 +122,9 @@ def batched_names(lanes: int) -> list[str]:
     """Return the batched environments that are measured with so many lanes."""
     names = [OURS, "GlimpseVectorEnv", "DummyVecEnv", "SyncVectorEnv"]
     can_fork = "fork" in multiprocessing.get_all_start_methods()
-    return names + ["AsyncVectorEnv"] * (can_fork and lanes <= MOST_PROCESSES)
+    if can_fork and lanes <= MOST_PROCESSES:
+        names.append("AsyncVectorEnv")
+    return names
 
 
 def measure_lanes(dataset: ImageDataset, lanes: int, seconds: float) -> Rows:

@@ -106,8 +106,8 @@ class Study:
         for kind in self.attacks if "attacks" in args.only else ():
             for epsilon in args.epsilon:
                 settings = Attack(kind, epsilon, args.steps, args.step, args.gazes, args.seed)
-                yield Condition(kind, epsilon, "/255", _attacker(self.index, settings),
-                                {**asdict(settings), "step": settings.step_size})  # fmt: skip
+                told = {**asdict(settings), "step": settings.step_size}
+                yield Condition(kind, epsilon, "/255", _attacker(self.index, settings), told)
         for kind, corruption in CORRUPTIONS.items():
             for severity in corruption.severities if kind in args.only else ():
                 yield Condition(kind, severity, corruption.unit, _corrupter(kind, severity, args))

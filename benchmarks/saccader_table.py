@@ -194,7 +194,7 @@ def main() -> None:
     args = parser.parse_args()
     wanted = list(jobs(args.seeds, args.episodes, args.epochs))
     rows = finished(args.out)
-    done = [{key: row[key] for key in wanted[0]} for row in rows]
+    done = [{key: row.get(key) for key in wanted[0]} for row in rows]
     left = [job for job in wanted if job not in done]
     broken = args.out.exists() and not args.out.read_text().endswith("\n")
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
@@ -203,7 +203,9 @@ def main() -> None:
             for future in tqdm(as_completed(futures), total=len(left), unit=" runs"):
                 rows.append({**future.result(), "git": git_commit()})
                 with args.out.open("a") as file:
-                    file.write("\n" * broken + json.dumps(rows[-1]) + "\n")
+                    if broken:
+                        file.write("\n")
+                    file.write(json.dumps(rows[-1]) + "\n")
                 broken = False
         except BaseException:  # a failed run, Ctrl-C: the finished ones are kept
             pool.shutdown(cancel_futures=True)

@@ -82,7 +82,8 @@ def main() -> None:
     for stop in (0.1, 0.3, 0.6):
         stock = make_model(StockLoop, args.encoder, stop)
         packed = make_model(GlimpseLstmPolicy, args.encoder, stop)
-        speed(stock, []), speed(packed, [PackedSequences()])  # warm up
+        speed(stock, [])  # the first calls take longer
+        speed(packed, [PackedSequences()])
         pairs = [
             (speed(stock, []), speed(packed, [PackedSequences()])) for _ in range(args.repeats)
         ]

@@ -20,7 +20,7 @@ from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor
 from glimpse_envs.strategies import ScriptedGaze
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 register_all()
 

@@ -30,8 +30,7 @@ class GlimpseEnv(gym.Env):
 
     | scheme | space | meaning |
     |---|---|---|
-    | ``GreedyMap`` | ``Discrete(6 + K)`` | left, right, up, down, zoom in, zoom out, answer class k
-    |
+    | ``GreedyMap`` | ``Discrete(6 + K)`` | left, right, up, down, zoom in, zoom out, answer k |
     | ``MultiCategorical`` | ``MultiDiscrete([9, 3, K + 1])`` | move, zoom, go on or answer |
     | ``Hybrid`` | ``Dict(decision, class, move, zoom)`` | go on or answer, class, fixation, zoom |
     | ``Saccade`` | ``Box(-1, 1, (2,))`` | next fixation; a classifier answers |
@@ -45,16 +44,13 @@ class GlimpseEnv(gym.Env):
 
     | key | space | meaning |
     |---|---|---|
-    | ``glimpse`` | ``Box(0, 255, (S, S, C), uint8)`` | what the sensor sees (a retina: (S, k S, C))
-    |
+    | ``glimpse`` | ``Box(0, 255, (S, S, C), uint8)`` | what the sensor sees (retina: (S, k S, C)) |
     | ``gaze`` | ``Box(0, 1, (3,))`` | where: x, y of the fixation, zoom (0 all, 1 finest) |
     | ``remaining`` | ``Box(0, 1, (1,))`` | unused share of the budget of glimpses |
     | ``map`` | ``Box(0, 1, (64,))`` | GreedyMap: how finely each part has been seen |
     | ``belief`` | ``Box(0, 1, (K,))`` | with a classifier: its class probabilities |
-    | ``classifier_features`` | ``Box(-inf, inf, (D,))`` | with ``observe_classifier_features``: its
-    hidden features |
-    | ``glimpses`` | ``Box(0, 255, (T, S, S, C), uint8)`` | with ``observe_history``: those taken so
-    far |
+    | ``classifier_features`` | ``Box(-inf, inf, (D,))`` | if asked: its hidden vector |
+    | ``glimpses`` | ``Box(0, 255, (T, S, S, C), uint8)`` | with ``observe_history``: so far |
     | ``gazes`` | ``Box(0, 1, (T, 3))`` | with ``observe_history``: where each was taken |
     | ``taken`` | ``Box(0, 1, (T,))`` | with ``observe_history``: 1 for each taken, 0 beyond |
 

@@ -42,7 +42,8 @@ def train(
 ) -> Run:
     """Train an agent, evaluate it on the test images, and keep all of it in a run directory.
 
-    Does what ``train.py`` does. Example::
+    Does what ``train.py`` does, with the number of threads that PyTorch has (the script sets one,
+    which is the fastest on networks so small: ``torch.set_num_threads(1)``). Example::
 
         run = glimpse_lab.train(
             "GlimpseDigits-MultiCat-v0", overrides={"env_kwargs.budget": 4}, total_timesteps=50_000
@@ -95,7 +96,7 @@ def train(
 
 
 def resume(
-    run_dir: str | Path,
+    run: Run | str | Path,
     *,
     total_timesteps: float | None = None,
     video: bool = True,
@@ -107,7 +108,7 @@ def resume(
 
     Does what ``train.py --resume`` does, with the settings that the run was started with.
 
-    :param run_dir: made by :func:`train`
+    :param run: made by :func:`train`, or its directory
     :param total_timesteps: to train for in all; None to leave it as it was
     :param video: film nine test images at the end
     :param device: that PyTorch knows
@@ -117,8 +118,7 @@ def resume(
     :raises ValueError: for a run that is broken, of an older version, or trained by another process
     :raises TrainingStoppedError: after Ctrl-C, when everything is saved
     """
-    trust(packages)
-    run = Run.open(run_dir, packages)
+    run = _opened(run, packages)
     print(f"run directory: {run.path}")
     with run.locked():  # before anything but config.yml is read or changed
         run.remove_leftovers()

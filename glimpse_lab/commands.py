@@ -18,7 +18,9 @@ def command(script: str, *words: object, packages: Sequence[str] = ()) -> str:
     :param packages: of the user's own, to be named again
     """
     running = Path(sys.argv[0])
-    if running.name in ("train.py", "eval.py"):
+    if running.parent.name == "cli":  # as a module
+        call = ["python", "-m", f"glimpse_lab.cli.{Path(script).stem}"]
+    elif running.name in ("train.py", "eval.py"):
         call = ["python", os.path.relpath(running.with_name(script))]
     else:
         call = [f"glimpse-{Path(script).stem}"]

@@ -28,6 +28,7 @@ def git_commit() -> str | None:
     if not (Path(__file__).parents[1] / "train.py").exists():
         return None
     try:
-        return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--porcelain"))
+        commit, changed = git("rev-parse", "--short", "HEAD"), git("status", "--porcelain")
+        return f"{commit}+" if changed else commit
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -185,7 +185,7 @@ class GlimpsePolicyMixin(HybridPolicyMixin):
         )
 
     def _memory_dim(self) -> int:
-        """Return size of what the policy and value networks read, without the bypass columns."""
+        """Return the size of what policy and value networks read, without the bypass columns."""
         return self.features_dim
 
     def _get_constructor_parameters(self) -> dict[str, Any]:

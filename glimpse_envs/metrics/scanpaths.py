@@ -22,7 +22,7 @@ class Scanpaths(Episodes):
     :param beliefs: float32 (N, budget, K), the classifier's probabilities; K is 0 without one
     :param step_rewards: float32 (N, budget), of the action that followed the glimpse; NaN where the
         episode ended with it
-    :param hidden: float32 (N, budget, D), the classifier's hidden state; D is 0 unless recorded
+    :param hidden: float32 (N, budget, D), the classifier's features; D is 0 unless recorded
     :raises ValueError: also for shapes that do not agree, or for gaps
     """
 

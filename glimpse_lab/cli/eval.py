@@ -53,9 +53,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="a row for every fixation, as .parquet or .csv",
     )
-    out.add_argument(
-        "--hidden", action="store_true", help="export the classifier's hidden state, too"
-    )
+    out.add_argument("--hidden", action="store_true", help="export the classifier's features, too")
     out.add_argument(
         "--compare",
         action="store_true",

@@ -368,7 +368,7 @@ def _notes(
 
 def _shown(entry: Entry) -> str:
     n, index = len(entry.index), np.asarray(entry.index)
-    first = "the first " * np.array_equal(index, np.arange(n))
+    first = "the first " if np.array_equal(index, np.arange(n)) else ""
     return f"{first}{n:,} images of {entry.shown}"
 
 

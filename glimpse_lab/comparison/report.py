@@ -142,7 +142,8 @@ def _label(group: Group, rows: Sequence[Row]) -> str:
     if len(rows) == 1:
         return f"{rows[0].number}: {rows[0].name}"
     numbers = ", ".join(str(row.number) for row in rows[:5])
-    return f"{numbers}{', ...' * (len(rows) > 5)}: group {group.name}, {group.env}"
+    more = ", ..." if len(rows) > 5 else ""
+    return f"{numbers}{more}: group {group.name}, {group.env}"
 
 
 def _runs(rows: Sequence[Row]) -> str:

@@ -12,13 +12,14 @@ from tqdm import tqdm
 from glimpse_envs.config import GlimpseConfig
 from glimpse_lab.comparison.compare import Comparison, Entry, compare
 from glimpse_lab.comparison.settings import run_settings
-from glimpse_lab.evaluation.rollout import evaluate
+from glimpse_lab.evaluation.rollout import evaluate, image_numbers
 from glimpse_lab.plots.training import read_progress
+from glimpse_lab.recipes import trust
 from glimpse_lab.runs import Run
 
 
 def compare_runs(
-    paths: Sequence[Path],
+    runs: Sequence[Run | str | Path],
     split: str = "test",
     *,
     budget: int | None = None,
@@ -30,40 +31,42 @@ def compare_runs(
 
     Nothing is read of an earlier evaluation.
 
-    :param paths: run directories, at least two
+    :param runs: at least two, or their directories
     :param split: "train", "validation" or "test"
     :param budget: the most glimpses; None for as many as each had in training
     :param index: only the first so many images of the split, or those of these numbers; None for
         all
     :param device: that PyTorch knows
-    :param packages: of the user's own, imported already
+    :param packages: of the user's own, that the runs were trained with
     :raises ValueError: as ``compare``, for a run that is broken (``glimpse_lab.runs.RunError``), or
         for a directory given twice
     """
-    places = [Path(path).resolve() for path in paths]
+    places = [(run.path if isinstance(run, Run) else Path(run)).resolve() for run in runs]
     if len(set(places)) < max(2, len(places)):
         raise ValueError(
-            f"got the run directories {', '.join(map(str, paths))}; wanted two or more, each once"
+            f"got the run directories {', '.join(map(str, places))}; wanted two or more, each once"
         )
-    runs = [Run.open(Path(path), packages) for path in paths]
+    trust(packages)
+    runs = [run if isinstance(run, Run) else Run.open(run, packages) for run in runs]
     configs = [run.evaluation_config(split, budget) for run in runs]
-    numbers = [_numbers(index, config) for config in configs]
+    numbers = [image_numbers(config, index) for config in configs]
     with tqdm(
         total=sum(map(len, numbers)), desc=f"evaluating {len(runs)} runs on {split}", unit=" images"
     ) as bar:
         entries = [
-            _play(*each, device, bar)
+            _entry(*each, device, bar)
             for each in zip(runs, configs, numbers, _names(places), strict=True)
         ]
-    notes = [] if budget is None else [f"All runs were played with a budget of {budget} glimpses."]
+    notes = [] if budget is None else [f"All runs had a budget of {budget} glimpses."]
     return compare(entries, notes=notes)
 
 
-def _play(
+def _entry(
     run: Run, config: GlimpseConfig, index: NDArray[np.int64], name: str, device: str, bar: tqdm
 ) -> Entry:
     model, _ = run.load(config.split, device)
-    data, seed = config.dataset, f", scene seed {config.scene_seed}" * config.composed
+    data = config.dataset
+    seed = f", scene seed {config.scene_seed}" if config.composed else ""
     return Entry(
         name=name,
         env=run.config.env_id,
@@ -77,17 +80,6 @@ def _play(
         minutes=training_minutes(run.path / "progress.csv"),
         git=run.config.git,
     )
-
-
-def _numbers(index: int | NDArray[np.int64] | None, config: GlimpseConfig) -> NDArray[np.int64]:
-    """Return the numbers of the images to show, int64 (N,)."""
-    n = len(config.shown_split)
-    if index is None or np.ndim(index) == 0:
-        first = n if index is None else int(index)
-        if first < 1:
-            raise ValueError(f"got index={index}; wanted at least 1")
-        return np.arange(min(first, n))
-    return np.asarray(index, np.int64)
 
 
 def training_minutes(progress: Path) -> float | None:

@@ -23,7 +23,7 @@ from glimpse_envs.strategies import (
 
 
 def baseline_strategies() -> dict[str, ScriptedGaze]:
-    """Return by name, the gazes that need no search.
+    """Return the gazes that need no search, by name.
 
     Each follows the environment's own start.
     """
@@ -50,10 +50,10 @@ def best_fixed(
     :param progress: show a progress bar: on a large canvas there are hundreds of gazes to try
     :return: as many gazes as the budget allows after the first glimpse
     """
-    played = scripted(replace(config, split="validation"), classifier)
+    shown = scripted(replace(config, split="validation"), classifier)
     rng = np.random.default_rng(seed)
-    index = np.sort(rng.permutation(len(played.shown_split))[:n_images])
-    core = GlimpseCore(played, len(index))
+    index = np.sort(rng.permutation(len(shown.shown_split))[:n_images])
+    core = GlimpseCore(shown, len(index))
     core.seed_all(seed)
     core.reset(core.lanes, index)
     candidates = lattice(config)

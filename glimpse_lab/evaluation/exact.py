@@ -35,7 +35,7 @@ def evaluate_run(
     :param run: tells environment and seed
     :param model: the trained agent
     :param config: the environment with the split to evaluate, of ``run.evaluation_config``
-    :param record_hidden: keep the classifier's hidden state after each glimpse
+    :param record_hidden: keep the classifier's features after each glimpse
     """
     begin = time.perf_counter()
     with tqdm(

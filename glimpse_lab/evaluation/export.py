@@ -64,7 +64,7 @@ COLUMNS = {
     "reward": "of the action that followed; none where the episode ended with the glimpse",
 }
 _BELIEF = "the classifier's probability of class k after this glimpse, k from 0"
-_HIDDEN = "entry k of the classifier's hidden state after this glimpse, k from 0"
+_HIDDEN = "entry k of the classifier's features after this glimpse, k from 0"
 
 
 def export_run(
@@ -125,7 +125,7 @@ def export_fixations(
     """Write one row for each glimpse, ordered by image and step; return the path.
 
     The columns are those of ``COLUMNS``, then belief_0 .. belief_{K-1} if there is a classifier,
-    and hidden_0 .. hidden_{D-1} if its hidden state was recorded. ``.parquet`` keeps types, and the
+    and hidden_0 .. hidden_{D-1} if its features were recorded. ``.parquet`` keeps types, and the
     info inside the file (schema metadata "glimpse_envs", JSON); ``.csv`` needs no further package,
     with the info beside it in NAME.csv.json. The file appears only when it is whole.
 
@@ -208,7 +208,12 @@ def fixations(
         "label": paths.labels[row].astype(whole),
         "class": names[paths.labels[row]],
         "step": (t + 1).astype(np.int16),
-        **{"x": x, "y": y, "zoom": zoom, "left": left, "top": top, "side": side},
+        "x": x,
+        "y": y,
+        "zoom": zoom,
+        "left": left,
+        "top": top,
+        "side": side,
         "seen": paths.seen[row, t],
         "last": last,
         "choice": np.where(last, paths.predictions[row], -1).astype(whole),

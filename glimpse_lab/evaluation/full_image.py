@@ -90,7 +90,7 @@ def full_image_classifier(
         return classifier, glance
     seen = 0
     if part.exists():
-        seen = int(recall(part, fitter)["pretrained"])
+        seen = int(recall(part, fitter).get("pretrained", 0))
         print(f"the full-image classifier goes on from {seen:,} episodes: {part}")
     fitter.rng = np.random.default_rng([seed, seen])
 
@@ -99,7 +99,10 @@ def full_image_classifier(
 
     last = time.monotonic()
     updates = pretrain(
-        *(fitter, train, _GAZE, n_images),
+        fitter,
+        train,
+        _GAZE,
+        n_images,
         begun=seen,
         batch_size=batch_size,
         seed=[seed, seen],

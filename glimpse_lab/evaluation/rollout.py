@@ -1,4 +1,4 @@
-"""Play whole episodes with an agent or a given gaze, each image of a split exactly once."""
+"""Rollouts of whole episodes, by an agent or a scripted gaze: each image of a split once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def evaluate(
     :param seed: of those draws
     :param index: only the first so many images of the split, or those of these numbers; None for
         all
-    :param record_hidden: keep the classifier's hidden state after each glimpse
+    :param record_hidden: keep the classifier's features after each glimpse
     :param deterministic: False to draw the agent's actions, from torch's generator
     :param progress: called with the number of images after each batch of them
     :raises ValueError: for a model whose spaces differ from the environment's
@@ -80,9 +80,9 @@ def evaluate_gaze(
         all
     :param progress: called with the number of images after each batch of them
     """
-    played = scripted(config, classifier)
+    watched = scripted(config, classifier)
     rng = np.random.default_rng(seed)
-    return _evaluate(lambda: _Script(strategy, config, rng), played, index, False, progress)
+    return _evaluate(lambda: _Script(strategy, config, rng), watched, index, False, progress)
 
 
 def record(
@@ -135,7 +135,7 @@ def reread(
             f"images and a budget of {config.budget}; wanted those of the recording"
         )
     core = GlimpseCore(config, len(rows))
-    for lane, row in enumerate(rows):  # as in ``_play_batch``: a train scene depends on its lane
+    for lane, row in enumerate(rows):  # as in ``_rollout_batch``: a train scene depends on its lane
         core.seed(lane, seeding.np_random(int(row) % _LANES)[0])
     core.reset(core.lanes, index[rows])
     shown = core.images()
@@ -148,9 +148,9 @@ def reread(
     size = config.sensor.glimpse_shape(shown.shape[3])
     glimpses = np.zeros((len(rows), paths.budget, *size), np.uint8)
     for t in range(paths.budget):
-        looked = paths.taken[rows, t].nonzero()[0]
-        if len(looked):
-            glimpses[looked, t] = config.sensor(shown[looked], paths.gaze[rows[looked], t])
+        taken = paths.taken[rows, t].nonzero()[0]
+        if len(taken):
+            glimpses[taken, t] = config.sensor(shown[taken], paths.gaze[rows[taken], t])
     return Shown(shown, glimpses)
 
 
@@ -217,11 +217,11 @@ class _Script:
         return self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0)
 
 
-_Player = Callable[[GlimpseCore, Observation, int], Any]
+_Actor = Callable[[GlimpseCore, Observation, int], Any]
 
 
 def _evaluate(
-    make_player: Callable[[], _Player],
+    make_actor: Callable[[], _Actor],
     config: GlimpseConfig,
     index: _Index,
     record_hidden: bool,
@@ -231,7 +231,7 @@ def _evaluate(
     batches = []
     for start in range(0, len(index), _LANES):
         batch = index[start : start + _LANES]
-        batches.append(_play_batch(make_player(), config, batch, record_hidden))
+        batches.append(_rollout_batch(make_actor(), config, batch, record_hidden))
         if progress is not None:
             progress(len(batch))
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
@@ -244,16 +244,20 @@ def image_numbers(config: GlimpseConfig, index: _Index) -> NDArray[np.int64]:
     :raises ValueError: for numbers that the split does not have
     """
     n = len(config.shown_split)
-    if index is None or isinstance(index, (int, np.integer)):
-        return np.arange(n if index is None else min(int(index), n))
+    if index is None:
+        return np.arange(n)
+    if isinstance(index, (int, np.integer)):
+        if index < 1:
+            raise ValueError(f"got index={index}; wanted at least 1 image")
+        return np.arange(min(int(index), n))
     index = np.asarray(index, np.int64)
     if index.ndim != 1 or not len(index) or index.min() < 0 or index.max() >= n:
         raise ValueError(f"got index {index}; wanted numbers of the split's {n} images, from 0")
     return index
 
 
-def _play_batch(
-    player: _Player, config: GlimpseConfig, index: NDArray[np.int64], record_hidden: bool
+def _rollout_batch(
+    actor: _Actor, config: GlimpseConfig, index: NDArray[np.int64], record_hidden: bool
 ) -> dict[str, NDArray]:
     """Play one episode with each image; return the columns of ``Scanpaths``."""
     core = GlimpseCore(config, len(index))
@@ -262,7 +266,7 @@ def _play_batch(
     answers = np.full((n, budget), -1, np.int64)
     rewards = np.zeros(n, np.float32)
     running = np.ones(n, bool)
-    for step in _steps(player, core, index):
+    for step in _steps(actor, core, index):
         lanes = running.nonzero()[0]
         if step.reward is not None:
             rewards[lanes] += step.reward[lanes]
@@ -314,7 +318,7 @@ def _add_windows(columns: dict[str, NDArray], core: GlimpseCore) -> None:
         seen[:, t] = np.where(n_glimpses > t, covered, np.nan)
 
 
-class _Played(NamedTuple):
+class _Moment(NamedTuple):
     """What a step of all lanes left.
 
     :param ended: which lanes have ended once, bool (B,)
@@ -327,7 +331,7 @@ class _Played(NamedTuple):
     reward: NDArray[np.float32] | None
 
 
-def _steps(player: _Player, core: GlimpseCore, index: NDArray[np.int64]) -> Iterator[_Played]:
+def _steps(actor: _Actor, core: GlimpseCore, index: NDArray[np.int64]) -> Iterator[_Moment]:
     """Play until all lanes have ended once; yield after the reset and after every step.
 
     Lanes that have ended are stepped along, and their state is of no more use.
@@ -335,11 +339,11 @@ def _steps(player: _Player, core: GlimpseCore, index: NDArray[np.int64]) -> Iter
     core.seed_all(0)
     observation = core.reset(core.lanes, index)
     ended = np.zeros(core.n_lanes, bool)
-    yield _Played(ended, core.n_glimpses.copy(), None)
+    yield _Moment(ended, core.n_glimpses.copy(), None)
     step = 0
     while not ended.all():
         before = core.n_glimpses.copy()
-        observation, reward, stopped = core.step(player(core, observation, step))
+        observation, reward, stopped = core.step(actor(core, observation, step))
         ended = ended | stopped
         step += 1
-        yield _Played(ended, before, reward)
+        yield _Moment(ended, before, reward)

@@ -189,16 +189,16 @@ class _Baselines:
         """
         if not self.scripted:
             return {}
-        play = partial(evaluate_gaze, config=self.config, seed=self.seed, progress=advance)
+        roll_out = partial(evaluate_gaze, config=self.config, seed=self.seed, progress=advance)
         found = {
-            name: self._measured(play(strategy), kind=BaselineKind.SCRIPTED, note=_NOTES[name])
+            name: self._measured(roll_out(strategy), kind=BaselineKind.SCRIPTED, note=_NOTES[name])
             for name, strategy in self.scripted.items()
         }
-        found["best-fixed"] = self._best_fixed(play)
+        found["best-fixed"] = self._best_fixed(roll_out)
         for name, gaze in self.oracles.items():
             few = f"; on {len(self.some)} images" if len(self.some) < self.n_images else ""
             found[name] = self._measured(
-                play(gaze, index=self.some),
+                roll_out(gaze, index=self.some),
                 self.some,
                 kind=BaselineKind.ORACLE,
                 note=f"{_NOTES[name]}{few}",
@@ -206,7 +206,7 @@ class _Baselines:
             )
         return found
 
-    def _best_fixed(self, play: Callable[..., Scanpaths]) -> Baseline:
+    def _best_fixed(self, roll_out: Callable[..., Scanpaths]) -> Baseline:
         strategy = best_fixed(
             self.config, self.config.classifier, n_images=self.n_searched, seed=self.seed
         )
@@ -214,7 +214,7 @@ class _Baselines:
         own = ", which are among those shown" if self.config.split == "validation" else ""
         n_found = min(self.n_searched, n_validation)
         return self._measured(
-            play(strategy),
+            roll_out(strategy),
             kind=BaselineKind.FIXED_SEQUENCE,
             note=f"the best sequence for all, found on {n_found} validation images{own}",
             gazes=strategy.gazes,

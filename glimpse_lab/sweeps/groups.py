@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import time
@@ -191,6 +192,12 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _this_package_first() -> list[str]:
+    """Return the search path of a member: it trains with this very package, wherever it lies."""
+    given = os.environ.get("PYTHONPATH")
+    return [str(Path(__file__).parents[2]), *([given] if given else [])]
+
+
 def _start(member: Run, command: Sequence[str], jobs: int) -> subprocess.Popen[bytes]:
     if not (member.path / "config.yml").exists():
         member.create()
@@ -204,6 +211,7 @@ def _start(member: Run, command: Sequence[str], jobs: int) -> subprocess.Popen[b
             # a group of its own: Ctrl-C reaches this process alone, which passes it on once; a
             # second one would interrupt the saving
             process_group=0,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(_this_package_first())},
         )
     finally:
         if log is not None:

@@ -80,8 +80,8 @@ def seeds_table(summary: Mapping[str, Any]) -> str:
             lines.append(f"{title:8}{100 * a:>10.2f} %{g:>12.2f}{s:>12.1f}")
     n = summary["n_seeds"]
     lines.append(
-        f"{summary['env']}, {summary['split']} split of {summary['dataset']}, {n} seed"
-        f"{'s' * (n > 1)}; "
+        f"{summary['env']}, {summary['split']} split of {summary['dataset']}, {n} "
+        + ("seeds; " if n > 1 else "seed; ")
         + (
             "from, to: 95 % interval of the mean over seeds (Student's t)"
             if n > 1

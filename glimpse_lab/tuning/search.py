@@ -306,7 +306,8 @@ def _divergence(error: ValueError, model: BaseAlgorithm) -> str | None:
     except ValueError as diverged:
         return str(diverged).partition(". ")[0]
     if "satisfy the constraint" in str(error):  # PyTorch's words for parameters of a distribution
-        return f"training diverged: the policy gave no numbers at {model.num_timesteps:,} timesteps"
+        when = f"{model.num_timesteps:,} timesteps"
+        return f"training diverged: the policy's output was not finite at {when}"
     return None
 
 

@@ -9,9 +9,8 @@ A space is a dict, and a YAML file, from keys to what is drawn:
 A key is a hyperparameter of the recipe, with dots that reach inside
 (``policy_kwargs.lstm_hidden_size``), or one of
 
-* ``minibatches``: batches of an epoch. It sets ``batch_size`` to n_envs * n_steps / minibatches,
-and a
-  space where that does not divide is refused;
+* ``minibatches``: batches of an epoch. It sets ``batch_size`` to n_envs * n_steps / minibatches;
+  where that does not divide, the space is refused;
 * ``price``: of a glimpse, in whatever reward the environment has;
 * ``classifier_training.KEY``: an argument of ``policies.CoTrainingCallback``, such as ``epochs``.
 """

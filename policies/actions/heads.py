@@ -64,14 +64,14 @@ class DecisionHead(nn.Module):
         super().__init__()
         if not 0.0 < initial_stop_probability < 1.0:
             raise ValueError(
-                f"initial_stop_probability is {initial_stop_probability}, wanted a number "
-                "between 0 and 1, both excluded"
+                f"got initial_stop_probability={initial_stop_probability}; wanted a number between "
+                "0 and 1, both excluded"
             )
         if bypass.n_belief not in (0, n_classes):
             raise ValueError(
-                f"the belief has {bypass.n_belief} classes and the actions can answer {n_classes}; "
-                "attach a classifier of as many classes as the environment has, and for Discrete "
-                "actions give the policy the environment's number of moves as n_moves"
+                f"got a belief of {bypass.n_belief} classes; wanted {n_classes}, as the actions "
+                "can answer: attach a classifier of as many classes as the environment has, and "
+                "for Discrete actions give the policy the environment's number of moves as n_moves"
             )
         self.joint = joint
         self.bypass = bypass

@@ -142,7 +142,7 @@ class HybridDistribution(DiagGaussianDistribution):
         return total
 
     def opened(self, actions: th.Tensor) -> dict[str, th.Tensor]:
-        """Return for each part with a gate, whether it counts, bool (B,).
+        """Return whether each part with a gate counts, bool (B,) by name.
 
         :param actions: float32 (B, view.size)
         """
@@ -198,7 +198,9 @@ class HybridDistribution(DiagGaussianDistribution):
 
     def _known(self, name: str) -> str:
         if name not in self.parts:
-            raise ValueError(f"the actions have no part {name!r}; {nearest(name, self.parts)}")
+            raise ValueError(
+                f"got part {name!r}, which the actions have not; {nearest(name, self.parts)}"
+            )
         return name
 
     def _gate(self, name: str, gate: Mapping[str, Any]) -> Gate:
@@ -213,10 +215,14 @@ class HybridDistribution(DiagGaussianDistribution):
         if not values:
             raise ValueError(f"got no value of {other!r} that opens {name!r}; wanted at least one")
         if not isinstance(space, spaces.Discrete):
-            raise ValueError(f"part {other!r}, which opens {name!r}, is {space}; wanted Discrete")
+            raise ValueError(
+                f"got part {other!r}, which opens {name!r}, as {space}; wanted Discrete"
+            )
         for value in values:
             if value not in space:
-                raise ValueError(f"got {value!r} of {other!r}, which opens {name!r}; it is {space}")
+                raise ValueError(
+                    f"got {value!r} of {other!r}, which opens {name!r}; wanted one of {space}"
+                )
         return Gate(other, sorted({int(value - space.start) for value in values}))
 
     def _gates_first(self) -> list[str]:
@@ -230,7 +236,9 @@ class HybridDistribution(DiagGaussianDistribution):
             ]
             if not free:
                 rest = sorted(set(self.parts) - set(order))
-                raise ValueError(f"the gates of {rest} make a circle; at least one must be open")
+                raise ValueError(
+                    f"got gates of {rest} in a circle; wanted at least one part without a gate"
+                )
             order += free
         return order
 

@@ -71,7 +71,7 @@ class Collector:
     :param config: the environment; its classifier is not asked
     :param strategy: the gaze after the environment's own first glimpse
     :param seed: of images, scenes and gaze
-    :param lanes: episodes played together
+    :param lanes: episodes collected together
     """
 
     def __init__(
@@ -96,6 +96,6 @@ class Collector:
             for step in range(core.config.budget - 1):
                 core.step(self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0))
             core.reset(core.lanes)
-        played = join(self._parts)
-        self._parts[:] = [take(played, slice(n, None))]  # for the next time
-        return take(played, slice(n))
+        collected = join(self._parts)
+        self._parts[:] = [take(collected, slice(n, None))]  # for the next time
+        return take(collected, slice(n))

@@ -153,16 +153,25 @@ def test_the_net_gives_a_parameter_to_each_column_and_a_deviation_to_each_contin
     [
         (
             {"gates": {"arm.gripp": {"tool": 1}}},
-            r"no part 'arm.gripp'; did you mean 'arm.grip'\? known: arm.angle, arm.grip",
+            r"got part 'arm.gripp', which the actions have not; did you mean 'arm.grip'\? known: arm.angle, arm.grip",
         ),
-        ({"gates": {"keys": {"tol": 1}}}, r"no part 'tol'; did you mean 'tool'\?"),
-        ({"entropy_weights": {"Force": 1}}, r"no part 'Force'; did you mean 'force'\?"),
-        ({"gates": {"grip": {"tool": 1}}}, r"no part 'grip'; did you mean 'arm.grip'\?"),
+        (
+            {"gates": {"keys": {"tol": 1}}},
+            r"got part 'tol', which the actions have not; did you mean 'tool'\?",
+        ),
+        (
+            {"entropy_weights": {"Force": 1}},
+            r"got part 'Force', which the actions have not; did you mean 'force'\?",
+        ),
+        (
+            {"gates": {"grip": {"tool": 1}}},
+            r"got part 'grip', which the actions have not; did you mean 'arm.grip'\?",
+        ),
         (
             {"gates": {"tool": {"keys": 1}}},
-            r"'keys', which opens 'tool', is MultiDiscrete(?s:.)*; wanted Discrete",
+            r"'keys', which opens 'tool', as MultiDiscrete(?s:.)*; wanted Discrete",
         ),
-        ({"gates": {"tool": {"force": 1}}}, r"'force', which opens 'tool', is Box.*wanted Discr"),
+        ({"gates": {"tool": {"force": 1}}}, r"'force', which opens 'tool', as Box.*wanted Discr"),
         ({"gates": {"keys": {"tool": 4}}}, r"got 4 of 'tool', which opens 'keys'.*Discrete\(4\)"),
         ({"gates": {"keys": {"tool": [0, -1]}}}, r"got -1 of 'tool', which opens 'keys'"),
         ({"gates": {"keys": {"arm.grip": 2}}}, r"got 2 of 'arm.grip'.*Discrete\(3, start=-1\)"),
@@ -171,9 +180,9 @@ def test_the_net_gives_a_parameter_to_each_column_and_a_deviation_to_each_contin
         ({"gates": {"keys": 1}}, r"got gate 1 of 'keys'; wanted the part that opens it"),
         (
             {"gates": {"tool": {"arm.grip": 0}, "arm.grip": {"tool": 0}, "keys": {"tool": 1}}},
-            r"gates of \['arm.grip', 'keys', 'tool'\] make a circle",
+            r"gates of \['arm.grip', 'keys', 'tool'\] in a circle",
         ),
-        ({"gates": {"tool": {"tool": 1}}}, r"gates of \['tool'\] make a circle"),
+        ({"gates": {"tool": {"tool": 1}}}, r"gates of \['tool'\] in a circle"),
         (
             {"continuous": "determinstic"},
             r"got continuous='determinstic'; did you mean 'deterministic'\? known: .*gaussian",
