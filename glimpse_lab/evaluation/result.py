@@ -238,8 +238,13 @@ class Evaluation(Metrics, Subject):
     @property
     def random_gaze(self) -> Baseline:
         """The same agent with its gaze drawn at random, which every evaluation measures."""
-        kind = BaselineKind.RANDOM_GAZE
-        return next(baseline for baseline in self.baselines.values() if baseline.kind is kind)
+        for baseline in self.baselines.values():
+            if baseline.kind is BaselineKind.RANDOM_GAZE:
+                return baseline
+        raise ValueError(
+            f"got an evaluation of {self.env} without random gaze of the same agent; wanted what "
+            "eval.py writes: measure anew"
+        )
 
     @property
     def best_baseline(self) -> str | None:

@@ -222,7 +222,9 @@ def test_plain_actions_are_refused(name: str):
 
 
 def test_wrong_gates_are_refused_when_the_model_is_made():
-    with pytest.raises(ValueError, match=r"got part 'light'; did you mean 'lights'\?"):
+    with pytest.raises(
+        ValueError, match=r"got part 'light', which the actions have not; did you mean 'lights'\?"
+    ):
         _model("PPO", _envs(), gates={"light": {"arm.grip": 0}})
 
 
