@@ -16,6 +16,7 @@ from glimpse_envs.data.augmentation import Augmentation
 from glimpse_envs.data.datasets import Split
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.gaze import Geometry
+from glimpse_envs.observation_space import ObservationSpace, image_space
 from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor
@@ -125,7 +126,7 @@ class GlimpseConfig:
 
         glimpse = self.sensor.glimpse_shape(self.shape[2])
         parts: dict[str, spaces.Space] = {
-            "glimpse": spaces.Box(0, 255, glimpse, np.uint8),
+            "glimpse": image_space(glimpse),
             "gaze": unit(3),
             "remaining": unit(1),
         }
@@ -141,7 +142,7 @@ class GlimpseConfig:
             parts["glimpses"] = spaces.Box(0, 255, (self.budget, *glimpse), np.uint8)
             parts["gazes"] = unit(self.budget, 3)
             parts["taken"] = unit(self.budget)
-        return spaces.Dict(parts)
+        return ObservationSpace(parts)
 
     def _check_budget(self) -> None:
         low = self.scheme.least_budget
