@@ -10,6 +10,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from glimpse_envs.actions.checks import as_array
+
 SCORE = 5.0
 """Bound of a score. SB3 clips a Gaussian to the Box: in a narrower one scores would often tie."""
 
@@ -81,7 +83,9 @@ class BoxView(spaces.Box):
 
         :raises ValueError: for another shape, or numbers outside the Box, NaN included
         """
-        actions = np.asarray(actions)
+        actions = as_array(actions)
+        if actions.dtype.kind not in "iuf":
+            raise ValueError(f"got actions {actions.dtype}; wanted numbers (..., {self.size})")
         if actions.shape[-1:] != self.shape:
             raise ValueError(f"got actions {actions.shape}; wanted (..., {self.size})")
         wrong = ~((actions >= self.low) & (actions <= self.high))

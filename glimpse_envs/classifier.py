@@ -84,8 +84,8 @@ def resolve_classifier(value: Any, config: Any) -> Any:
         return value
     arguments = dict(value)
     name = arguments.pop("type", None)
-    if name not in _MAKERS:
-        hint = nearest(str(name), _MAKERS) if _MAKERS else "import policies registers some"
+    if not isinstance(name, str) or name not in _MAKERS:
+        hint = nearest(name, _MAKERS) if _MAKERS else "import policies registers some"
         raise ValueError(f"got classifier {value!r}, of an unknown type; {hint}")
     try:
         return _MAKERS[name](config, **arguments)

@@ -7,6 +7,37 @@ from typing import Any
 
 import numpy as np
 from numba import config, njit
+from numba.core.caching import FunctionCache
+
+
+class MendingCache(FunctionCache):
+    """A cache on disk that is only ever a gain.
+
+    Files that a full disk or a power failure has cut short count as none: the kernel is compiled
+    anew and written over them. Where nothing can be written, it is compiled in every process.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what is cached for a signature, or None."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a broken pickle raises whatever its bytes happen to mean
+            self._forget()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Write what was compiled for a signature, if that is possible."""
+        try:
+            super().save_overload(sig, data)
+        except Exception:  # an index that broke in between, or no room
+            self._forget()
+
+    def _forget(self) -> None:
+        """Begin with an empty index; if even that cannot be written, do without a cache."""
+        try:
+            self.flush()
+        except OSError:
+            self.disable()
 
 
 def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -22,7 +53,9 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         return lambda decorated: kernel(decorated, **options)
     if config.DISABLE_JIT:
         return np.errstate(over="ignore")(function)  # compiled integers wrap around silently
+    dispatcher = njit(**options)(function)
     try:
-        return njit(cache=True, **options)(function)
+        dispatcher._cache = MendingCache(function)  # as its enable_caching() does with numba's own
     except RuntimeError:  # numba finds no place for the cache
-        return njit(**options)(function)
+        pass
+    return dispatcher

@@ -52,9 +52,9 @@ def _rebuild(cls: type[T], values: dict[str, Any]) -> T:
     return cls(**values)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: Any, known: Iterable[str]) -> str:
     """Return a hint for an unknown ``name``: the nearest known one, and all that are known."""
-    known = sorted(known)
+    known, name = sorted(known), str(name)
     lower = {k.lower(): k for k in known}  # "crop" is near "Crop" for a person, not for difflib
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
     hint = f"did you mean {lower[close[0]]!r}? " if close else ""
@@ -81,7 +81,7 @@ def resolve(value: Any, base: type[T]) -> T:
     :raises ValueError: for an unknown name, wrong arguments or another type
     """
     kind = base.__name__
-    if isinstance(value, base):
+    if isinstance(value, base) and type(value) is not base:
         return value
     if isinstance(value, str):
         value = {"type": value}

@@ -22,6 +22,7 @@ from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor
 
 STARTS = ("overview", "centre", "random")
+LARGEST_BUDGET = 10_000  # every lane keeps the gazes of its episode
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,12 @@ class GlimpseConfig:
         if self.start is None:
             put("start", self.scheme.start)
         _check_choice("start", self.start, STARTS)
-        if not isinstance(self.scene_seed, (int, np.integer)) or not 0 <= self.scene_seed < 2**63:
+        if not _is_integer(self.scene_seed) or not 0 <= self.scene_seed < 2**63:
             raise ValueError(f"got scene_seed={self.scene_seed!r}; wanted an integer from 0")
         self._check_budget()
+        for name in ("observe_classifier_features", "observe_history"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise ValueError(f"got {name}={getattr(self, name)!r}; wanted True or False")
         put("classifier", resolve_classifier(self.classifier, self))
         self._check_classifier()
         _ = self.shown_split, self.geometry  # an unknown split or a sensor that does not fit
@@ -146,8 +150,10 @@ class GlimpseConfig:
 
     def _check_budget(self) -> None:
         low = self.scheme.least_budget
-        if isinstance(self.budget, bool) or not isinstance(self.budget, (int, np.integer)):
+        if not _is_integer(self.budget):
             raise ValueError(f"got budget={self.budget!r}; wanted an integer of at least {low}")
+        if self.budget > LARGEST_BUDGET:
+            raise ValueError(f"got budget={self.budget}; wanted at most {LARGEST_BUDGET} glimpses")
         if self.budget < low:
             raise ValueError(
                 f"got budget={self.budget}; wanted at least {low} glimpses for "
@@ -202,9 +208,15 @@ class GlimpseConfig:
         """Let the classifier read one black glimpse."""
         classifier = self.classifier
         black = np.zeros((1, *self.sensor.glimpse_shape(self.shape[2])), np.uint8)
-        start = np.asarray(classifier.start(1))
-        reading = classifier.update(start, black, np.full((1, 3), 0.5, np.float32))
-        got = tuple(np.shape(part) for part in reading)
+        try:
+            start = np.asarray(classifier.start(1))
+            reading = classifier.update(start, black, np.full((1, 3), 0.5, np.float32))
+            got = tuple(np.shape(part) for part in reading)
+        except Exception as error:  # whatever a classifier of one's own raises
+            raise ValueError(
+                f"the classifier cannot read a glimpse of shape {black.shape[1:]} "
+                f"({type(error).__name__}: {error}); see glimpse_envs.GlimpseClassifier"
+            ) from error
         wanted = (start.shape, (1, classifier.n_classes), (1, classifier.hidden_size))
         if got != wanted:
             raise ValueError(
@@ -227,6 +239,10 @@ def make_config(**parts: Any) -> GlimpseConfig:
 _KINDS = {"scene": Scene, "sensor": Sensor, "scheme": ActionScheme, "reward": Reward}
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"got {name}={value!r}; {nearest(str(value), choices)}")
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"got {name}={value!r}; {nearest(value, choices)}")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -21,6 +21,8 @@ from glimpse_envs.rewards import Outcome
 
 Observation = dict[str, NDArray]
 
+MOST_LANES = 100_000
+
 # numbers of an episode's draws; scenes count their own from 0
 _IMAGE, _START_X, _START_Y = 1 << 40, (1 << 40) + 1, (1 << 40) + 2
 
@@ -66,8 +68,9 @@ class GlimpseCore:
     """
 
     def __init__(self, config: GlimpseConfig, n_lanes: int) -> None:
-        if isinstance(n_lanes, bool) or not isinstance(n_lanes, int) or n_lanes < 1:
-            raise ValueError(f"got {n_lanes!r} lanes; wanted an integer of at least 1")
+        integer = isinstance(n_lanes, int) and not isinstance(n_lanes, bool)
+        if not integer or not 1 <= n_lanes <= MOST_LANES:
+            raise ValueError(f"got {n_lanes!r} lanes; wanted an integer from 1 to {MOST_LANES}")
         self.config, self.n_lanes = config, n_lanes
         self.geometry = config.geometry
         self.source = image_source(config, n_lanes)
@@ -83,7 +86,6 @@ class GlimpseCore:
         self.memory = config.scheme.memory(n_lanes)
         unused = config.budget - np.arange(config.budget + 1)
         self._remaining = (unused / config.budget).astype(np.float32)  # by glimpses taken
-        self._taken = np.tri(config.budget + 1, config.budget, -1, np.float32)  # likewise
         self._recorder: Callable[[Sequences], Any] | None = None
         self._seen: NDArray[np.uint8] | None = None  # what ``history`` has the gazes of
         self._allocate_seen()
@@ -339,7 +341,8 @@ class GlimpseCore:
         if self.config.observe_history:
             observation["glimpses"] = self._seen[lanes]
             observation["gazes"] = self.history[lanes]
-            observation["taken"] = self._taken[self.n_glimpses[lanes]]
+            taken = np.arange(self.config.budget) < self.n_glimpses[lanes, None]
+            observation["taken"] = taken.astype(np.float32)
         return observation
 
 

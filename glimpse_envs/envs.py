@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from glimpse_envs.actions.checks import as_array
 from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
 
@@ -121,9 +122,9 @@ class GlimpseEnv(gym.Env):
         if not self._running:
             raise gym.error.ResetNeeded("the episode has ended (or none was begun): call reset()")
         if isinstance(action, dict):
-            actions: Any = {key: np.asarray(value)[None] for key, value in action.items()}
+            actions: Any = {key: as_array(value, key)[None] for key, value in action.items()}
         else:
-            actions = np.asarray(action)[None]
+            actions = as_array(action)[None]
         observation, reward, ended = self.core.step(actions)
         info = self._info()
         terminated = bool(ended[0])
@@ -262,7 +263,9 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
 
 def check_render_mode(render_mode: str | None) -> str | None:
     """Return ``render_mode`` if it can be had."""
-    if render_mode not in (None, "rgb_array"):
+    if render_mode is not None and not (
+        isinstance(render_mode, str) and render_mode == "rgb_array"
+    ):
         raise ValueError(f'got render_mode={render_mode!r}; wanted None or "rgb_array"')
     return render_mode
 
@@ -271,12 +274,14 @@ def chosen_images(
     options: dict[str, Any] | None, n: int, n_images: int
 ) -> NDArray[np.int64] | None:
     """Return the images that the reset option ``index`` asks for, int64 (n,), or None."""
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(f"got reset options {options!r}; wanted a dict such as {{'index': 0}}")
     for name in options or {}:
         if name != "index":
             raise ValueError(f"got reset option {name!r}; the only one is 'index'")
     if not options:
         return None
-    index = np.asarray(options["index"])
+    index = as_array(options["index"], "option index")
     index = index[None] if index.ndim == 0 else index
     if index.dtype.kind not in "iu" or index.shape != (n,):
         raise ValueError(f"got option index {options['index']!r}; wanted {n} integer(s)")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from glimpse_envs.actions.checks import as_array
 from glimpse_envs.boxview import BoxView
 from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.envs import GlimpseEnv, check_render_mode, chosen_images, draw_lane
+
+EXAMPLE = "GlimpseCIFAR-MultiCat-v0"
 
 
 class GlimpseVecEnv(VecEnv):
@@ -25,8 +30,8 @@ class GlimpseVecEnv(VecEnv):
     Lane i behaves, bit for bit, as a ``GlimpseEnv`` seeded with ``seed + i``; a Dict action space
     is shown through a ``BoxView``.
 
-    :param env: a registered glimpse environment, such as "GlimpseCIFAR-MultiCat-v0", or a
-        ``GlimpseConfig`` that is made already
+    :param env: a registered glimpse environment, such as "GlimpseCIFAR-MultiCat-v0", or
+        "PACKAGE:ID", which imports the package first, or a ``GlimpseConfig`` that is made already
     :param n_envs: number of lanes
     :param seed: of lane 0; lane i has seed + i. None for entropy from the system
     :param render_mode: None or "rgb_array"
@@ -52,8 +57,8 @@ class GlimpseVecEnv(VecEnv):
                 )
             self.config, self.spec = env, None
         else:
-            self.config = make_config(**{**registered_kwargs(env), **make_kwargs})
-            self.spec = gym.spec(env)
+            self.spec = _glimpse_spec(env)
+            self.config = make_config(**{**self.spec.kwargs, **make_kwargs})
         self.core = GlimpseCore(self.config, n_envs)
         self.render_mode = check_render_mode(render_mode)
         self.metadata = dict(GlimpseEnv.metadata)
@@ -161,46 +166,79 @@ class GlimpseVecEnv(VecEnv):
 
         :raises ValueError: for some lanes only
         """
-        if len(self._lanes(indices)) < self.num_envs:
-            raise ValueError(
-                f"got set_attr({attr_name!r}) for some lanes only; all lanes share their "
-                "attributes: leave indices out"
-            )
+        self._refuse_some(f"set_attr({attr_name!r})", self._lanes(indices))
         setattr(self, attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call a method, and return its result for each of ``indices``."""
-        result = getattr(self, method_name)(*method_args, **method_kwargs)
+        """Call a method of all lanes, and return its result for each of ``indices``.
+
+        :raises ValueError: for some lanes only, but for ``action_masks``, which has a row for each
+        """
         lanes = self._lanes(indices)
-        if method_name == "action_masks":  # a row for each lane; other results are of all lanes
+        if method_name == "action_masks":
+            result = self.action_masks(*method_args, **method_kwargs)
             return [result[lane] for lane in lanes]
-        return [result] * len(lanes)
+        self._refuse_some(f"env_method({method_name!r})", lanes)
+        return [getattr(self, method_name)(*method_args, **method_kwargs)] * len(lanes)
+
+    def _refuse_some(self, call: str, lanes: list[int]) -> None:
+        if len(set(lanes)) < self.num_envs:
+            raise ValueError(
+                f"got {call} for some lanes only; all lanes share their attributes and methods: "
+                "leave indices out"
+            )
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
         """Return False for each of ``indices``: lanes have no wrappers of their own."""
         return [False] * len(self._lanes(indices))
 
     def _lanes(self, indices: int | Iterable[int] | None) -> list[int]:
-        return list(self._get_indices(indices))
+        """Return the lanes meant, negative ones counted from the end."""
+        if indices is None:
+            return list(range(self.num_envs))
+        lanes = np.atleast_1d(as_array(indices, "indices"))
+        wrong = lanes.dtype.kind not in "iu" or lanes.ndim != 1
+        if lanes.size and (wrong or lanes.min() < -self.num_envs or lanes.max() >= self.num_envs):
+            raise ValueError(f"got indices {indices!r}; wanted some of the {self.num_envs} lanes")
+        return (lanes % self.num_envs).astype(int).tolist()
 
 
 def registered_kwargs(env_id: str) -> dict[str, Any]:
     """Return the arguments with which a glimpse environment is registered.
 
+    :param env_id: as of ``GlimpseVecEnv``
     :raises ValueError: for an id that is not registered (with the nearest one), or of another
         package
     """
+    return dict(_glimpse_spec(env_id).kwargs)
+
+
+def _glimpse_spec(env_id: str) -> EnvSpec:
+    if not isinstance(env_id, str):
+        raise ValueError(f"got environment {env_id!r}; wanted an id, such as {EXAMPLE!r}")
+    package, colon, name = env_id.rpartition(":")
+    if colon:
+        _import(package, env_id)
     try:
-        spec = gym.spec(env_id)
+        spec = gym.spec(name)
     except gym.error.Error:
-        glimpse_ids = [name for name in gym.registry if name.startswith("Glimpse")]
-        hint = nearest(env_id, glimpse_ids)
-        raise ValueError(f"unknown environment {env_id!r}; {hint}") from None
+        glimpse_ids = [known for known in gym.registry if known.startswith("Glimpse")]
+        raise ValueError(f"unknown environment {env_id!r}; {nearest(name, glimpse_ids)}") from None
     if spec.vector_entry_point != "glimpse_envs.envs:GlimpseVectorEnv":
         raise ValueError(
             f"{env_id!r} is not a glimpse environment; for others use "
             "stable_baselines3.common.env_util.make_vec_env"
         )
-    return dict(spec.kwargs)
+    return spec
+
+
+def _import(package: str, env_id: str) -> None:
+    try:
+        importlib.import_module(package)
+    except Exception as error:  # a package may raise anything while it is imported
+        raise ValueError(
+            f"got environment {env_id!r}, and importing {package!r} fails "
+            f"({type(error).__name__}: {error}); install or mend it, or leave it out"
+        ) from error

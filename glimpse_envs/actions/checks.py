@@ -12,7 +12,7 @@ def integers(
     actions: Any, shape: tuple[int, ...], below: int | NDArray[np.int64], part: str = "action"
 ) -> NDArray[np.int64]:
     """Return the actions as int64 of the given shape, each in 0 ... below - 1."""
-    array = np.asarray(actions)
+    array = as_array(actions, part)
     _check_layout(array, shape, "iu", part)
     array = array.astype(np.int64, copy=False)
     wrong = array.view(np.uint64) >= np.asarray(below, np.uint64)  # negative ones look huge
@@ -27,7 +27,7 @@ def reals(
     actions: Any, shape: tuple[int, ...], low: float, part: str = "action"
 ) -> NDArray[np.float32]:
     """Return the actions as float32 of the given shape, each in [low, 1]."""
-    array = np.asarray(actions)
+    array = as_array(actions, part)
     _check_layout(array, shape, "iuf", part)
     array = array.astype(np.float32, copy=False)
     wrong = ~((array >= low) & (array <= 1.0))  # so that NaN is wrong
@@ -36,12 +36,24 @@ def reals(
     return array
 
 
+def as_array(actions: Any, part: str = "action") -> NDArray:
+    """Return the actions as an array.
+
+    :raises ValueError: for rows of different lengths, and what NumPy cannot read
+    """
+    try:
+        return np.asarray(actions)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"got {part} {actions!r}; wanted an array ({error})") from error
+
+
 def _check_layout(array: NDArray, shape: tuple[int, ...], kinds: str, part: str) -> None:
     if array.dtype.kind not in kinds or array.shape != shape:
         wanted = "numbers" if "f" in kinds else "integers"
+        got = f"of shape {array.shape[1:]} for {len(array)} lane(s)" if array.ndim else "alone"
         raise ValueError(
-            f"got {part} {array.dtype} of shape {array.shape[1:]} for {len(array)} lane(s); "
-            f"wanted {wanted} of shape {shape[1:]} for {shape[0]} lane(s)"
+            f"got {part} {array.dtype} {got}; wanted {wanted} of shape {shape[1:]} for {shape[0]} "
+            "lane(s)"
         )
 
 

@@ -1,10 +1,15 @@
 """Kernels give the same numbers when Python runs them, as under a debugger."""
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+
+from glimpse_envs.compiled import kernel
 
 EPISODE = """
 import warnings
@@ -53,3 +58,73 @@ def test_without_compilation_the_numbers_are_the_same(script):
     compiled = printed(script)
     assert len(compiled) > 100
     assert printed(script, NUMBA_DISABLE_JIT="1") == compiled
+
+
+KERNEL = """
+from glimpse_envs.compiled import kernel
+
+@kernel
+def twice(x):
+    return 2 * x
+
+print(twice(21), twice(0.5), "compiled", sum(twice.stats.cache_misses.values()))
+"""
+
+
+@pytest.fixture
+def small_cache(tmp_path) -> Callable[[], str]:
+    """Run a kernel of two types with a cache in ``tmp_path``; the first run fills it."""
+    script = tmp_path / "kernel.py"
+    script.write_text(KERNEL)
+    run = f"import runpy; runpy.run_path({str(script)!r})"
+    folder = str(tmp_path / "cache")
+    assert printed(run, NUMBA_CACHE_DIR=folder).split() == ["42", "1.0", "compiled", "2"]
+    return lambda: printed(run, NUMBA_CACHE_DIR=folder)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [
+        ("*.nbi", lambda data: b""),
+        ("*.nbi", lambda data: data[: len(data) // 2]),
+        ("*.nbi", lambda data: data[:-1]),
+        ("*.nbi", lambda data: b"not a pickle"),
+        ("*.nbc", lambda data: b""),
+        ("*.nbc", lambda data: data[: len(data) // 3]),
+        ("*.nbc", lambda data: bytes(len(data))),
+        ("*.nb*", lambda data: data[:20]),
+    ],
+)
+def test_a_cache_that_was_cut_short_is_written_anew(small_cache, tmp_path, pattern, damage):
+    broken = list((tmp_path / "cache").rglob(pattern))
+    assert broken
+    for file in broken:
+        file.write_bytes(damage(file.read_bytes()))
+    assert small_cache().startswith("42 1.0 compiled")
+    assert small_cache() == "42 1.0 compiled 0\n"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_broken_cache_that_cannot_be_written_is_passed_over(small_cache, tmp_path):
+    for file in (tmp_path / "cache").rglob("*.nb*"):
+        file.write_bytes(b"")
+        file.parent.chmod(0o555)
+    assert small_cache() == "42 1.0 compiled 2\n"
+
+
+def test_an_import_survives_a_cache_of_which_every_file_is_cut_short(tmp_path):
+    whole = printed(EPISODE, NUMBA_CACHE_DIR=str(tmp_path))
+    for file in tmp_path.rglob("*.nb*"):
+        file.write_bytes(file.read_bytes()[:20])
+    assert printed(EPISODE, NUMBA_CACHE_DIR=str(tmp_path)) == whole
+
+
+def test_a_full_disk_costs_only_the_cache(monkeypatch):
+    def no_room(self: Any, name: str, data: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def twice(x: int) -> int:
+        return 2 * x
+
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_data", no_room)
+    assert kernel(twice)(21) == 42

@@ -388,7 +388,7 @@ def test_parts_that_do_not_fit_together_are_refused(parts, message):
         make_config(**({"dataset": "mnist"} | parts))
 
 
-@pytest.mark.parametrize("n", [0, -1, 1.5, True])
+@pytest.mark.parametrize("n", [0, -1, 1.5, True, 10**9])
 def test_a_number_of_lanes_below_one_is_refused(n):
-    with pytest.raises(ValueError, match=r"lanes; wanted an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"lanes; wanted an integer from 1"):
         GlimpseCore(GlimpseConfig(), n)
