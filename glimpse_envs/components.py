@@ -105,12 +105,14 @@ def resolve(value: Any, base: type[T]) -> T:
         raise ValueError(f"cannot make {kind} from {value!r}: {error}") from error
 
 
-def check_integer(owner: Component, name: str, *, low: int) -> None:
-    """Raise a ValueError unless a field of ``owner`` is an integer of at least ``low``."""
+def check_integer(owner: Component, name: str, *, low: int, high: int = 4096) -> None:
+    """Raise a ValueError unless a field of ``owner`` is an integer from ``low`` to ``high``."""
     value = getattr(owner, name)
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+    integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if not integer or not low <= value <= high:
         raise ValueError(
-            f"got {type(owner).__name__}({name}={value!r}); wanted an integer of at least {low}"
+            f"got {type(owner).__name__}({name}={value!r}); wanted an integer of at least {low} "
+            f"and at most {high}"
         )
 
 

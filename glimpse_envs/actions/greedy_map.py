@@ -35,7 +35,7 @@ class GreedyMap(ActionScheme):
 
     def __post_init__(self) -> None:
         check_number(self, "stride", low=0.05, high=2.0)
-        check_integer(self, "grid", low=1)
+        check_integer(self, "grid", low=1, high=256)
 
     def action_space(self, n_classes: int) -> spaces.Discrete:
         """Return ``Discrete(6 + n_classes)``: moves, then answers."""

@@ -166,8 +166,8 @@ class ImageDataset(_Shared):
         :param name: "train", "validation" or "test"
         :raises DatasetError: for any other name
         """
-        if name not in SPLITS:
-            raise DatasetError(f"There is no split {name!r}; {nearest(str(name), SPLITS)}")
+        if not isinstance(name, str) or name not in SPLITS:
+            raise DatasetError(f"got split {name!r}; {nearest(name, SPLITS)}")
         return getattr(self, name)
 
     def __repr__(self) -> str:
@@ -190,27 +190,27 @@ class ImageDataset(_Shared):
     def _check(self) -> None:
         if self.n_classes < 2 or len(set(self.classes)) < self.n_classes:
             raise DatasetError(
-                f"Classes must be at least two different names, got {self.n_classes}: "
-                f"{', '.join(self.classes[:20])}."
+                f"got {self.n_classes} classes ({', '.join(self.classes[:20])}); wanted at least "
+                "two, of different names"
             )
         for name in SPLITS:
             split = self.split(name)
             if split.images.shape[1:] != self.image_shape:
                 raise DatasetError(
-                    f"{name}: images are {_by(split.images.shape[1:])}, those of train "
-                    f"{_by(self.image_shape)}. Bring all images to one shape."
+                    f"{name}: got images {_by(split.images.shape[1:])}; wanted "
+                    f"{_by(self.image_shape)}, as in train: bring all images to one shape"
                 )
             lowest, highest = split.labels.min(), split.labels.max()
             if lowest < 0 or highest >= self.n_classes:
                 raise DatasetError(
-                    f"{name}: labels must be in 0..{self.n_classes - 1} ({self.n_classes} "
-                    f"classes), got {lowest}..{highest}. Number the classes from 0, without gaps."
+                    f"{name}: got labels in {lowest}..{highest}; wanted 0..{self.n_classes - 1} "
+                    f"for {self.n_classes} classes: number the classes from 0, without gaps"
                 )
         absent = np.setdiff1d(np.arange(self.n_classes), self.train.labels)
         if absent.size:
             raise DatasetError(
-                f"train: there is no image of class {self.classes[absent[0]]!r} (label "
-                f"{absent[0]}). Every class needs one: add images or drop the class."
+                f"train: got no image of class {self.classes[absent[0]]!r} (label {absent[0]}); "
+                "wanted at least one of every class: add images, or drop the class"
             )
 
 
@@ -243,7 +243,8 @@ def _cut_validation(whole: Split) -> tuple[Split, Split]:
     validation = np.sort(np.delete(order, first)[:count])
     if not validation.size:
         raise DatasetError(
-            f"train: {len(whole)} images, one of each class, leave none for validation. Add images."
+            f"train: got {len(whole)} images, one of each class, which leaves none for "
+            "validation; add images"
         )
     train = np.setdiff1d(np.arange(len(whole)), validation)
     return _rows(whole, train), _rows(whole, validation)
@@ -256,26 +257,26 @@ def _rows(split: Split, indices: np.ndarray) -> Split:
 def _checked_images(images: np.ndarray) -> np.ndarray:
     if images.dtype != np.uint8:
         raise DatasetError(
-            f"images must be uint8 in 0..255, got {images.dtype}. Convert them: "
-            "(255 * images).round().astype(np.uint8) if they lie in [0, 1]."
+            f"got images {images.dtype}; wanted uint8 in 0..255: convert them by "
+            "(255 * images).round().astype(np.uint8) if they lie in [0, 1]"
         )
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or 0 in images.shape:
-        raise DatasetError(f"images must be a non-empty (N, H, W, C) array, got {images.shape}.")
+        raise DatasetError(f"got images {images.shape}; wanted (N, H, W, C), non-empty")
     if images.shape[1] <= 4 < images.shape[3]:
         raise DatasetError(
-            f"images {images.shape} look channels-first, wanted is (N, H, W, C): "
-            "images.transpose(0, 2, 3, 1)."
+            f"got images {images.shape}, which look channels-first; wanted (N, H, W, C): "
+            "images.transpose(0, 2, 3, 1)"
         )
     return images
 
 
 def _checked_labels(labels: np.ndarray, n_images: int) -> np.ndarray:
     if not np.issubdtype(labels.dtype, np.integer):
-        raise DatasetError(f"labels must be integers, got {labels.dtype}: labels.astype(np.int64).")
+        raise DatasetError(f"got labels {labels.dtype}; wanted integers: labels.astype(np.int64)")
     if labels.shape != (n_images,):
-        raise DatasetError(f"labels must be ({n_images},), one per image, got {labels.shape}.")
+        raise DatasetError(f"got labels {labels.shape}; wanted ({n_images},), one per image")
     return labels.astype(np.int64, copy=False)
 
 

@@ -79,13 +79,13 @@ def load_packed(name: str, directory: Path) -> ImageDataset:
         dataset = ImageDataset.from_arrays(**_read(path), name=name)
         if name in DOWNLOADS and dataset.image_shape != DOWNLOADS[name].image_shape:
             raise DatasetError(
-                f"images must be {DOWNLOADS[name].image_shape}, got {dataset.image_shape}."
+                f"got images {dataset.image_shape}; wanted {DOWNLOADS[name].image_shape}"
             )
     except DatasetError as error:
-        mend = "Write it anew with glimpse_envs.pack_dataset"
+        mend = "write it anew with glimpse_envs.pack_dataset"
         if name in DOWNLOADS:
-            mend = "Replace it by a whole copy, or delete it and it is downloaded"
-        raise DatasetError(f"{path}: {error} {mend}.") from error
+            mend = "replace it by a whole copy, or delete it and it is downloaded"
+        raise DatasetError(f"{path}: {error}; {mend}") from error
     return dataset
 
 
@@ -110,7 +110,7 @@ def pack_dataset(
     """
     path = Path(path)
     if path.suffix != ".npz":
-        raise DatasetError(f"A packed data set is named NAME.npz, got {path.name!r}.")
+        raise DatasetError(f"got {path.name!r} for a packed data set; wanted NAME.npz")
     dataset = ImageDataset.from_arrays(
         train_images, train_labels, test_images, test_labels, classes=classes, name=path.stem
     )
@@ -128,8 +128,8 @@ def pack_dataset(
     except OSError as error:
         megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
         raise DatasetError(
-            f"{path} could not be written ({error}). It needs {megabytes:.0f} MB: make room, or "
-            "choose another folder (GLIMPSE_DATA_DIR)."
+            f"{path} could not be written ({error}); it needs {megabytes:.0f} MB: make room, or "
+            "choose another folder (GLIMPSE_DATA_DIR)"
         ) from error
     return path
 
@@ -142,13 +142,16 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     # Zip, zlib, npy header: a broken file fails in a dozen ways, in as many types of exception.
     except Exception as error:
         raise DatasetError(
-            f"not a readable npz file with {', '.join(KEYS)} ({_one_line(error)})."
+            f"got no readable npz file with {', '.join(KEYS)} ({_one_line(error)})"
         ) from error
     if missing:
-        raise DatasetError(f"{', '.join(missing)} missing, it must hold {', '.join(KEYS)}.")
+        raise DatasetError(f"{', '.join(missing)} missing; wanted {', '.join(KEYS)}")
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # a member that is no npy file comes as its bytes
+            raise DatasetError(f"got no array in {key}; wanted one as numpy.savez writes it")
     if arrays["classes"].ndim != 1 or arrays["classes"].dtype.kind not in "US":
         classes = arrays["classes"]
-        raise DatasetError(f"classes must be strings (K,), got {classes.dtype} {classes.shape}.")
+        raise DatasetError(f"got classes {classes.dtype} {classes.shape}; wanted strings (K,)")
     arrays["classes"] = arrays["classes"].astype(str)
     return arrays
 
@@ -171,14 +174,14 @@ def _download(name: str, path: Path) -> None:
     except (OSError, RuntimeError, EOFError, HTTPException) as error:
         shape = "(N, {}, {}, {})".format(*image_shape)
         raise DatasetError(
-            f"Data set {name!r}: there is no {path}, and the download failed "
-            f"({_one_line(error)}). Do one of these:\n"
+            f"data set {name!r}: there is no {path}, and the download failed "
+            f"({_one_line(error)}); do one of these:\n"
             f"- set GLIMPSE_DATA_DIR to a folder that holds {path.name};\n"
             "- choose data that need no download: dataset digits, or folder:PATH with images in "
             'PATH/CLASS/ (--dataset digits, or gymnasium.make(id, dataset="digits"));\n'
             f"- write {path} from arrays of yours with glimpse_envs.pack_dataset: "
             f"train_images and test_images (uint8 {shape}), train_labels and test_labels "
-            "(integers (N,)), classes (strings)."
+            "(integers (N,)), classes (strings)"
         ) from None  # the chain of a failed download is long, and its end is in the message
     pack_dataset(
         path,

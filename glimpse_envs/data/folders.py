@@ -1,247 +1,208 @@
 """Image folders: one folder for each class, with image files of any of the usual kinds in it.
 
-Either ``PATH/train/CLASS/*`` and ``PATH/test/CLASS/*``, or ``PATH/CLASS/*``, of which a fixed
-random 20 % of each class is test (drawn from the sorted file names). Hidden files and folders,
-and files that are no images, are passed over.
+Either ``PATH/train/CLASS`` and ``PATH/test/CLASS``, or ``PATH/CLASS``, of which a fixed random
+20 % of each class is test (drawn from the sorted file names). Beside ``train`` and ``test`` a
+folder ``val``, ``valid`` or ``validation`` is the validation split; without one it is cut from
+train. The images of a class may lie in folders of its folder. Hidden files and folders are passed
+over; of other files that are not read one line on stderr says which and why.
 """
 
+from __future__ import annotations
+
 import statistics
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import sys
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from glimpse_envs.data.datasets import DatasetError, ImageDataset, split_by_class
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-EXTENSIONS = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+from glimpse_envs.components import nearest
+from glimpse_envs.data.datasets import DatasetError, ImageDataset, Split, split_by_class
+from glimpse_envs.data.folder_layout import Listing, list_folder
+from glimpse_envs.data.pictures import (
+    BACKGROUNDS,
+    FITS,
+    Header,
+    Reading,
+    depth_of,
+    progress,
+    read_header,
+    read_images,
 )
+
 LARGEST_DEFAULT_SIZE = 256  # pixels; glimpses seldom need more, and every image stays in memory
-MANY_FILES = 2000  # from here on reading takes long enough for a progress bar
-GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
-EXIF_ORIENTATION = 0x0112
+LEAST_CONTRAST = 8  # grey levels of 255; an image of fewer shows nothing
 
 
-class Listing(NamedTuple):
-    """The image files of a split, sorted by class and name, and their labels."""
+class Folder(NamedTuple):
+    """The files of an image folder.
 
-    files: list[Path]
-    labels: np.ndarray  # int64 (N,)
+    :param classes: sorted
+    :param splits: "train" and "test", and "validation" if it has a folder
+    """
 
-
-class Header(NamedTuple):
-    """What a file says of its image before the pixels are decoded; upright width and height."""
-
-    width: int
-    height: int
-    grey: bool
+    classes: list[str]
+    splits: dict[str, Listing]
 
 
-def load_folder(path: str | Path, size: int | None = None) -> ImageDataset:
+def load_folder(
+    path: str | Path, size: int | None = None, fit: str = "crop", background: str = "white"
+) -> ImageDataset:
     """Read an image folder; the sub-folders' sorted names are the classes.
 
-    If all images have one size and ``size`` is None, they are kept as they are. Otherwise the
-    middle square of each is resized, antialiased, to ``size`` x ``size``; by default that is the
-    median of the images' shorter sides, at most 256. Where all files are greyscale, C = 1;
-    otherwise all become RGB. EXIF orientation is obeyed, transparency dropped, 16 bits are
-    reduced to 8, and of an animation the first frame is taken.
+    If all images have one size and ``size`` is None, they are kept as they are. Otherwise they are
+    made square: by default the middle square of each is resized, antialiased, to ``size`` x
+    ``size``, which is the median of the images' shorter sides, at most 256.
+
+    Where all files are greyscale, C = 1; otherwise all become RGB. EXIF orientation is obeyed, and
+    of an animation the first frame is taken. What is transparent shows the background. Pixels of
+    more than 8 bits are scaled alike in the whole data set: by the fewest bits, 8, 10, 12, 14 or
+    16, that hold its largest pixel. What is done is said in a line on stderr; images without
+    contrast, or all alike, are a warning.
 
     :param path: holds ``train`` and ``test`` with a folder for each class, or these folders
     :param size: side of the square images in pixels, or None
+    :param fit: "crop" takes the middle square, "letterbox" the whole image with bars beside it, in
+        which case ``size`` is the median of the longer sides, at most 256
+    :param background: "white" or "black", of transparent images and of the bars
     :raises DatasetError: if a folder is missing, there are fewer than two classes, a class has no
         image, test has a class that train lacks, or a file cannot be read
     """
     root = Path(path)
     try:
-        classes, train, test = _list_splits(root)
-    except OSError as error:
-        raise DatasetError(f"{root} cannot be read ({error}). Check its permissions.") from error
-    headers = [_header(file) for file in _progress([*train.files, *test.files], "headers")]
-    shape = _common_shape(headers, size)
-    train_images, test_images = (_read_images(split.files, shape) for split in (train, test))
+        folder = _list(root)
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError up to Python 3.12
+        raise DatasetError(
+            f"{root} cannot be read ({error}); check its permissions and links"
+        ) from error
+    files = [file for listing in folder.splits.values() for file in listing.files]
+    headers = [read_header(file) for file in progress(files, "headers")]
+    deep = [file for file, header in zip(files, headers, strict=True) if header.integer]
+    shape = _common_shape(headers, size, fit)
+    how = Reading(shape, fit, background, depth_of(deep) if deep else 8)
+    _say(root, _what_is_done(headers, how))
+    images = {name: read_images(split.files, how) for name, split in folder.splits.items()}
+    _warn_of_contrast(root, files, np.concatenate(list(images.values())))
     try:
-        return ImageDataset.from_arrays(
-            train_images,
-            train.labels,
-            test_images,
-            test.labels,
-            classes=classes,
-            name=root.name,
-        )
+        return _dataset(root.name, folder, images)
     except DatasetError as error:
         raise DatasetError(f"{root}: {error}") from error
 
 
-def folder_arguments(path: str | Path = "", size: int | None = None) -> dict[str, Any]:
+def folder_arguments(
+    path: str | Path = "",
+    size: int | None = None,
+    fit: str = "crop",
+    background: str = "white",
+) -> dict[str, Any]:
     """The arguments of :func:`load_folder`, checked, the path absolute, defaults left out.
 
     :raises DatasetError: if one is of the wrong kind
     """
     if not isinstance(path, str | Path) or not str(path):
-        raise DatasetError(f"An image folder is given as 'folder:PATH', got the path {path!r}.")
-    arguments: dict[str, Any] = {"path": str(Path(path).expanduser().resolve())}
+        raise DatasetError(f"got the path {path!r} of an image folder; wanted 'folder:PATH'")
+    try:
+        arguments: dict[str, Any] = {"path": str(Path(path).expanduser().resolve())}
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, no home, a null byte
+        raise DatasetError(f"got the path {path!r} of an image folder ({error})") from error
     if size is not None:
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-            raise DatasetError(f"The size of images must be a positive int or None, got {size!r}.")
+            raise DatasetError(
+                f"got {size!r} as the size of images; wanted a positive int, or None"
+            )
         arguments["size"] = int(size)
+    for name, value, choices in (("fit", fit, FITS), ("background", background, BACKGROUNDS)):
+        if not isinstance(value, str) or value not in choices:
+            raise DatasetError(f"got {name}={value!r}; {nearest(value, choices)}")
+        if value != next(iter(choices)):
+            arguments[name] = value
     return arguments
 
 
-def _list_splits(root: Path) -> tuple[list[str], Listing, Listing]:
-    if not root.is_dir():
-        raise DatasetError(
-            f"There is no folder {root}. Wanted is one that holds train/CLASS/* and test/CLASS/*, "
-            "or CLASS/*."
-        )
-    split_folders = [root / name for name in ("train", "test") if _sub_folders(root / name)]
-    if len(split_folders) == 1:
-        raise DatasetError(
-            f"{root}: {split_folders[0].name}/ has class folders, but its counterpart has none. "
-            "Wanted are train/CLASS/* and test/CLASS/*."
-        )
-    if not split_folders:
-        classes = _class_names(root)
-        return classes, *_split(_list_images(root, classes))
-    train, test = split_folders
-    classes = _class_names(train)
-    if unknown := sorted(set(_sub_folders(test)) - set(classes)):
-        raise DatasetError(
-            f"{test / unknown[0]}: there is no such class in {train}. Add it there, or remove it."
-        )
-    return classes, _list_images(train, classes), _list_images(test, classes)
-
-
-def _sub_folders(root: Path) -> list[str]:
-    if not root.is_dir():
-        return []
-    return sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _class_names(root: Path) -> list[str]:
-    classes = _sub_folders(root)
-    if len(classes) < 2:
-        raise DatasetError(
-            f"{root}: wanted are at least two folders, one for each class, with images in them; "
-            f"got {len(classes)}: {', '.join(classes) or 'none'}."
-        )
-    return classes
-
-
-def _list_images(root: Path, classes: list[str]) -> Listing:
-    """The images of the classes that have a folder in ``root``."""
-    files, labels = [], []
-    for label, name in enumerate(classes):
-        if not (root / name).is_dir():
-            continue
-        found = sorted(file for file in (root / name).iterdir() if _is_image(file))
-        if not found:
+def _list(root: Path) -> Folder:
+    classes, splits, passed_over = list_folder(root)
+    _say(root, passed_over)
+    if "test" not in splits:
+        train = splits["train"]
+        first, counts = np.unique(train.labels, return_index=True, return_counts=True)[1:]
+        if counts.min() < 2:
+            file = train.files[first[counts.argmin()]]
             raise DatasetError(
-                f"{root / name}: the class has no image ({' '.join(sorted(EXTENSIONS))}). "
-                "Add some, or remove the folder."
+                f"{file.parent}: one image ({file.name}) cannot be split into train and test; add "
+                "some, or make folders train/CLASS/ and test/CLASS/"
             )
-        files += found
-        labels += [label] * len(found)
-    return Listing(files, np.array(labels))
+        for name, rows in zip(("train", "test"), split_by_class(train.labels), strict=True):
+            splits[name] = Listing([train.files[row] for row in rows], train.labels[rows])
+    return Folder(classes, splits)
 
 
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and file.is_file()
-
-
-def _split(listing: Listing) -> tuple[Listing, Listing]:
-    first, counts = np.unique(listing.labels, return_index=True, return_counts=True)[1:]
-    if counts.min() < 2:
-        file = listing.files[first[counts.argmin()]]
-        raise DatasetError(
-            f"{file.parent}: one image ({file.name}) cannot be split into train and test. Add "
-            "some, or make folders train/CLASS/ and test/CLASS/."
-        )
-    train, test = (
-        Listing([listing.files[i] for i in indices], listing.labels[indices])
-        for indices in split_by_class(listing.labels)
+def _dataset(name: str, folder: Folder, images: dict[str, NDArray[np.uint8]]) -> ImageDataset:
+    splits = folder.splits
+    if "validation" in splits:
+        parts = {key: Split(images[key], splits[key].labels) for key in images}
+        return ImageDataset(name, classes=folder.classes, **parts)
+    return ImageDataset.from_arrays(
+        images["train"],
+        splits["train"].labels,
+        images["test"],
+        splits["test"].labels,
+        classes=folder.classes,
+        name=name,
     )
-    return train, test
 
 
-def _common_shape(headers: list[Header], size: int | None) -> tuple[int, int, int]:
+def _common_shape(headers: list[Header], size: int | None, fit: str) -> tuple[int, int, int]:
     """(H, W, C) that all images are brought to."""
     channels = 1 if all(header.grey for header in headers) else 3
     sizes = {(header.height, header.width) for header in headers}
     if size is None and len(sizes) == 1:
         return *sizes.pop(), channels
     if size is None:
-        median = statistics.median(min(header.height, header.width) for header in headers)
+        side = min if fit == "crop" else max
+        median = statistics.median(side(header.height, header.width) for header in headers)
         size = min(LARGEST_DEFAULT_SIZE, round(median))
     return size, size, channels
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator["Image"]:
-    """The image of a file; any exception within the block means that the file is broken."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            yield image
-    # Each format's decoder fails in ways of its own: OSError, SyntaxError, struct.error, ...
-    except Exception as error:
-        raise DatasetError(
-            f"{file} cannot be read as an image ({type(error).__name__}: {error}). Replace it, or "
-            "remove it."
-        ) from error
-
-
-def _header(file: Path) -> Header:
-    with _opened(file) as image:
-        if image.mode == "F":
-            raise ValueError("floating-point pixels have no known range; save 8 or 16 bits")
-        width, height = image.size
-        if image.getexif().get(EXIF_ORIENTATION, 1) >= 5:  # lies on its side
-            width, height = height, width
-        return Header(width, height, image.mode in GREY_MODES)
+def _what_is_done(headers: list[Header], how: Reading) -> str:
+    height, width, _ = how.shape
+    resized = [header for header in headers if (header.height, header.width) != (height, width)]
+    oblong = sum(header.height != header.width for header in resized)
+    done = []
+    if resized:
+        done.append(f"{len(resized)} images are resized to {height} x {width}")
+    if oblong and how.fit == "crop":
+        done.append(f"{oblong} are cropped to their middle square (fit='letterbox' keeps all)")
+    elif oblong:
+        done.append(f"{oblong} get {how.background} bars")
+    if transparent := sum(header.transparent for header in headers):
+        done.append(f"{transparent} with transparency are laid on {how.background}")
+    if deep := sum(header.integer for header in headers):
+        done.append(f"{deep} of more than 8 bits are scaled from {how.bits} bits")
+    return "; ".join(done)
 
 
-def _read_images(files: list[Path], shape: tuple[int, int, int]) -> np.ndarray:
-    """uint8 (N, *shape)."""
-    try:
-        images = np.empty((len(files), *shape), dtype=np.uint8)
-    except MemoryError as error:
-        raise DatasetError(
-            f"{len(files)} images of {shape} do not fit into memory. Give a smaller size: "
-            "{'type': 'folder', 'path': ..., 'size': 64}."
-        ) from error
-    for index, file in enumerate(_progress(files, "images")):
-        with _opened(file) as image:
-            images[index] = _pixels(image, shape)
-    return images
+def _warn_of_contrast(root: Path, files: list[Path], images: NDArray[np.uint8]) -> None:
+    rows = images.reshape(len(images), -1)
+    if (rows == rows[0]).all():
+        warnings.warn(
+            f"{root}: all {len(files)} images are alike, such as {files[0]}; there is nothing to "
+            "tell their classes by",
+            stacklevel=3,
+        )
+        return
+    flat = (rows.max(axis=1).astype(int) - rows.min(axis=1) < LEAST_CONTRAST).nonzero()[0]
+    if flat.size:
+        warnings.warn(
+            f"{root}: {flat.size} of {len(files)} images have no contrast (fewer than "
+            f"{LEAST_CONTRAST} of 255 grey levels), such as {files[flat[0]]}; look at them, or "
+            "try background='black' for white drawings on transparent ground",
+            stacklevel=3,
+        )
 
 
-def _pixels(image: "Image", shape: tuple[int, int, int]) -> np.ndarray:
-    """uint8 of that shape: upright, its middle cut out and resized where the size differs."""
-    from PIL import Image, ImageOps
-
-    height, width, channels = shape
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip them to 255
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
-    if image.mode == "P":  # by way of RGBA, because a palette may hold transparent colours
-        image = image.convert("RGBA")
-    image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (width, height):
-        # Cropped first: ImageOps.fit would let the resampling reach beyond the square's edge.
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        square = image.crop((left, top, left + side, top + side))
-        image = square.resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(image).reshape(shape)
-
-
-def _progress(files: list[Path], what: str) -> Iterable[Path]:
-    from tqdm import tqdm  # writes to stderr
-
-    return tqdm(files, desc=f"Reading {what}", unit="file", disable=len(files) < MANY_FILES)
+def _say(root: Path, text: str) -> None:
+    if text:
+        print(f"{root}: {text}", file=sys.stderr)

@@ -32,9 +32,9 @@ def load_dataset(spec: ImageDataset | str | Mapping[str, Any]) -> ImageDataset:
     """The data set of a specification; loaded once per process and shared by all who ask.
 
     :param spec: a name of the table above; ``{"type": NAME, **arguments}``, where only "folder"
-        has arguments (``path`` and ``size``, see :func:`glimpse_envs.data.folders.load_folder`); or
-        an
-        :class:`ImageDataset`, which is returned as it is
+        has arguments (``path``, ``size``, ``fit`` and ``background``, see
+        :func:`glimpse_envs.data.folders.load_folder`); or an :class:`ImageDataset`, which is
+        returned as it is
     :raises DatasetError: if the name is unknown, or its data are missing or broken
     """
     if isinstance(spec, ImageDataset):
@@ -62,10 +62,10 @@ def _load(name: str, arguments: tuple[tuple[str, Any], ...], directory: Path) ->
         dataset = load_packed(name, directory)
     else:
         known = ["digits", "folder:PATH", *DOWNLOADS, *_packed_names(directory)]
-        guess = f"did you mean 'folder:{name}'? " if Path(name).is_dir() else ""
+        guess = f"did you mean 'folder:{name}'? " if os.path.isdir(name) else ""
         raise DatasetError(
-            f"There is no data set {name!r}; {guess}{nearest(name, set(known))}, and NAME for each "
-            f"NAME.npz in {directory} (GLIMPSE_DATA_DIR)."
+            f"got data set {name!r}, and there is none; {guess}{nearest(name, set(known))}, and "
+            f"NAME for each NAME.npz in {directory} (GLIMPSE_DATA_DIR)"
         )
     source = {"type": name, **dict(arguments)} if arguments else name
     return dataset.loaded_from(source, load_dataset)
@@ -78,14 +78,14 @@ def _resolve(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         spec = {"type": name, "path": path} if name == "folder" and colon else {"type": spec}
     if not isinstance(spec, Mapping) or not isinstance(spec.get("type"), str):
         raise DatasetError(
-            "A data set is given by an ImageDataset, a name such as 'digits', or a dict such as "
-            f"{{'type': 'folder', 'path': 'pictures', 'size': 32}}; got {spec!r}."
+            f"got data set {spec!r}; wanted an ImageDataset, a name such as 'digits', or a dict "
+            "such as {'type': 'folder', 'path': 'pictures', 'size': 32}"
         )
     arguments = {key: value for key, value in spec.items() if key != "type"}
-    allowed = {"path", "size"} if spec["type"] == "folder" else set()
+    allowed = {"path", "size", "fit", "background"} if spec["type"] == "folder" else set()
     if unknown := sorted(map(str, arguments.keys() - allowed)):
         raise DatasetError(
-            f"Data set {spec['type']!r} has no argument {unknown[0]!r}; "
+            f"data set {spec['type']!r} has no argument {unknown[0]!r}; "
             + (nearest(unknown[0], allowed) if allowed else "it takes none")
         )
     if spec["type"] == "folder":

@@ -189,12 +189,12 @@ def prepare_text_as_image(root: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (prepare_missing, "There is no folder {root}"),
-        (lambda root: None, "{root}: wanted are at least two folders.*got 0: none"),
-        (prepare_one_class, "{root}: wanted are at least two folders.*got 1: only"),
+        (prepare_missing, "got {root}, and there is no such folder"),
+        (lambda root: None, r"{root}: got 0 folders of classes \(none\); wanted at least two"),
+        (prepare_one_class, r"{root}: got 1 folders of classes \(only\); wanted at least two"),
         (prepare_empty_class, "{root}/b: the class has no image"),
         (prepare_single_image, r"{root}/b: one image \(000.png\) cannot be split"),
-        (prepare_two_images, "{root}: train: 2 images, one of each class, leave none"),
+        (prepare_two_images, "{root}: train: got 2 images, one of each class, which leaves none"),
         (prepare_no_test, "{root}: train/ has class folders, but its counterpart has none"),
         (prepare_class_only_in_test, "{root}/test/c: there is no such class in {root}/train"),
         (prepare_truncated_image, "{root}/b/002.png cannot be read as an image"),
