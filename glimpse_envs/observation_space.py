@@ -43,6 +43,9 @@ class SmallImage(spaces.Box):
         """Return a sample of ``image``."""
         return self.image.sample(mask, probability)
 
+    def __repr__(self) -> str:
+        return repr(self.image)
+
     def __eq__(self, other: object) -> bool:
         return self.image == (other.image if isinstance(other, SmallImage) else other)
 

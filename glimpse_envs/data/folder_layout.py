@@ -101,11 +101,11 @@ class _Lister:
         return Listing(files, np.array(labels))
 
     def pass_over_files(self, folder: Path) -> None:
-        """Count the files beside the folders of classes."""
-        for file in sorted(folder.iterdir()):
-            if not file.is_dir() and not _hidden(file):
-                image = file.suffix.lower() in EXTENSIONS
-                self.not_read[f"{file.suffix or file.name} outside of a class"] += image
+        """Count the images, and links to nothing, beside the folders of classes."""
+        for file in folder.iterdir():
+            wanted = file.suffix.lower() in EXTENSIONS or file.is_symlink()
+            if wanted and not file.is_dir() and not _hidden(file):
+                self.not_read[f"{file.suffix or file.name} outside of a class"] += 1
 
     def passed_over(self) -> str:
         """Return a sentence on what was passed over."""
@@ -180,7 +180,7 @@ def _hidden(file: Path) -> bool:
 
 
 def _sentence(not_read: Counter[str]) -> str:
-    kinds = [f"{count} {kind}" for kind, count in sorted(not_read.items()) if count]
+    kinds = [f"{count} {kind}" for kind, count in sorted(not_read.items())]
     return f"not read: {', '.join(kinds)}" if kinds else ""
 
 

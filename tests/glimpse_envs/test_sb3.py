@@ -1,5 +1,9 @@
 """The face for Stable-Baselines3."""
 
+import subprocess
+import sys
+
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.wrappers import RecordVideo
@@ -94,3 +98,118 @@ def test_attributes_of_a_vec_env_are_those_of_all_lanes():
     assert env.env_is_wrapped(RecordVideo) == [False] * 3
     with pytest.raises(ValueError, match="lanes share their attributes"):
         env.set_attr("note", "one", indices=[0])
+
+
+# ---- some lanes ----
+
+ON_ALL_LANES = [
+    ("reset", ()),
+    ("seed", (3,)),
+    ("step", (np.zeros((3, 3), np.int64),)),
+    ("set_options", ({"index": 0},)),
+    ("render", ()),
+    ("get_images", ()),
+    ("close", ()),
+]
+
+
+@pytest.mark.parametrize(
+    "indices", [0, [0], [1, 2], [-1], (0, 0, 0), np.array([1]), np.int64(2), []], ids=str
+)
+@pytest.mark.parametrize(("method", "arguments"), ON_ALL_LANES)
+def test_a_method_of_all_lanes_is_refused_for_some(method, arguments, indices):
+    env = GlimpseVecEnv(MULTI_CAT, 3, seed=0)
+    env.reset()
+    env.step(np.array([[1, 2, 0]] * 3))
+    before, episodes = env.core.gaze.copy(), env.core.episodes.copy()
+    with pytest.raises(ValueError, match=r"for some lanes only.*leave indices out"):
+        env.env_method(method, *arguments, indices=indices)
+    with pytest.raises(ValueError, match="for some lanes only"):
+        env.set_attr("render_mode", None, indices=indices)
+    np.testing.assert_array_equal(env.core.gaze, before)
+    np.testing.assert_array_equal(env.core.episodes, episodes)
+
+
+@pytest.mark.parametrize("indices", [3, [-4], [0, 7], "all", 1.5, [None], [[0], [1, 2]], [True]])
+def test_lanes_that_there_are_not_are_refused(indices):
+    env = GlimpseVecEnv(MULTI_CAT, 3, seed=0)
+    env.reset()
+    for call in (
+        lambda: env.env_method("action_masks", indices=indices),
+        lambda: env.get_attr("config", indices),
+        lambda: env.set_attr("note", 1, indices),
+        lambda: env.env_is_wrapped(RecordVideo, indices),
+    ):
+        with pytest.raises(ValueError, match="got indices"):
+            call()
+
+
+def test_methods_of_all_lanes_and_masks_of_some():
+    env = GlimpseVecEnv(MULTI_CAT, 3, seed=0)
+    assert len(env.env_method("reset")) == len(env.env_method("reset", indices=[2, 1, 0])) == 3
+    masks = env.action_masks()
+    for indices, rows in ((-1, [2]), ([2, 0], [2, 0]), (np.int64(1), [1]), (range(2), [0, 1])):
+        np.testing.assert_array_equal(env.env_method("action_masks", indices=indices), masks[rows])
+
+
+# ---- ids with their package ----
+
+
+def test_an_id_may_name_its_package():
+    name = f"glimpse_envs:{MULTI_CAT}"
+    faces = [GlimpseVecEnv(name, 2, seed=0), GlimpseVecEnv(MULTI_CAT, 2, seed=0)]
+    first, second = (face.reset() for face in faces)
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+    assert faces[0].spec.id == MULTI_CAT
+    assert gym.make(name).reset(seed=0)[0].keys() == first.keys()
+    assert gym.make_vec(name, 2).unwrapped.config == faces[0].config
+    assert make_vec_env(name, 2).reset().keys() == first.keys()
+
+
+@pytest.mark.parametrize(
+    ("env_id", "message"),
+    [
+        ("no_such_package:GlimpseMNIST-MultiCat-v0", "importing 'no_such_package' fails"),
+        ("bad_package:GlimpseMNIST-MultiCat-v0", "importing 'bad_package' fails.*mend"),
+        (":GlimpseMNIST-MultiCat-v0", "importing '' fails"),
+        ("glimpse_envs:GlimpseMNIST-MultiCatt-v0", "did you mean 'GlimpseMNIST-MultiCat-v0'"),
+        ("glimpse_envs:", "unknown environment"),
+        ("", "unknown environment"),
+        ("a/b/c", "unknown environment"),
+        ("CartPole-v1", "not a glimpse environment"),
+        (None, "got environment None"),
+        (5, "got environment 5"),
+    ],
+)
+def test_a_wrong_id_is_a_message(tmp_path, monkeypatch, env_id, message):
+    (tmp_path / "bad_package.py").write_text("raise KeyError('mend me')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        GlimpseVecEnv(env_id)
+
+
+SUBPROCESSES = """
+import sys
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import SubprocVecEnv
+
+if __name__ == "__main__":
+    env = make_vec_env(
+        "glimpse_envs:GlimpseDigits-MultiCat-v0", 2, seed=0,
+        vec_env_cls=SubprocVecEnv, vec_env_kwargs={"start_method": sys.argv[1]},
+    )
+    print(env.reset()["glimpse"].sum(axis=(1, 2, 3)).tolist())
+    env.close()
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_subprocesses_of_any_start_play_the_same_episodes(tmp_path, method):
+    script = tmp_path / "script.py"
+    script.write_text(SUBPROCESSES)
+    done = subprocess.run(
+        [sys.executable, str(script), method], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    expected = make_vec_env("GlimpseDigits-MultiCat-v0", 2, seed=0).reset()["glimpse"]
+    assert done.stdout.split("\n")[0] == str(expected.sum(axis=(1, 2, 3)).tolist())

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import zipfile
 from pathlib import Path
 from urllib.error import URLError
 
@@ -156,3 +157,16 @@ def test_a_data_directory_that_is_a_file_is_named(data_dir):
     data_dir.write_text("")
     with pytest.raises(DatasetError, match=f"{data_dir}"):
         load_dataset("mnist")
+
+
+@pytest.mark.parametrize("member", ["train_images", "test_labels", "classes"])
+@pytest.mark.parametrize("content", [b"", b"no header", b"\x93NUMPY", b"\x93NUMPY\x01\x00v\x00{"])
+def test_a_member_without_a_header_is_named(data_dir, member, content):
+    path = pack_dataset(data_dir / "own.npz", **arrays())
+    with zipfile.ZipFile(path) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(path, "w") as broken:
+        for name, data in (members | {f"{member}.npy": content}).items():
+            broken.writestr(name, data)
+    with pytest.raises(DatasetError, match=r"own.npz: got no .*pack_dataset"):
+        load_dataset("own")
