@@ -55,8 +55,8 @@ class GlimpseEnv(gym.Env):
     | ``gazes`` | ``Box(0, 1, (T, 3))`` | with ``observe_history``: where each was taken |
     | ``taken`` | ``Box(0, 1, (T,))`` | with ``observe_history``: 1 for each taken, 0 beyond |
 
-    The space shows glimpses below 36 pixels a side so that SB3's stock ``MultiInputPolicy`` flattens
-    and scales them; see ``glimpse_envs.observation_space``.
+    The space shows glimpses below 36 pixels a side in such a way that SB3's stock
+    ``MultiInputPolicy`` flattens and scales them; see ``glimpse_envs.observation_space``.
 
     T is the budget. The last entry of ``glimpses`` and ``gazes`` that is taken is the present one;
     those beyond are zeros.

@@ -365,7 +365,7 @@ def test_a_step_after_the_end_is_refused_until_the_reset():
         ({"budget": 2.5}, r"budget=2.5; wanted an integer"),
         ({"budget": True}, r"budget=True; wanted an integer"),
         ({"start": "center"}, r"start='center'; did you mean 'centre'"),
-        ({"split": "tets"}, r"no split 'tets'; did you mean 'test'"),
+        ({"split": "tets"}, r"got split 'tets'; did you mean 'test'"),
         ({"sensr": "Crop"}, r"no argument 'sensr'; did you mean 'sensor'"),
         ({"sensor": {"type": "Crop", "size": 40}}, r"40 x 40 pixels does not fit .* 28 x 28"),
         (
