@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from glimpse_envs.actions.checks import as_array
+from glimpse_envs.arrays import as_array
 
 SCORE = 5.0
 """Bound of a score. SB3 clips a Gaussian to the Box: in a narrower one scores would often tie."""

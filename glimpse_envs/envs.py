@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from glimpse_envs.actions.checks import as_array
+from glimpse_envs.arrays import as_array
 from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
 

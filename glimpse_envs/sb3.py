@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from glimpse_envs.actions.checks import as_array
+from glimpse_envs.arrays import as_array
 from glimpse_envs.boxview import BoxView
 from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig, make_config

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glimpse_envs.arrays import as_array
+
 
 def integers(
     actions: Any, shape: tuple[int, ...], below: int | NDArray[np.int64], part: str = "action"
@@ -34,17 +36,6 @@ def reals(
     if wrong.any():
         raise ValueError(f"got {part} {_first(array, wrong)}; wanted numbers in [{low:g}, 1]")
     return array
-
-
-def as_array(actions: Any, part: str = "action") -> NDArray:
-    """Return the actions as an array.
-
-    :raises ValueError: for rows of different lengths, and what NumPy cannot read
-    """
-    try:
-        return np.asarray(actions)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"got {part} {actions!r}; wanted an array ({error})") from error
 
 
 def _check_layout(array: NDArray, shape: tuple[int, ...], kinds: str, part: str) -> None:

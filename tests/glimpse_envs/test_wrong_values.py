@@ -8,12 +8,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from glimpse_envs import Crop, GlimpseConfig, MultiCategorical, Terminal
-from glimpse_envs.actions import ActionScheme
-from glimpse_envs.config import make_config
-from glimpse_envs.rewards import Reward
+from glimpse_envs.actions import ActionScheme, MultiCategorical
+from glimpse_envs.config import GlimpseConfig, make_config
+from glimpse_envs.rewards import Reward, Terminal
 from glimpse_envs.sb3 import GlimpseVecEnv
-from glimpse_envs.sensors import Sensor
+from glimpse_envs.sensors import Crop, Sensor
 
 DIGITS = "GlimpseDigits-{}-v0"
 
