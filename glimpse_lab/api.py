@@ -11,7 +11,6 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from glimpse_lab import DEFAULT_ENV
 from glimpse_lab.commands import command
 from glimpse_lab.config import resolve_config
 from glimpse_lab.evaluation.exact import evaluate_run
@@ -24,7 +23,7 @@ from glimpse_lab.training import TrainingStoppedError, learn, make, restore
 
 
 def train(
-    env_id: str = DEFAULT_ENV,
+    env_id: str | None = None,
     *,
     dataset: str | None = None,
     classifier: str = "recipe",
@@ -50,7 +49,8 @@ def train(
         )
         model, env = glimpse_lab.load(run)
 
-    :param env_id: a registered glimpse environment
+    :param env_id: a registered glimpse environment; None for the handwritten digits, or for what
+        fits pictures of your own
     :param dataset: a name, such as "mnist" or "folder:PATH"; None for the environment's own
     :param classifier: what watches the glimpses: "recipe" (the recipe's own), "cotrained",
         "frozen", "none", or a file such as the ``model.zip`` of another run
@@ -85,8 +85,8 @@ def train(
         packages=packages,
     )
     runs = Path(runs)
-    name = name or new_name(runs / env_id, seed)
-    run = Run(run_folder(runs, env_id, name), config)
+    name = name or new_name(runs / config.env_id, seed)
+    run = Run(run_folder(runs, config.env_id, name), config)
     model, callbacks = make(run, device)
     run.create()  # only now, when all settings have proved to fit
     print(f"run directory: {run.path}")

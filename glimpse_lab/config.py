@@ -17,7 +17,8 @@ from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.sb3 import registered_kwargs
 from glimpse_lab.classifiers import choose_classifier
-from glimpse_lab.dotted import with_values
+from glimpse_lab.overrides import with_overrides
+from glimpse_lab.own_pictures import OWN_PICTURES, choose_env, fit_recipe, fit_to_data, is_own
 from glimpse_lab.recipes import (
     ALGORITHMS,
     RECIPES,
@@ -175,7 +176,7 @@ def _check_format(content: dict[str, Any]) -> None:
 
 
 def resolve_config(
-    env_id: str,
+    env_id: str | None = None,
     recipe: Path | None = None,
     *,
     seed: int = 0,
@@ -187,7 +188,7 @@ def resolve_config(
 ) -> RunConfig:
     """Resolve recipe, overrides and arguments, in this order.
 
-    :param env_id: of a registered glimpse environment
+    :param env_id: of a registered glimpse environment; None for one that fits the data set
     :param recipe: a file, or a folder of them; None for those that come with this package
     :param seed: of everything
     :param dataset: as :func:`glimpse_envs.load_dataset` takes it by name; None for the
@@ -198,10 +199,20 @@ def resolve_config(
     :param packages: of the user's own, imported already
     :raises ValueError: for what does not fit, or is not known
     """
+    overrides = overrides or {}
+    dataset = overrides.get("env_kwargs.dataset", dataset)
+    chosen, env_id = env_id is None, choose_env(env_id, dataset)
     registered = registered_kwargs(env_id)
-    place = recipe or (REWARD_ALONE if classifier == "none" else RECIPES)
+    fitted = recipe is None and dataset is not None and is_own(dataset)
+    for_own = OWN_PICTURES if fitted and chosen else RECIPES
+    place = recipe or (REWARD_ALONE if classifier == "none" else for_own)
     file = find_recipe(place, env_id) if place.is_dir() else place
-    settings = plain(with_values(load_recipe(file, env_id), overrides or {}))
+    settings = load_recipe(file, env_id)
+    if fitted:
+        data = load_dataset(dataset)
+        own = registered["dataset"]
+        settings = fit_recipe(settings, data) if chosen else fit_to_data(settings, own, data)
+    settings = plain(with_overrides(settings, overrides))
     check_training(settings)
     env_kwargs = {**registered, **(settings.pop("env_kwargs", None) or {})}
     if dataset is not None:

@@ -22,6 +22,8 @@ from glimpse_envs.metrics.episodes import Metrics
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.report.formats import FILTERS
 from glimpse_lab.report.gallery import Gallery, Group
+from glimpse_lab.report.names import shown_name
+from glimpse_lab.report.verdict import choose_rival, verdict
 
 MAX_BYTES = 5_000_000
 _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif"}
@@ -80,6 +82,8 @@ def write_page(
     content: dict[str, Any] = {
         "title": title,
         "result": result,
+        "verdict": verdict(result),
+        "rival": choose_rival(result),
         "ranking": _ranking(result),
         "figures": embedded,
         "groups": [] if gallery is None else _shown(gallery),
@@ -112,7 +116,7 @@ def _render(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= FILTERS
+    environment.filters |= {**FILTERS, "shown_name": shown_name}
     return environment.get_template("page.html").render(**content)
 
 

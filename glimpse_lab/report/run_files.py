@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,6 +20,7 @@ from glimpse_lab.evaluation.rollout import record
 from glimpse_lab.evaluation.storage import write_result
 from glimpse_lab.plots.training import plot_confusion, plot_learning_curve, read_progress
 from glimpse_lab.report.gallery import recorded_episodes
+from glimpse_lab.report.verdict import verdict
 from glimpse_lab.runs import Run
 
 
@@ -124,5 +127,6 @@ def summary(result: Evaluation) -> str:
         "glimpses: the same agent, its moves and zooms drawn",
         "              uniformly; it never trained with such a gaze, so this is no equally trained "
         "baseline",
+        *textwrap.wrap(verdict(result), 100),
     ]
     return "\n".join(lines)
