@@ -61,7 +61,7 @@ def train(
     :param recipe: a file of recipes, named after the algorithm; None for those of this package
     :param runs: folder of all runs
     :param name: of the run directory, below ``runs`` and the id; None for seed<SEED>-<K>
-    :param video: film nine test images at the end
+    :param video: film eight test images at the end
     :param device: that PyTorch knows
     :param wandb: project of Weights & Biases to log to, too
     :param packages: of your own, whose parts, policies or callbacks are named
@@ -110,7 +110,7 @@ def resume(
 
     :param run: made by :func:`train`, or its directory
     :param total_timesteps: to train for in all; None to leave it as it was
-    :param video: film nine test images at the end
+    :param video: film eight test images at the end
     :param device: that PyTorch knows
     :param wandb: project of Weights & Biases to log to, too
     :param packages: of your own, that the run was trained with
@@ -227,7 +227,7 @@ def _report(
     print(f"\n{summary(result)}\n")
     print(f"trained to {model.num_timesteps:,} timesteps, {minutes:.1f} min of it in this call")
     if video:
-        files += write_film(run, model, "test", n_images=9)
+        files += write_film(run, model, "test", n_images=8)
     if tracker is not None:
         tracker.finish(result, [run.path / name for name in files if name.endswith(".png")])
     print(f"in {run.path}: {', '.join([*files, 'progress.csv', 'model.zip'])}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,9 @@ OWN_PICTURES_ENV = "GlimpseCIFAR-MultiCat-v0"
 
 _N_IMAGES = {"digits": 1_294, "mnist": 54_000, "fashion_mnist": 54_000, "cifar10": 45_000}
 _LEAST_PRETRAINING = 40_000  # enough for the digits, which are few
+_LEAST_TIMESTEPS = 60_000
 _MOST = 1_000_000
+_say = functools.cache(print)  # once, however many members of a sweep are resolved
 _USUAL_SIDE = 100  # up to which an episode is quick
 
 
@@ -54,7 +57,7 @@ def fit_recipe(recipe: Recipe, data: ImageDataset) -> Recipe:
     side, n = min(height, width), len(data.split("train"))
     cost = max(1.0, side / _USUAL_SIDE) ** 2
     size = min(max(8, 2 * round(side / 16)), 32, side)
-    n_timesteps = round(min(max(100 * n / cost, 100_000), _MOST))
+    n_timesteps = round(min(max(50 * n / cost, _LEAST_TIMESTEPS), _MOST))
     env_kwargs = {
         **(recipe.get("env_kwargs") or {}),
         "sensor": {"type": "Crop", "size": size},
@@ -66,7 +69,7 @@ def fit_recipe(recipe: Recipe, data: ImageDataset) -> Recipe:
         pretraining = round(min(max(50 * n / cost, _LEAST_PRETRAINING), _MOST))
         recipe = with_training(recipe, {**training, "pretraining": pretraining})
         said.insert(1, f"{pretraining:,} episodes of pretraining")
-    print(
+    _say(
         f"a recipe for your own pictures ({n:,} to train on, {height} x {width}): "
         f"{', '.join(said)}; --set changes each"
     )
@@ -99,5 +102,5 @@ def fit_to_data(recipe: Recipe, own: str, data: ImageDataset) -> Recipe:
         recipe = {**recipe, "env_kwargs": {**env_kwargs, "augment": {**augment, "flip": False}}}
         said.append("no mirror images (--set env_kwargs.augment.flip=true)")
     if said:
-        print(f"the recipe is for {own}; for {data.name}: {', '.join(said)}")
+        _say(f"the recipe is for {own}; for {data.name}: {', '.join(said)}")
     return recipe

@@ -21,7 +21,7 @@ from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import Metrics
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.report.formats import FILTERS
-from glimpse_lab.report.gallery import Gallery, Group
+from glimpse_lab.report.gallery import HELPED, Gallery, Group
 from glimpse_lab.report.names import shown_name
 from glimpse_lab.report.verdict import choose_rival, verdict
 
@@ -87,6 +87,7 @@ def write_page(
         "ranking": _ranking(result),
         "figures": embedded,
         "groups": [] if gallery is None else _shown(gallery),
+        "example": None if gallery is None else _example(gallery),
         "settings": yaml.safe_dump(changed, sort_keys=False).strip() if changed else "",
         "command": command,
         "film": None,
@@ -132,6 +133,19 @@ def _shown(gallery: Gallery) -> list[tuple[Group, list[tuple[Embedded, str]]]]:
         (group, [(_embedded(p.png, p.caption), p.caption) for p in pictures])
         for group, pictures in zip(gallery.groups, gallery.pictures, strict=True)
     ]
+
+
+def _example(gallery: Gallery) -> tuple[str, tuple[Embedded, str]] | None:
+    """Return an episode to begin with, and by which rule it was chosen; None without any.
+
+    One that a further glimpse helped shows the most; else the first of the first group.
+    """
+    pairs = list(zip(gallery.groups, gallery.pictures, strict=True))
+    helped = [pair for pair in pairs if pair[0].title == HELPED]
+    for group, pictures in helped or pairs[:1]:
+        picture = pictures[0]
+        return group.rule, (_embedded(picture.png, picture.caption), picture.caption)
+    return None
 
 
 def _embedded(picture: str | os.PathLike[str] | bytes, name: str) -> Embedded:

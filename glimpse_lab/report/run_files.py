@@ -15,6 +15,7 @@ from glimpse_envs.metrics.episodes import Episodes, confusion
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render.scanpath_figure import draw_scanpath
 from glimpse_envs.render.videos import tile_frames, write_video
+from glimpse_lab.classifiers import training_of
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.rollout import record
 from glimpse_lab.evaluation.storage import write_result
@@ -51,10 +52,11 @@ def write_report(run: Run, config: GlimpseConfig, paths: Episodes, result: Evalu
         read_progress(progress),
         run.path / "learning_curve.png",
         levels={
-            "chance": 1.0 / config.dataset.n_classes,
+            "chance": 1.0 / config.dataset.n_classes if result.chance is None else result.chance,
             "test images, random gaze": result.random_gaze.accuracy,
-            "test images": result.accuracy,
+            "test images, likeliest actions": result.accuracy,
         },
+        pretraining=(training_of(run.config.recipe) or {}).get("pretraining"),
     )
     return [metrics_file, confusion_file, "learning_curve.png"]
 
