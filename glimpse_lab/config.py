@@ -200,18 +200,18 @@ def resolve_config(
     :raises ValueError: for what does not fit, or is not known
     """
     overrides = overrides or {}
-    dataset = overrides.get("env_kwargs.dataset", dataset)
-    chosen, env_id = env_id is None, choose_env(env_id, dataset)
+    asked = overrides.get("env_kwargs.dataset") if dataset is None else dataset
+    for_own = env_id is None and recipe is None and is_own(asked)
+    env_id = choose_env(env_id, asked)
     registered = registered_kwargs(env_id)
-    fitted = recipe is None and dataset is not None and is_own(dataset)
-    for_own = OWN_PICTURES if fitted and chosen else RECIPES
-    place = recipe or (REWARD_ALONE if classifier == "none" else for_own)
+    ours = OWN_PICTURES if for_own else RECIPES
+    place = recipe or (REWARD_ALONE if classifier == "none" else ours)
     file = find_recipe(place, env_id) if place.is_dir() else place
     settings = load_recipe(file, env_id)
-    if fitted:
-        data = load_dataset(dataset)
-        own = registered["dataset"]
-        settings = fit_recipe(settings, data) if chosen else fit_to_data(settings, own, data)
+    if for_own:
+        settings = fit_recipe(settings, load_dataset(asked))
+    elif recipe is None and asked is not None:
+        settings = fit_to_data(settings, registered["dataset"], load_dataset(asked))
     settings = plain(with_overrides(settings, overrides))
     check_training(settings)
     env_kwargs = {**registered, **(settings.pop("env_kwargs", None) or {})}

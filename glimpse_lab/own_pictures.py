@@ -29,10 +29,10 @@ _USUAL_SIDE = 100  # up to which an episode is quick
 def is_own(dataset: Any) -> bool:
     """Whether a data set is none of those that environments are registered with.
 
-    :param dataset: as :func:`glimpse_envs.load_dataset` takes it
+    :param dataset: as :func:`glimpse_envs.load_dataset` takes it, or None
     """
     name = dataset.get("type") if isinstance(dataset, Mapping) else dataset
-    return name not in {parts["dataset"] for parts in DATA.values()}
+    return name is not None and name not in [parts["dataset"] for parts in DATA.values()]
 
 
 def choose_env(env_id: str | None, dataset: Any) -> str:
@@ -43,7 +43,7 @@ def choose_env(env_id: str | None, dataset: Any) -> str:
     """
     if env_id is not None:
         return env_id
-    return OWN_PICTURES_ENV if dataset is not None and is_own(dataset) else DEFAULT_ENV
+    return OWN_PICTURES_ENV if is_own(dataset) else DEFAULT_ENV
 
 
 def fit_recipe(recipe: Recipe, data: ImageDataset) -> Recipe:
@@ -84,8 +84,10 @@ def fit_to_data(recipe: Recipe, own: str, data: ImageDataset) -> Recipe:
 
     :param recipe: of the id
     :param own: name of the data set that the id is registered with
-    :param data: the data set instead
+    :param data: the data set that is asked for; nothing changes if it is the id's own
     """
+    if data.name == own:
+        return recipe
     said = []
     if (training := training_of(recipe)) is not None and "pretraining" in training:
         before, n = training["pretraining"], len(data.split("train"))
