@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 from typing import TextIO
 
@@ -66,7 +67,8 @@ def evaluate(args: argparse.Namespace, device: str) -> None:
         files.append(write_scanpaths(run, config, paths, args.scanpaths))
     if not args.quick:
         result = study(model, config, evaluated, run.path)
-        print(f"beside all baselines: {verdict(result)}\n", file=_side(args))
+        told = textwrap.fill(f"beside all baselines: {verdict(result)}", 100)
+        print(f"{told}\n", file=_side(args))
         command = shlex.join(["python", *sys.argv])
         files += write_full_report(run, config, paths, result, command=command)
     if args.json:

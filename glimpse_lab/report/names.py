@@ -11,7 +11,7 @@ _SHOWN = {
     "saliency": "strongest edges",
     "uncertainty": "surest classifier",
     "full image": "whole image",
-    "random gaze (same agent, off-distribution)": "this agent, gaze at random",
+    "random gaze (same agent, off-distribution)": "this agent with its gaze drawn at random",
 }
 _TRAINED = " (equally trained)"
 

@@ -21,7 +21,7 @@ from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import Metrics
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.report.formats import FILTERS
-from glimpse_lab.report.gallery import HELPED, Gallery, Group
+from glimpse_lab.report.gallery import HELPED, MOST, Gallery, Group
 from glimpse_lab.report.names import shown_name
 from glimpse_lab.report.verdict import choose_rival, verdict
 
@@ -138,12 +138,11 @@ def _shown(gallery: Gallery) -> list[tuple[Group, list[tuple[Embedded, str]]]]:
 def _example(gallery: Gallery) -> tuple[str, tuple[Embedded, str]] | None:
     """Return an episode to begin with, and by which rule it was chosen; None without any.
 
-    One that a further glimpse helped shows the most; else the first of the first group.
+    One that a further glimpse helped shows the most, then one with many glimpses.
     """
     pairs = list(zip(gallery.groups, gallery.pictures, strict=True))
-    helped = [pair for pair in pairs if pair[0].title == HELPED]
-    for group, pictures in helped or pairs[:1]:
-        picture = pictures[0]
+    pairs.sort(key=lambda pair: (pair[0].title != HELPED, pair[0].title != MOST))
+    for group, (picture, *_) in pairs[:1]:
         return group.rule, (_embedded(picture.png, picture.caption), picture.caption)
     return None
 

@@ -104,8 +104,8 @@ def _caveat(baseline: Baseline) -> str:
     if baseline.kind is BaselineKind.EQUALLY_TRAINED:
         return ""
     if baseline.kind is BaselineKind.RANDOM_GAZE:
-        return "which never trained with such a gaze"
-    return "which sees through the classifier trained for the agent"
+        return "which it never trained with"
+    return "seen through the classifier trained for the agent"
 
 
 def _leads(matched: MatchedBudget) -> bool:

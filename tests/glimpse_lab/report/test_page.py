@@ -19,7 +19,7 @@ from glimpse_envs.metrics.gaze_statistics import Collapse, GazeDependence, Glimp
 from glimpse_envs.render.videos import write_video
 from glimpse_lab.evaluation.result import BaselineKind, MatchedBudget, Statistics
 from glimpse_lab.evaluation.study import describe
-from glimpse_lab.report.gallery import HELPED, Gallery, Group, Picture
+from glimpse_lab.report.gallery import HELPED, MOST, Gallery, Group, Picture
 from glimpse_lab.report.page import MAX_BYTES, write_page
 
 RANDOM = made_baseline(
@@ -219,6 +219,10 @@ def test_the_first_episode_is_one_that_another_glimpse_helped(tmp_path: Path) ->
     _, parsed = full(tmp_path, gallery=more)
     assert parsed.with_tag("img")[0]["alt"] == "One episode. image 7"
     assert "Not picked: a rule of its own" in " ".join(parsed.text.split())
+    _, parsed = full(
+        tmp_path, gallery=more._replace(groups=[*shown.groups, helped._replace(title=MOST)])
+    )
+    assert parsed.with_tag("img")[0]["alt"] == "One episode. image 7"
 
 
 def test_a_row_of_the_table_names_its_values_where_columns_do_not_fit(tmp_path: Path) -> None:
@@ -237,7 +241,11 @@ def test_the_caption_of_the_jumps_tells_what_the_figure_shows(tmp_path: Path) ->
 def test_baselines_have_names_in_words(tmp_path: Path) -> None:
     names = ["overview-random", "best-fixed", "random gaze (same agent, off-distribution)"]
     found = text(tmp_path, baselines=dict.fromkeys([*names, "my own"], RANDOM))
-    for name in ("overview, then random", "best fixed sequence", "this agent, gaze at random"):
+    for name in (
+        "overview, then random",
+        "best fixed sequence",
+        "this agent with its gaze drawn at random",
+    ):
         assert name in found
     assert "my own" in found and not any(name in found for name in names)
 
@@ -333,7 +341,7 @@ def text(tmp_path: Path, **members: Any) -> str:
 
 def test_the_headline_names_the_best_baseline_that_is_no_oracle(tmp_path: Path) -> None:
     found = text(tmp_path, baselines={**BASELINES, "old": made_baseline(accuracy=0.9)})
-    caveat = "which never trained with such a gaze"  # in the same line as the lead
+    caveat = "which it never trained with"  # in the same line as the lead
     assert f"matched budget random gaze, {caveat}, is right for 62.7" in found  # fixed has 0.55
     assert f"points ahead of random gaze, {caveat}" in found
     assert f"better by 19.2 points (14.0 to 24.4) than random gaze, {caveat}" in found

@@ -11,7 +11,7 @@ from glimpse_lab.evaluation.result import Baseline, BaselineKind, MatchedBudget
 from glimpse_lab.report.verdict import choose_rival, verdict
 
 RANDOM = "random gaze (same agent, off-distribution)"
-UNEQUAL = "which sees through the classifier trained for the agent"
+UNEQUAL = "seen through the classifier trained for the agent"
 
 
 def rival(
@@ -56,7 +56,7 @@ def test_a_lead_beyond_chance_names_its_rival_and_its_interval() -> None:
     assert f"than four quadrants in turn, {UNEQUAL}, at" in found
     drawn = rival(0.3, 0.5, (0.4, 0.6), BaselineKind.RANDOM_GAZE)
     found = said({RANDOM: drawn})
-    assert "than this agent, gaze at random, which never trained with such a gaze, at" in found
+    assert "than this agent with its gaze drawn at random, which it never trained with, at" in found
 
 
 @pytest.mark.parametrize("interval", [(-0.012, 0.006), (0.0, 0.02), None])
