@@ -18,7 +18,14 @@ from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.sb3 import registered_kwargs
 from glimpse_lab.classifiers import choose_classifier
 from glimpse_lab.overrides import with_overrides
-from glimpse_lab.own_pictures import OWN_PICTURES, choose_env, fit_recipe, fit_to_data, is_own
+from glimpse_lab.own_pictures import (
+    OWN_PICTURES,
+    choose_env,
+    fit_recipe,
+    fit_to_data,
+    is_own,
+    say_fit,
+)
 from glimpse_lab.recipes import (
     ALGORITHMS,
     RECIPES,
@@ -207,13 +214,16 @@ def resolve_config(
     ours = OWN_PICTURES if for_own else RECIPES
     place = recipe or (REWARD_ALONE if classifier == "none" else ours)
     file = find_recipe(place, env_id) if place.is_dir() else place
-    settings = load_recipe(file, env_id)
+    settings = before = load_recipe(file, env_id)
     if for_own:
         settings = fit_recipe(settings, load_dataset(asked))
     elif recipe is None and asked is not None:
         settings = fit_to_data(settings, registered["dataset"], load_dataset(asked))
+    fitted = settings is not before
     settings = plain(with_overrides(settings, overrides))
     check_training(settings)
+    if fitted:
+        say_fit(before, settings, load_dataset(asked))
     env_kwargs = {**registered, **(settings.pop("env_kwargs", None) or {})}
     if dataset is not None:
         env_kwargs["dataset"] = dataset

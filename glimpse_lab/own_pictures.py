@@ -8,8 +8,8 @@ from typing import Any
 
 from glimpse_envs.data.datasets import ImageDataset
 from glimpse_envs.registration import DATA
-from glimpse_lab import DEFAULT_ENV
 from glimpse_lab.classifiers import training_of, with_training
+from glimpse_lab.defaults import DEFAULT_ENV
 from glimpse_lab.recipes import RECIPES, Recipe
 
 OWN_PICTURES = RECIPES / "own_pictures"
@@ -47,7 +47,7 @@ def choose_env(env_id: str | None, dataset: Any) -> str:
 
 
 def fit_recipe(recipe: Recipe, data: ImageDataset) -> Recipe:
-    """Return the recipe for pictures of one's own, scaled to them; say how in one line.
+    """Return the recipe for pictures of one's own, scaled to them.
 
     :param recipe: of ``hyperparams/own_pictures``, whose comment has the numbers, or of an agent
         without a classifier
@@ -64,20 +64,12 @@ def fit_recipe(recipe: Recipe, data: ImageDataset) -> Recipe:
         "augment": {"type": "ShiftFlip", "shift": side // 16, "flip": False},
     }
     recipe = {**recipe, "env_kwargs": env_kwargs, "n_timesteps": n_timesteps}
-    said = [f"glimpses of {size} x {size}", f"{n_timesteps:,} timesteps", "no mirror images"]
-    if (training := training_of(recipe)) is not None:
-        pretraining = round(min(max(50 * n / cost, _LEAST_PRETRAINING), _MOST))
-        recipe = with_training(recipe, {**training, "pretraining": pretraining})
-        said.insert(1, f"{pretraining:,} episodes of pretraining")
-    _say(
-        f"a recipe for your own pictures ({n:,} to train on, {height} x {width}): "
-        f"{', '.join(said)}; --set changes each"
-    )
-    return recipe
+    pretraining = round(min(max(50 * n / cost, _LEAST_PRETRAINING), _MOST))
+    return _with_pretraining(recipe, pretraining)
 
 
 def fit_to_data(recipe: Recipe, own: str, data: ImageDataset) -> Recipe:
-    """Return an id's recipe for other data than its own; say in one line what changes.
+    """Return an id's recipe for other data than its own.
 
     As many passes over the images in the pretraining, at least 40,000 episodes; no mirror images,
     which may be wrong for these.
@@ -88,21 +80,54 @@ def fit_to_data(recipe: Recipe, own: str, data: ImageDataset) -> Recipe:
     """
     if data.name == own:
         return recipe
-    said = []
-    if (training := training_of(recipe)) is not None and "pretraining" in training:
-        before, n = training["pretraining"], len(data.split("train"))
-        scaled = max(_LEAST_PRETRAINING, round(before / _N_IMAGES[own] * n))
-        if scaled < before:
-            recipe = with_training(recipe, {**training, "pretraining": scaled})
-            said.append(
-                f"{scaled:,} episodes of pretraining, for {n:,} images, instead of {before:,} "
-                "(--set callback.CoTrainingCallback.pretraining=N)"
-            )
-    env_kwargs = recipe.get("env_kwargs") or {}
-    augment = env_kwargs.get("augment")
-    if isinstance(augment, Mapping) and augment.get("flip"):
-        recipe = {**recipe, "env_kwargs": {**env_kwargs, "augment": {**augment, "flip": False}}}
-        said.append("no mirror images (--set env_kwargs.augment.flip=true)")
-    if said:
-        _say(f"the recipe is for {own}; for {data.name}: {', '.join(said)}")
+    if (before := _pretraining(recipe)) is not None:
+        passes = before / _N_IMAGES[own]
+        scaled = max(_LEAST_PRETRAINING, round(passes * len(data.split("train"))))
+        recipe = _with_pretraining(recipe, min(before, scaled))
+    if _mirrors(recipe):
+        env_kwargs = recipe["env_kwargs"]
+        augment = {**env_kwargs["augment"], "flip": False}
+        recipe = {**recipe, "env_kwargs": {**env_kwargs, "augment": augment}}
     return recipe
+
+
+def say_fit(before: Recipe, after: Recipe, data: ImageDataset) -> None:
+    """Say in one line how a recipe was fitted to the data, if it was.
+
+    :param before: as it stands in its file
+    :param after: what is trained with, everything that was set included
+    :param data: that it was fitted to
+    """
+    said = []
+    if after["n_timesteps"] != before["n_timesteps"]:
+        said.append(f"{int(after['n_timesteps']):,} timesteps")
+    if (pretraining := _pretraining(after)) != _pretraining(before):
+        said.append(f"{pretraining:,} episodes of pretraining")
+    if _mirrors(before) and not _mirrors(after):
+        said.append("no mirror images")
+    sensors = [(recipe.get("env_kwargs") or {}).get("sensor") for recipe in (before, after)]
+    if sensors[0] != sensors[1] and isinstance(sensors[1], Mapping):
+        said.append(f"glimpses {sensors[1].get('size')} pixels wide")
+    if said:
+        height, width, _ = data.image_shape
+        n = len(data.split("train"))
+        _say(
+            f"the recipe is fitted to {data.name} ({n:,} images to train on, {height} x {width}): "
+            f"{', '.join(said)}; --set changes each"
+        )
+
+
+def _pretraining(recipe: Recipe) -> int | None:
+    return (training_of(recipe) or {}).get("pretraining")
+
+
+def _with_pretraining(recipe: Recipe, n_episodes: int) -> Recipe:
+    training = training_of(recipe)
+    if training is None:
+        return recipe
+    return with_training(recipe, {**training, "pretraining": n_episodes})
+
+
+def _mirrors(recipe: Recipe) -> bool:
+    augment = (recipe.get("env_kwargs") or {}).get("augment")
+    return isinstance(augment, Mapping) and bool(augment.get("flip"))

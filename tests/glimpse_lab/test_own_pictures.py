@@ -70,10 +70,11 @@ def test_a_folder_alone_gets_the_recipe_for_own_pictures(folder: str, capsys: An
     assert pretraining(config) == 40_000 and config.env_kwargs["scene"] == "Plain"
     assert config.make_env_config().sensor.size == 8  # it fits the environment
     said = capsys.readouterr().out
-    assert said.count("\n") == 1 and "40,000 episodes of pretraining" in said
-    assert "no mirror images" in said
+    assert said.count("\n") == 1 and "glimpses 8 pixels wide" in said and "14 images" in said
     resolve_config(dataset=folder, seed=1)
     assert not capsys.readouterr().out  # once
+    resolve_config(dataset=folder, overrides={"callback.CoTrainingCallback.pretraining": 77})
+    assert "77 episodes of pretraining" in capsys.readouterr().out  # what is trained with
 
 
 def test_what_is_set_stands(folder: str) -> None:
@@ -98,7 +99,8 @@ def test_an_id_keeps_its_recipe_and_its_passes_over_the_images(folder: str, caps
     assert pretraining(config) == 40_000 and config.n_timesteps == 250_000
     assert config.env_kwargs["augment"] == {"type": "ShiftFlip", "shift": 4, "flip": False}
     said = capsys.readouterr().out
-    assert said.count("\n") == 1 and "instead of 4,000,000" in said and "flip=true" in said
+    assert said.count("\n") == 1 and "40,000 episodes of pretraining" in said
+    assert "no mirror images" in said and "wide" not in said
     few = resolve_config("GlimpseDigits-MultiCat-v0", dataset=folder)
     assert pretraining(few) == 40_000 and not capsys.readouterr().out  # never less than enough
     passes = {"env_kwargs.augment.flip": True, "callback.CoTrainingCallback.pretraining": 9}
