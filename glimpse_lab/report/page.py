@@ -82,7 +82,7 @@ def write_page(
     content: dict[str, Any] = {
         "title": title,
         "result": result,
-        "verdict": verdict(result),
+        "verdict": verdict(result).replace(" %", "\N{NO-BREAK SPACE}%"),
         "rival": choose_rival(result),
         "ranking": _ranking(result),
         "figures": embedded,
