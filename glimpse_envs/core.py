@@ -60,8 +60,8 @@ class GlimpseCore:
 
     What they show is in ``source``. State, one row a lane: ``index`` (image of the split) and
     ``labels``, int64; ``gaze``, float32 (B, 3); ``n_glimpses`` taken and the last ``predictions``
-    (-1 for none), int64; ``history``, the gazes of the episode, float32 (B, budget, 3); with a
-    classifier ``belief``, float32 (B, K).
+    (-1 for none), int64; ``ended``, bool, whether the episode is over; ``history``, the gazes of
+    the episode, float32 (B, budget, 3); with a classifier ``belief``, float32 (B, K).
 
     :param config: what the lanes are made of
     :param n_lanes: number of lanes
@@ -82,6 +82,7 @@ class GlimpseCore:
         self.gaze = np.zeros((n_lanes, 3), np.float32)
         self.n_glimpses = np.zeros(n_lanes, np.int64)
         self.predictions = np.full(n_lanes, -1, np.int64)
+        self.ended = np.zeros(n_lanes, bool)
         self.history = np.zeros((n_lanes, config.budget, 3), np.float32)
         self.memory = config.scheme.memory(n_lanes)
         unused = config.budget - np.arange(config.budget + 1)
@@ -127,6 +128,7 @@ class GlimpseCore:
         self.gaze[lanes] = self._first_gaze(stream)
         self.n_glimpses[lanes] = 0
         self.predictions[lanes] = -1
+        self.ended[lanes] = False
         for rows in self.memory.values():
             rows[lanes] = 0.0
         if config.classifier is not None:
@@ -171,6 +173,7 @@ class GlimpseCore:
         reward = np.asarray(config.reward(outcome), np.float32)
         if reward.shape != ended.shape:
             raise ValueError(f"{config.reward} gives {reward.shape}; wanted one for each lane")
+        self.ended = ended.copy()  # written to at the next reset
         return Step(self._observe(self.lanes, glimpse), reward, ended)
 
     def _newly_seen(self, took_glimpse: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -149,7 +149,11 @@ class GlimpseEnv(gym.Env):
         return self.core.action_masks()[0]
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Return a drawing of the image, the path of the gaze and the prediction, uint8."""
+        """Return a drawing of the image, the path of the gaze and the prediction, uint8.
+
+        Gymnasium's ``RecordVideo`` makes a film of them, and needs moviepy for it:
+        ``pip install "glimpse-envs[video]"``.
+        """
         if self.render_mode is None:
             gym.logger.warn('render() needs gymnasium.make(id, render_mode="rgb_array")')
             return None
@@ -313,7 +317,7 @@ def draw_lane(core: GlimpseCore, lane: int) -> NDArray[np.uint8]:
         classes=core.config.dataset.classes,
         label=int(core.labels[lane]),
         prediction=int(core.predictions[lane]),
-        ended=False,  # a lane does not tell; what it answered is shown all the same
+        ended=bool(core.ended[lane]),
         span=core.config.sensor.span,
     )
     return draw_frame(episode)

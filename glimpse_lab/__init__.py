@@ -7,15 +7,14 @@ loaded when they are first used: importing this package imports no PyTorch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from glimpse_lab.defaults import DEFAULT_ENV
+
 if TYPE_CHECKING:
     from glimpse_lab.api import evaluate, load, resume, train
     from glimpse_lab.comparison.runs import compare_runs
     from glimpse_lab.config import RunConfig, RunError, resolve_config
     from glimpse_lab.integrations.tensorboard import ScanpathImages
     from glimpse_lab.runs import Agent, Run
-
-DEFAULT_ENV = "GlimpseDigits-MultiCat-v0"
-"""What is trained if nothing is said: its data come with the package."""
 
 _HOMES = {
     "Agent": "glimpse_lab.runs",

@@ -11,7 +11,6 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from glimpse_lab import DEFAULT_ENV
 from glimpse_lab.commands import command
 from glimpse_lab.config import resolve_config
 from glimpse_lab.evaluation.exact import evaluate_run
@@ -24,7 +23,7 @@ from glimpse_lab.training import TrainingStoppedError, learn, make, restore
 
 
 def train(
-    env_id: str = DEFAULT_ENV,
+    env_id: str | None = None,
     *,
     dataset: str | None = None,
     classifier: str = "recipe",
@@ -50,7 +49,8 @@ def train(
         )
         model, env = glimpse_lab.load(run)
 
-    :param env_id: a registered glimpse environment
+    :param env_id: a registered glimpse environment; None for the handwritten digits, or for what
+        fits pictures of your own
     :param dataset: a name, such as "mnist" or "folder:PATH"; None for the environment's own
     :param classifier: what watches the glimpses: "recipe" (the recipe's own), "cotrained",
         "frozen", "none", or a file such as the ``model.zip`` of another run
@@ -61,7 +61,7 @@ def train(
     :param recipe: a file of recipes, named after the algorithm; None for those of this package
     :param runs: folder of all runs
     :param name: of the run directory, below ``runs`` and the id; None for seed<SEED>-<K>
-    :param video: film nine test images at the end
+    :param video: film eight test images at the end
     :param device: that PyTorch knows
     :param wandb: project of Weights & Biases to log to, too
     :param packages: of your own, whose parts, policies or callbacks are named
@@ -85,8 +85,8 @@ def train(
         packages=packages,
     )
     runs = Path(runs)
-    name = name or new_name(runs / env_id, seed)
-    run = Run(run_folder(runs, env_id, name), config)
+    name = name or new_name(runs / config.env_id, seed)
+    run = Run(run_folder(runs, config.env_id, name), config)
     model, callbacks = make(run, device)
     run.create()  # only now, when all settings have proved to fit
     print(f"run directory: {run.path}")
@@ -110,7 +110,7 @@ def resume(
 
     :param run: made by :func:`train`, or its directory
     :param total_timesteps: to train for in all; None to leave it as it was
-    :param video: film nine test images at the end
+    :param video: film eight test images at the end
     :param device: that PyTorch knows
     :param wandb: project of Weights & Biases to log to, too
     :param packages: of your own, that the run was trained with
@@ -227,7 +227,7 @@ def _report(
     print(f"\n{summary(result)}\n")
     print(f"trained to {model.num_timesteps:,} timesteps, {minutes:.1f} min of it in this call")
     if video:
-        files += write_film(run, model, "test", n_images=9)
+        files += write_film(run, model, "test", n_images=8)
     if tracker is not None:
         tracker.finish(result, [run.path / name for name in files if name.endswith(".png")])
     print(f"in {run.path}: {', '.join([*files, 'progress.csv', 'model.zip'])}")

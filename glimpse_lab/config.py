@@ -17,7 +17,15 @@ from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.sb3 import registered_kwargs
 from glimpse_lab.classifiers import choose_classifier
-from glimpse_lab.dotted import with_values
+from glimpse_lab.overrides import with_overrides
+from glimpse_lab.own_pictures import (
+    OWN_PICTURES,
+    choose_env,
+    fit_recipe,
+    fit_to_data,
+    is_own,
+    say_fit,
+)
 from glimpse_lab.recipes import (
     ALGORITHMS,
     RECIPES,
@@ -175,7 +183,7 @@ def _check_format(content: dict[str, Any]) -> None:
 
 
 def resolve_config(
-    env_id: str,
+    env_id: str | None = None,
     recipe: Path | None = None,
     *,
     seed: int = 0,
@@ -187,7 +195,7 @@ def resolve_config(
 ) -> RunConfig:
     """Resolve recipe, overrides and arguments, in this order.
 
-    :param env_id: of a registered glimpse environment
+    :param env_id: of a registered glimpse environment; None for one that fits the data set
     :param recipe: a file, or a folder of them; None for those that come with this package
     :param seed: of everything
     :param dataset: as :func:`glimpse_envs.load_dataset` takes it by name; None for the
@@ -198,11 +206,24 @@ def resolve_config(
     :param packages: of the user's own, imported already
     :raises ValueError: for what does not fit, or is not known
     """
+    overrides = overrides or {}
+    asked = overrides.get("env_kwargs.dataset") if dataset is None else dataset
+    for_own = env_id is None and recipe is None and is_own(asked)
+    env_id = choose_env(env_id, asked)
     registered = registered_kwargs(env_id)
-    place = recipe or (REWARD_ALONE if classifier == "none" else RECIPES)
+    ours = OWN_PICTURES if for_own else RECIPES
+    place = recipe or (REWARD_ALONE if classifier == "none" else ours)
     file = find_recipe(place, env_id) if place.is_dir() else place
-    settings = plain(with_values(load_recipe(file, env_id), overrides or {}))
+    settings = before = load_recipe(file, env_id)
+    if for_own:
+        settings = fit_recipe(settings, load_dataset(asked))
+    elif recipe is None and asked is not None:
+        settings = fit_to_data(settings, registered["dataset"], load_dataset(asked))
+    fitted = settings is not before
+    settings = plain(with_overrides(settings, overrides))
     check_training(settings)
+    if fitted:
+        say_fit(before, settings, load_dataset(asked))
     env_kwargs = {**registered, **(settings.pop("env_kwargs", None) or {})}
     if dataset is not None:
         env_kwargs["dataset"] = dataset

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse_envs.render.drawing import DARK, Sheet
+from glimpse_envs.render.drawing import DARK, Sheet, draw_marker, draw_sign, font
 from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.image_panel import draw_image
 from glimpse_envs.render.panels import (
@@ -24,11 +24,11 @@ from glimpse_envs.render.panels import (
 )
 from glimpse_envs.render.videos import tile_frames, write_video
 
-__all__ = ["draw_frame", "tile_frames", "write_video"]
+__all__ = ["draw_frame", "draw_legend", "tile_frames", "write_video"]
 
 _MIN_HEIGHT = 128
 _MAX_ASPECT = 2.0  # a wider image is shown smaller instead of making the frame wider
-_MAX_BARS = 10
+_MAX_BARS = 6
 
 
 def draw_frame(episode: Episode, *, height: int = 256) -> NDArray[np.uint8]:
@@ -36,7 +36,7 @@ def draw_frame(episode: Episode, *, height: int = 256) -> NDArray[np.uint8]:
 
     Left: the image with all windows so far (earlier ones thin and fading, the current one strong)
     and the numbered path of their centres. Middle: the glimpse as the agent saw it, the true label
-    and the answer. Right, with beliefs: a bar for each class, or if they are more than ten for the
+    and the answer. Right, with beliefs: a bar for each class, or if they are more than six for the
     likeliest and the true one.
     The size depends on ``height``, the image's shape and whether there are beliefs, on nothing
     else: it is constant over an episode, as video encoders need.
@@ -47,7 +47,7 @@ def draw_frame(episode: Episode, *, height: int = 256) -> NDArray[np.uint8]:
     if height < _MIN_HEIGHT:
         raise ValueError(f"got height={height}; wanted at least {_MIN_HEIGHT} pixels")
     height += height % 2
-    size = max(9.0, height / 18.5)  # of text
+    size = max(9.0, height / 11.5)  # of text: films show several frames side by side
     margin = max(4, round(0.045 * height))
     column, bars = round(0.62 * height), round(0.72 * height)
     rows, columns = episode.image.shape[:2]
@@ -59,7 +59,7 @@ def draw_frame(episode: Episode, *, height: int = 256) -> NDArray[np.uint8]:
     sheet = Sheet.blank(wide, height, DARK)
 
     top, bottom, t = margin, height - margin, episode.n_glimpses - 1
-    draw_image(sheet, episode, (margin, top, margin + across, bottom), unit=height / 256)
+    draw_image(sheet, episode, (margin, top, margin + across, bottom), unit=height / 160)
     top += round(CAPTION * size)
     middle = bottom - round(ANSWER * size)
     draw_glimpse(sheet, episode, t, (left, top, right, middle - round(0.5 * size)), size)
@@ -68,6 +68,42 @@ def draw_frame(episode: Episode, *, height: int = 256) -> NDArray[np.uint8]:
     if belief is not None:
         box = (right + margin, top, right + margin + bars, bottom)
         n, of = min(_MAX_BARS, len(belief)), len(belief)
-        draw_caption(sheet, "Belief" if n == of else f"Belief: {n} of {of}", box, size)
+        draw_caption(sheet, "Belief" if n == of else f"Belief, {n} of {of}", box, size)
         draw_belief(sheet, episode, t, _MAX_BARS, box, size)
+    return np.array(sheet.picture)
+
+
+def draw_legend(width: int, *, height: int = 36) -> NDArray[np.uint8]:
+    """Draw what colours and signs of frames mean, uint8 (height, width, 3), both even.
+
+    What has no room in a line of this width is left out, from the end.
+
+    :param width: of the film in pixels
+    :param height: of the line in pixels
+    """
+    sheet = Sheet.blank(width, height, DARK)
+    size, middle = 0.55 * height, 0.5 * height
+    letters, palette = font(round(size)), sheet.palette
+    x = size
+    for sign, text in (
+        ("past", "earlier glimpses"),
+        ("current", "the latest"),
+        ("truth", "true class"),
+        ("right", "right"),
+        ("wrong", "wrong, or no answer"),
+    ):
+        if x + 1.3 * size + letters.getlength(text) > width:
+            break
+        if sign == "truth":
+            draw_marker(sheet.draw, x + 0.2 * size, middle, 0.4 * size, palette.text)
+        elif sign in ("right", "wrong"):
+            colour = getattr(palette, sign)
+            draw_sign(sheet.draw, sign == "right", x, middle, 1.2 * size, colour)
+        else:
+            half = 0.42 * size
+            box = (x, middle - half, x + 2 * half, middle + half)
+            sheet.draw.rectangle(box, outline=getattr(palette, sign), width=max(2, round(size / 6)))
+        x += 1.3 * size
+        sheet.draw.text((x, middle), text, palette.text, letters, anchor="lm")
+        x += letters.getlength(text) + 1.5 * size
     return np.array(sheet.picture)

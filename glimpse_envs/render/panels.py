@@ -29,7 +29,8 @@ BAR = 1.3  # of a class in a belief, at least
 ANSWER = 4.65  # three lines
 
 _TALLEST_BAR = 2.2
-_PERCENT_FROM = 10.0  # width of a panel whose bars have their percentages on them
+_PERCENT_FROM = 8.0  # width of a panel whose bars have their percentages on them
+_WORDS_FROM = 9.5  # width of a panel of the answer that has words beside its signs
 _BETWEEN = 3  # bars, pixels
 _BETWEEN_SCALES = 4
 
@@ -123,17 +124,24 @@ def shown_classes(belief: NDArray[np.float64], label: int | None, n: int) -> lis
 
 
 def draw_answer(sheet: Sheet, episode: Episode, box: Box, size: float) -> None:
-    """Write truth, answer and number of glimpses; by colour and sign whether it is right."""
-    left, top, _, bottom = box
+    """Write truth, answer and number of glimpses; by colour and sign whether it is right.
+
+    A narrow panel has the signs alone, so that there is room for the classes' names.
+    """
+    left, top, right, bottom = box
     draw, palette, small = sheet.draw, sheet.palette, font(round(0.9 * size))
-    sign, x = left + 3.65 * size, left + 4.85 * size
+    words = right - left >= _WORDS_FROM * size
+    sign = left + (3.65 * size if words else 0.0)
+    x = sign + 1.2 * size
     truth, answer, count = (top + (row + 0.5) * (bottom - top) / 3 for row in range(3))
+    if words:
+        for word, y in (("Truth", truth), ("Answer", answer), ("Glimpses", count)):
+            if word != "Truth" or episode.label is not None:
+                draw.text((left, y), word, palette.faint, small, anchor="lm")
     if episode.label is not None:
-        draw.text((left, truth), "Truth", palette.faint, small, anchor="lm")
         draw_marker(draw, sign + 0.15 * size, truth, 0.3 * size, palette.text)
         _draw_name(sheet, episode.name(episode.label), x, truth, box, palette.text, size)
 
-    draw.text((left, answer), "Answer", palette.faint, small, anchor="lm")
     if episode.right is None:
         colour = palette.text if episode.prediction >= 0 else palette.faint
     else:
@@ -142,10 +150,9 @@ def draw_answer(sheet: Sheet, episode: Episode, box: Box, size: float) -> None:
     if episode.prediction >= 0:
         name = episode.name(episode.prediction)
     else:
-        name = "none" if episode.ended else "not yet"
+        name = "no answer" if episode.ended else "not yet"
     _draw_name(sheet, name, x, answer, box, colour, size)
 
-    draw.text((left, count), "Glimpses", palette.faint, small, anchor="lm")
     text = f"{episode.n_glimpses} of {episode.budget}"
     draw.text((x, count), text, palette.text, small, anchor="lm")
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 from typing import TextIO
 
@@ -20,6 +21,7 @@ from glimpse_lab.evaluation.study import study
 from glimpse_lab.recipes import torch_device, trust
 from glimpse_lab.report.full import write_full_report
 from glimpse_lab.report.run_files import summary, write_film, write_scanpaths
+from glimpse_lab.report.verdict import verdict
 from glimpse_lab.runs import Run
 
 
@@ -65,6 +67,8 @@ def evaluate(args: argparse.Namespace, device: str) -> None:
         files.append(write_scanpaths(run, config, paths, args.scanpaths))
     if not args.quick:
         result = study(model, config, evaluated, run.path)
+        told = textwrap.fill(f"beside all baselines: {verdict(result)}", 100)
+        print(f"{told}\n", file=_side(args))
         command = shlex.join(["python", *sys.argv])
         files += write_full_report(run, config, paths, result, command=command)
     if args.json:

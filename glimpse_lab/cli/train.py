@@ -1,6 +1,7 @@
 """Train an agent that classifies images through glimpses.
 
 python train.py                                     the default: handwritten digits, some minutes
+python train.py --dataset folder:pictures           your own: one folder for each class
 python train.py --env GlimpseCIFAR-MultiCat-v0
 python train.py --env GlimpseMNIST-GreedyMap-v0 --set learning_rate=3e-4 env_kwargs.budget=6
 python train.py --resume                            go on with the run stopped last
@@ -24,7 +25,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     what = parser.add_argument_group("what to train")
-    what.add_argument("--env", metavar="ID", help=f"default: {DEFAULT_ENV}")
+    what.add_argument(
+        "--env",
+        metavar="ID",
+        help=f"default: {DEFAULT_ENV}, or for own pictures one that fits them",
+    )
     what.add_argument(
         "--dataset",
         metavar="NAME",
@@ -55,7 +60,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         action="extend",
         metavar="KEY=VALUE",
-        help="override any hyperparameter; dots reach inside: policy_kwargs.lstm_hidden_size=64",
+        help="override any hyperparameter; dots reach inside: policy_kwargs.lstm_hidden_size=64, "
+        "callback.CoTrainingCallback.pretraining=20000",
     )
     many = parser.add_argument_group("many trainings (the same command resumes them)")
     many.add_argument("--seeds", metavar="LIST", help="train each of them: 0-4 or 0,3,7")

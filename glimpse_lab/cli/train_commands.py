@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch as th
 
-from glimpse_lab import DEFAULT_ENV
 from glimpse_lab.api import resume, train
 from glimpse_lab.commands import command, stop
 from glimpse_lab.config import RunConfig, resolve_config
@@ -58,7 +57,7 @@ def train_one(args: argparse.Namespace) -> Run:
         path = latest(args.runs) if args.resume == "latest" else Path(args.resume)
         return resume(path, **how)
     return train(
-        args.env or DEFAULT_ENV,
+        args.env,
         dataset=args.dataset,
         classifier=args.classifier,
         seed=args.seed or 0,
@@ -78,7 +77,7 @@ def resolve(
     lengths = {"n_timesteps": args.total_timesteps, "n_envs": args.n_envs}
     lengths = {key: value for key, value in lengths.items() if value is not None}
     return resolve_config(
-        args.env or DEFAULT_ENV,
+        args.env,
         args.recipe,
         seed=(args.seed or 0) if seed is None else seed,
         dataset=args.dataset,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from tqdm import tqdm
 
@@ -61,5 +62,6 @@ def evaluate_run(
         timesteps=model.num_timesteps,
         git=git_commit(),
         versions=versions(),
+        chance=float(np.bincount(paths.labels).max() / len(paths.labels)),
     )
     return Evaluated(result, paths)

@@ -216,6 +216,7 @@ class Evaluation(Metrics, Subject):
     :param seed: of the training
     :param seconds: that the agent's episodes and those of its random gaze took
     :param versions: of the software, by name
+    :param chance: share of the commonest class among the images
     :param minutes_of_last_training: of the call that trained and then evaluated
     :param baselines: by name
     :param statistics: None where only the agent was played
@@ -228,6 +229,7 @@ class Evaluation(Metrics, Subject):
     seed: int
     seconds: float
     versions: dict[str, str]
+    chance: float | None = None
     minutes_of_last_training: float | None = None
     baselines: dict[str, Baseline] = field(default_factory=dict)
     statistics: Statistics | None = None

@@ -17,10 +17,11 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Observation
 from glimpse_envs.envs import draw_lane
 from glimpse_envs.metrics.scanpaths import Scanpaths
-from glimpse_envs.render.videos import tile_frames
+from glimpse_envs.render.frames import draw_legend, tile_frames
 from glimpse_envs.strategies import ScriptedGaze, scripted
 from glimpse_lab.evaluation.oracle_gaze import OracleGaze
 
+_FILM_COLUMNS = 2
 _LANES = 500
 _Index = int | NDArray[np.int64] | None
 
@@ -90,6 +91,8 @@ def record(
 ) -> list[NDArray[np.uint8]]:
     """Return the frames of a film of the agent on some images side by side, uint8 (H, W, 3) each.
 
+    Two in a row, so that they can be read where the film is shown 600 pixels wide.
+
     :param index: images of the split, int64 (n,)
     :param hold: how often the last frame is repeated
     """
@@ -102,7 +105,8 @@ def record(
         for lane in running.nonzero()[0]:  # the others keep the last frame of their episode
             tiles[lane] = draw_lane(core, lane)
         running &= ~step.ended
-        film.append(tile_frames(tiles))
+        grid = tile_frames(tiles, columns=_FILM_COLUMNS)
+        film.append(np.concatenate([grid, draw_legend(grid.shape[1])]))
     return film + [film[-1]] * hold
 
 

@@ -31,7 +31,8 @@ from glimpse_lab.plots.style import (
     save,
 )
 
-_COLOURS = (ORANGE, GREEN, PINK, YELLOW, SKY, GREY)
+# as many as there are baselines: Okabe and Ito's, then Tol's "muted" ones, told apart as well
+_COLOURS = (ORANGE, GREEN, PINK, YELLOW, SKY, GREY, "#882255", "#999933", "#332288", "#000000")
 _DASHES = ("-", "--", ":", "-.")
 # where a name may stand beside the end of its curve: offset in points, and how it is aligned
 _PLACES = (

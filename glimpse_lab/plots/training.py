@@ -41,6 +41,7 @@ def plot_learning_curve(
     path: str | os.PathLike[str],
     *,
     levels: Mapping[str, float] | None = None,
+    pretraining: int | None = None,
 ) -> Path:
     """Plot accuracy and glimpses per image over the time steps; return the path.
 
@@ -52,6 +53,8 @@ def plot_learning_curve(
     :param path: of the file, its suffix one that matplotlib writes (.png, .svg, .pdf); missing
         folders are made
     :param levels: accuracies to compare with, 0 to 1 by name: a dotted line each, at most four
+    :param pretraining: episodes that the classifier was trained on before step 0; shown as a band
+        there
     :raises ValueError: no ``time/total_timesteps``, or columns of unequal lengths
     """
     if "time/total_timesteps" not in progress:
@@ -62,7 +65,7 @@ def plot_learning_curve(
     figure = Figure(figsize=(7, 5.5), dpi=150, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
 
-    drawn = _draw(upper, progress, "rollout/accuracy", "training images, each rollout", BLUE, "-")
+    drawn = _draw(upper, progress, "rollout/accuracy", "training images, actions drawn", BLUE, "-")
     drawn |= _draw(upper, progress, "eval/accuracy", "evaluation", ORANGE, "o-")
     for (name, value), colour in zip((levels or {}).items(), _LEVELS, strict=False):
         label = f"{name} ({value:.1%})"
@@ -78,6 +81,8 @@ def plot_learning_curve(
     lower.set_ylim(0, max(1.0, 1.1 * lower.dataLim.y1) if drawn else 1.0)
     lower.xaxis.set_major_formatter(lambda value, _: _short(value))
     finish(lower, drawn)
+    if pretraining:
+        _shade_pretraining((upper, lower), pretraining)
     return save(figure, path)
 
 
@@ -127,6 +132,19 @@ def plot_confusion(
     bar.ax.yaxis.set_major_formatter(Percents())
     bar.outline.set_visible(False)
     return save(figure, path)
+
+
+def _shade_pretraining(panels: tuple[Axes, Axes], n_episodes: int) -> None:
+    """Shade a band before step 0, a tenth as wide as what follows: the agent made no step there."""
+    end = max(axes.dataLim.x1 for axes in panels)
+    width = 0.1 * end if np.isfinite(end) and end > 0 else 0.1
+    for axes in panels:
+        axes.axvspan(-width, 0.0, color="#EEEEEE", zorder=0)
+        axes.set_xlim(left=-width)
+    panels[0].text(
+        -0.5 * width, 0.5, f"classifier's pretraining:\n{n_episodes:,} episodes", rotation=90,
+        ha="center", va="center", color=GREY, fontsize=8,
+    )  # fmt: skip
 
 
 def _draw(

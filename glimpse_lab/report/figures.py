@@ -22,6 +22,7 @@ from glimpse_lab.plots.statistics import (
     plot_risk_coverage,
     plot_stopping,
 )
+from glimpse_lab.report.names import shown_name
 
 _MAX_CLASSES = 10  # with a map of their own
 _ALL_SEEN = 0.99  # share of the area from which on an axis of coverage tells nothing
@@ -93,9 +94,9 @@ def accuracy_curves(result: Evaluation, key: str) -> dict[str, list[tuple[float,
         curves[f"agent, budget {budget}"] = at_once(metrics)
     for name, baseline in result.baselines.items():
         if baseline.curve is not None:
-            curves[name] = along(baseline.curve)
+            curves[shown_name(name)] = along(baseline.curve)
         elif baseline.kind is BaselineKind.FULL_IMAGE:
-            curves[name] = at_once(baseline)
+            curves[shown_name(name)] = at_once(baseline)
     return curves
 
 

@@ -16,6 +16,9 @@ from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.scanpath_figure import draw_scanpath
 from glimpse_lab.evaluation.rollout import image_numbers, reread
 
+HELPED, MOST = "Another glimpse helped", "Most glimpses"
+"""Titles of groups."""
+
 _HEIGHT = 306  # of one row: text of 20 pixels, which a phone shows at about half the size
 
 
@@ -95,7 +98,7 @@ def choose(paths: Scanpaths, *, each: int = 2, seed: int = 0) -> list[Group]:
             sure,
         )
         add(
-            "Another glimpse helped",
+            HELPED,
             "right answers after a first glimpse that spoke for another class, those first whose "
             "belief in the truth was lowest then",
             right & ~first & (paths.n_glimpses > 1),
@@ -111,7 +114,7 @@ def choose(paths: Scanpaths, *, each: int = 2, seed: int = 0) -> list[Group]:
     if paths.n_glimpses.min() < paths.n_glimpses.max():
         everyone = np.ones(n, bool)
         add("Fewest glimpses", "the shortest episodes, right or wrong", everyone, paths.n_glimpses)
-        add("Most glimpses", "the longest episodes, right or wrong", everyone, -paths.n_glimpses)
+        add(MOST, "the longest episodes, right or wrong", everyone, -paths.n_glimpses)
     return groups
 
 

@@ -21,7 +21,9 @@ from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import Metrics
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.report.formats import FILTERS
-from glimpse_lab.report.gallery import Gallery, Group
+from glimpse_lab.report.gallery import HELPED, MOST, Gallery, Group
+from glimpse_lab.report.names import shown_name
+from glimpse_lab.report.verdict import choose_rival, verdict
 
 MAX_BYTES = 5_000_000
 _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif"}
@@ -80,9 +82,12 @@ def write_page(
     content: dict[str, Any] = {
         "title": title,
         "result": result,
+        "verdict": verdict(result).replace(" %", "\N{NO-BREAK SPACE}%"),
+        "rival": choose_rival(result),
         "ranking": _ranking(result),
         "figures": embedded,
         "groups": [] if gallery is None else _shown(gallery),
+        "example": None if gallery is None else _example(gallery),
         "settings": yaml.safe_dump(changed, sort_keys=False).strip() if changed else "",
         "command": command,
         "film": None,
@@ -112,7 +117,7 @@ def _render(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= FILTERS
+    environment.filters |= {**FILTERS, "shown_name": shown_name}
     return environment.get_template("page.html").render(**content)
 
 
@@ -128,6 +133,18 @@ def _shown(gallery: Gallery) -> list[tuple[Group, list[tuple[Embedded, str]]]]:
         (group, [(_embedded(p.png, p.caption), p.caption) for p in pictures])
         for group, pictures in zip(gallery.groups, gallery.pictures, strict=True)
     ]
+
+
+def _example(gallery: Gallery) -> tuple[str, tuple[Embedded, str]] | None:
+    """Return an episode to begin with, and by which rule it was chosen; None without any.
+
+    One that a further glimpse helped shows the most, then one with many glimpses.
+    """
+    pairs = list(zip(gallery.groups, gallery.pictures, strict=True))
+    pairs.sort(key=lambda pair: (pair[0].title != HELPED, pair[0].title != MOST))
+    for group, (picture, *_) in pairs[:1]:
+        return group.rule, (_embedded(picture.png, picture.caption), picture.caption)
+    return None
 
 
 def _embedded(picture: str | os.PathLike[str] | bytes, name: str) -> Embedded:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,11 +15,13 @@ from glimpse_envs.metrics.episodes import Episodes, confusion
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render.scanpath_figure import draw_scanpath
 from glimpse_envs.render.videos import tile_frames, write_video
+from glimpse_lab.classifiers import training_of
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.rollout import record
 from glimpse_lab.evaluation.storage import write_result
 from glimpse_lab.plots.training import plot_confusion, plot_learning_curve, read_progress
 from glimpse_lab.report.gallery import recorded_episodes
+from glimpse_lab.report.verdict import verdict
 from glimpse_lab.runs import Run
 
 
@@ -48,10 +52,11 @@ def write_report(run: Run, config: GlimpseConfig, paths: Episodes, result: Evalu
         read_progress(progress),
         run.path / "learning_curve.png",
         levels={
-            "chance": 1.0 / config.dataset.n_classes,
+            "chance": 1.0 / config.dataset.n_classes if result.chance is None else result.chance,
             "test images, random gaze": result.random_gaze.accuracy,
-            "test images": result.accuracy,
+            "test images, likeliest actions": result.accuracy,
         },
+        pretraining=(training_of(run.config.recipe) or {}).get("pretraining"),
     )
     return [metrics_file, confusion_file, "learning_curve.png"]
 
@@ -124,5 +129,6 @@ def summary(result: Evaluation) -> str:
         "glimpses: the same agent, its moves and zooms drawn",
         "              uniformly; it never trained with such a gaze, so this is no equally trained "
         "baseline",
+        *textwrap.wrap(verdict(result), 100),
     ]
     return "\n".join(lines)

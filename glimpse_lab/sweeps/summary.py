@@ -15,6 +15,7 @@ from glimpse_lab.dotted import last_name
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.significance import student_mean
 from glimpse_lab.plots.search import plot_frontier
+from glimpse_lab.report.verdict import verdict
 from glimpse_lab.runs import Run
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.sweeps.groups import result_of
@@ -135,7 +136,8 @@ def report_seeds(folder: Path, runs: Mapping[int, Run]) -> dict[str, Any] | None
     if unfinished := sorted(results.keys() - finished.keys()):
         summary["unfinished"] = unfinished
     file = write_seeds(folder, summary)
-    print(f"\n{seeds_table(summary)}\nwritten: {file}")
+    told = [f"seed{seed}: {verdict(finished[seed])}" for seed in sorted(finished)]
+    print("\n".join(["", seeds_table(summary), *told, f"written: {file}"]))
     return summary
 
 

@@ -18,6 +18,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 
 from glimpse_envs import GlimpseVectorEnv, ImageDataset
 from glimpse_envs.registration import DATA, REGISTERED, SCHEMES
+from glimpse_envs.render.drawing import DARK
 from glimpse_envs.rewards import GlimpseCost, Sum
 from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_envs.sensors import Crop
@@ -370,3 +371,17 @@ def test_a_wrong_hybrid_action_is_refused_by_every_face():
     vec_env.reset()
     with pytest.raises(ValueError, match=r"wanted numbers in \[-1, 1\]"):
         vec_env.step(np.full((2, 15), 1.01, np.float32))
+
+
+def test_a_frame_says_that_an_episode_ended_without_an_answer():
+    env = gym.make("GlimpseDigits-MultiCat-v0", budget=2, render_mode="rgb_array").unwrapped
+    env.reset(seed=0)
+
+    def wrong() -> bool:
+        return bool((env.render() == DARK.wrong).all(-1).any())
+
+    go_on = np.zeros(3, int)
+    assert not env.step(go_on)[2] and not wrong()
+    assert env.step(go_on)[2] and env.core.ended.all() and wrong()
+    env.reset()
+    assert not env.core.ended.any() and not wrong()

@@ -106,7 +106,7 @@ def test_glimpse_is_shown_enlarged() -> None:
     assert not has(without, (10, 200, 60))
     # one filled square
     tall, wide = np.ptp(pixels, axis=0) + 1
-    assert tall == wide and len(pixels) == tall * wide and tall > 80
+    assert tall == wide and len(pixels) == tall * wide and tall > 70
 
 
 def test_scales_of_a_retina_are_separate_tiles_and_outlined_on_the_image() -> None:
@@ -145,6 +145,31 @@ def test_no_verdict_before_the_answer_or_without_a_label() -> None:
     ):
         assert not has(frame, DARK.right) and not has(frame, DARK.wrong)
     assert has(frame_of(**args, label=1, ended=True), DARK.wrong)  # no answer is a wrong one
+
+
+def test_an_episode_that_ended_without_an_answer_says_so() -> None:
+    args = {"image": grey_image(), "windows": [(0, 0, 28)], "classes": CLASSES}
+    under_way, ended = frame_of(**args), frame_of(**args, ended=True)
+    assert (under_way != ended).any()  # without a label, too
+    assert has(frame_of(**args, label=1, ended=True), DARK.wrong)
+
+
+def test_letters_can_be_read_in_a_film_of_two_frames_600_pixels_wide() -> None:
+    frame = frame_of(grey_image(100, 100), [(0, 0, 100)], belief=[0.2, 0.3, 0.5], classes=CLASSES)
+    scale = 600 / rendering.tile_frames([frame, frame], columns=2).shape[1]
+    # the caption of the belief is the smallest text: its letters stand between these rows
+    caption = (frame[:, 370:470] > 100).any((1, 2))[12:40].nonzero()[0]
+    assert np.ptp(caption) + 1 >= 6 / scale  # capitals of letters 9 pixels high
+
+
+def test_the_legend_has_both_colours_of_windows_and_as_many_words_as_fit() -> None:
+    legend = rendering.draw_legend(1200)
+    assert legend.shape == (36, 1200, 3) and legend.dtype == np.uint8
+    for colour in (DARK.past, DARK.current, DARK.right, DARK.wrong):
+        assert has(legend, colour)
+    narrow = rendering.draw_legend(300)
+    assert has(narrow, DARK.past) and not has(narrow, DARK.wrong)
+    assert (narrow[:, -4:] == DARK.background).all()
 
 
 def test_bars_are_as_long_as_the_probabilities() -> None:

@@ -20,7 +20,7 @@ from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.sb3 import registered_kwargs
 from glimpse_envs.strategies import Uniform
 from glimpse_lab.evaluation.rollout import evaluate_gaze
-from glimpse_lab.plots.curves import plot_accuracy_curves
+from glimpse_lab.plots.curves import _lines, plot_accuracy_curves
 from glimpse_lab.plots.gaze import plot_fixation_maps, plot_saccades
 from glimpse_lab.plots.statistics import (
     plot_by_glimpse,
@@ -29,7 +29,7 @@ from glimpse_lab.plots.statistics import (
     plot_risk_coverage,
     plot_stopping,
 )
-from glimpse_lab.plots.style import Percents
+from glimpse_lab.plots.style import Percents, new_figure
 from policies.classifier.model import TorchClassifier, View
 
 BLUE = (0x00, 0x72, 0xB2)
@@ -308,3 +308,12 @@ def test_tick_labels_have_the_digits_that_tell_them_apart(
     shares: list[float], labels: list[str]
 ) -> None:
     assert Percents().format_ticks(shares) == labels
+
+
+def test_all_baselines_of_a_report_have_a_colour_of_their_own(tmp_path: Path) -> None:
+    names = ["agent", *(f"gaze {i}" for i in range(9))]  # two budgets and seven gazes
+    curves = {name: [(1.0, 0.05 * i), (2.0, 0.1 * i)] for i, name in enumerate(names, 1)}
+    figure = new_figure(4.0)
+    points = {name: np.array(curve) for name, curve in curves.items()}
+    lines = _lines(figure.subplots(), points, "agent")
+    assert len({line.get_color() for line in lines.values()}) == len(names)

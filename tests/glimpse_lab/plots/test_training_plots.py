@@ -75,6 +75,14 @@ def test_learning_curve_draws_what_is_there(tmp_path: Path) -> None:
     assert count(path, GREEN) > 100 and count(path, GREY) > grey + 100 and count(path, ORANGE) > 100
 
 
+def test_the_learning_curve_shows_a_pretraining_before_the_first_step(tmp_path: Path) -> None:
+    steps = np.arange(1, 30) * 1000
+    progress = {STEPS: steps, "rollout/accuracy": steps / 3e4}
+    without = count(plots.plot_learning_curve(progress, tmp_path / "a.png"), (238, 238, 238))
+    path = plots.plot_learning_curve(progress, tmp_path / "b.png", pretraining=40_000)
+    assert count(path, (238, 238, 238)) > without + 5000
+
+
 @pytest.mark.parametrize(
     "progress",
     [

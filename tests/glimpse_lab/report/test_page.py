@@ -19,7 +19,7 @@ from glimpse_envs.metrics.gaze_statistics import Collapse, GazeDependence, Glimp
 from glimpse_envs.render.videos import write_video
 from glimpse_lab.evaluation.result import BaselineKind, MatchedBudget, Statistics
 from glimpse_lab.evaluation.study import describe
-from glimpse_lab.report.gallery import Gallery, Group, Picture
+from glimpse_lab.report.gallery import HELPED, MOST, Gallery, Group, Picture
 from glimpse_lab.report.page import MAX_BYTES, write_page
 
 RANDOM = made_baseline(
@@ -198,7 +198,8 @@ def test_a_full_page_holds_the_numbers_of_the_result(tmp_path: Path) -> None:
 def test_figures_stand_in_their_order_and_every_picture_has_a_text(tmp_path: Path) -> None:
     _, parsed = full(tmp_path)
     images = parsed.with_tag("img")
-    assert len(images) == len(TITLES) + 2 + 1  # figures, episodes, the gif
+    assert len(images) == 1 + len(TITLES) + 2 + 1  # an episode first, figures, episodes, the gif
+    assert images[0]["alt"] == "One episode. image 3: truth cat"
     assert all(image["alt"] and image["width"] and image["height"] for image in images)
     alts = [image["alt"] for image in images]
     places = [alts.index(title) for title in TITLES.values()]
@@ -209,6 +210,44 @@ def test_figures_stand_in_their_order_and_every_picture_has_a_text(tmp_path: Pat
     assert links == [f"#{name}" for name in headings]
     confusion = alts.index(TITLES["confusion"])
     assert alts.index("image 3: truth cat") < confusion < alts.index("image 5 <b>")
+
+
+def test_the_first_episode_is_one_that_another_glimpse_helped(tmp_path: Path) -> None:
+    shown = gallery()
+    helped = Group(HELPED, "a rule of its own", np.array([7]), False)
+    more = Gallery([*shown.groups, helped], [*shown.pictures, [Picture(png(), "image 7")]])
+    _, parsed = full(tmp_path, gallery=more)
+    assert parsed.with_tag("img")[0]["alt"] == "One episode. image 7"
+    assert "Not picked: a rule of its own" in " ".join(parsed.text.split())
+    _, parsed = full(
+        tmp_path, gallery=more._replace(groups=[*shown.groups, helped._replace(title=MOST)])
+    )
+    assert parsed.with_tag("img")[0]["alt"] == "One episode. image 7"
+
+
+def test_a_row_of_the_table_names_its_values_where_columns_do_not_fit(tmp_path: Path) -> None:
+    _, parsed = full(tmp_path)
+    names = [cell["data-name"] for cell in parsed.with_tag("td") if "data-name" in cell]
+    columns = ["right", "95 % interval", "at a matched budget", "agent's lead there"]
+    assert names == [*columns, "glimpses", "samples", "of the pixels"] * (1 + len(BASELINES))
+
+
+def test_the_caption_of_the_jumps_tells_what_the_figure_shows(tmp_path: Path) -> None:
+    _, parsed = full(tmp_path)
+    caption = parsed.text.split("Jumps of the gaze.")[1].split("Each picture below")[0]
+    assert "direction" in caption and "zoom" not in caption  # there is no zoom in it
+
+
+def test_baselines_have_names_in_words(tmp_path: Path) -> None:
+    names = ["overview-random", "best-fixed", "random gaze (same agent, off-distribution)"]
+    found = text(tmp_path, baselines=dict.fromkeys([*names, "my own"], RANDOM))
+    for name in (
+        "overview, then random",
+        "best fixed sequence",
+        "this agent with its gaze drawn at random",
+    ):
+        assert name in found
+    assert "my own" in found and not any(name in found for name in names)
 
 
 def test_nothing_is_fetched_and_nothing_runs(tmp_path: Path) -> None:
@@ -302,7 +341,10 @@ def text(tmp_path: Path, **members: Any) -> str:
 
 def test_the_headline_names_the_best_baseline_that_is_no_oracle(tmp_path: Path) -> None:
     found = text(tmp_path, baselines={**BASELINES, "old": made_baseline(accuracy=0.9)})
-    assert "matched budget, random gaze, is right for 62.7" in found  # fixed has 0.55 by then
+    caveat = "which it never trained with"  # in the same line as the lead
+    assert f"matched budget random gaze, {caveat}, is right for 62.7" in found  # fixed has 0.55
+    assert f"points ahead of random gaze, {caveat}" in found
+    assert f"better by 19.2 points (14.0 to 24.4) than random gaze, {caveat}" in found
     assert "with 5.7 glimpses" in found
     assert "lead is +19.2 points (95 % interval +14.0 to +24.4, paired over the images)." in found
     assert "chance" not in found and "this agent" in found
