@@ -20,6 +20,7 @@ from scripts import call, fail, finish, lines, start, succeed, wait_until
 
 from glimpse_lab.cli import eval as evaluation
 from glimpse_lab.cli import train as training
+from glimpse_lab.own_pictures import OWN_PICTURES_ENV
 
 ENV_ID = "GlimpseDigits-MultiCat-v0"
 TRAINING = "callback=[{policies.CoTrainingCallback: {pretraining: 256, batch_size: 64}}]"
@@ -113,7 +114,7 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
     assert metrics["budgets"].keys() == {"1", "6"}
     assert len(metrics["statistics"]["by_glimpse"]) == 3
     page = (folders[0] / "report.html").read_text(encoding="utf-8")
-    assert "uncertainty" in page and f"{100 * metrics['accuracy']:.1f}" in page
+    assert "surest classifier" in page and f"{100 * metrics['accuracy']:.1f}" in page
     figures = {file.stem for file in (folders[0] / "figures").iterdir()}
     assert {"accuracy_samples", "by_glimpse", "reliability", "risk_coverage"} <= figures
     rows = exported.read_text().splitlines()
@@ -247,7 +248,7 @@ def test_a_relative_image_folder_is_found_from_anywhere(
     arguments = ["--dataset", "folder:pictures", "--total-timesteps", 128, "--name", "x"]
     train(*arguments, *TINY, "--no-video")
     monkeypatch.chdir("/")
-    output = evaluate(tmp_path / "runs" / ENV_ID / "x", "--quick", "--json")
+    output = evaluate(tmp_path / "runs" / OWN_PICTURES_ENV / "x", "--quick", "--json")
     assert json.loads(output)["n_images"] == 4
 
 
