@@ -21,11 +21,17 @@ class TrainingStoppedError(KeyboardInterrupt):
 
 
 def make(run: Run, device: str) -> tuple[BaseAlgorithm, list[BaseCallback]]:
-    """Return the untrained model in its environment, and the callbacks of its recipe."""
+    """Return the untrained model in its environment, and the callbacks of its recipe.
+
+    Pretrainings of the same settings are shared by all runs, but for those that begin with the
+    weights of a file.
+    """
     model = run.config.make_model(VecMonitor(run.make_env()), device)
     callbacks = run.config.make_callbacks()
+    described = run.config.env_kwargs.get("classifier")
+    from_file = isinstance(described, dict) and described.get("type") == "file"
     for callback in callbacks:
-        if isinstance(callback, CoTrainingCallback):
+        if isinstance(callback, CoTrainingCallback) and not from_file:
             callback.cache = data_directory() / "classifiers"
     return model, callbacks
 
@@ -47,7 +53,10 @@ def restore(run: Run, model: BaseAlgorithm, callbacks: Sequence[BaseCallback]) -
     run.load_weights(model)
     for callback in callbacks:
         if isinstance(callback, CoTrainingCallback):
-            callback.restore(run.classifier_extras())
+            try:
+                callback.restore(run.classifier_extras())
+            except ValueError as error:
+                raise RunError(f"{run.model_file} is broken ({error}); train anew") from error
 
 
 def learn(
