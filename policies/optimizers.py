@@ -31,8 +31,6 @@ def check_optimizer_state(optimizer: Optimizer, state: Any) -> None:
     kept = state["state"]
     if not isinstance(kept, dict) or not set(kept) <= set(parameters):
         raise ValueError("the optimiser's state is of other parameters")
-    if kept and set(kept) != set(parameters):
-        raise ValueError("the optimiser's state lacks parameters")
     for number, values in kept.items():
         if not isinstance(values, dict):
             raise ValueError("the optimiser's state is none")
