@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,12 @@ from glimpse_envs.gaze import Geometry
 from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor
+
+MOST_GLIMPSES = 10_000
+"""Of an episode."""
+
+MOST_PIXELS = 2**24
+"""Of one image or one glimpse."""
 
 STARTS = ("overview", "centre", "random")
 
@@ -76,6 +83,7 @@ class GlimpseConfig:
         if not isinstance(self.scene_seed, (int, np.integer)) or not 0 <= self.scene_seed < 2**63:
             raise ValueError(f"got scene_seed={self.scene_seed!r}; wanted an integer from 0")
         self._check_budget()
+        self._check_size()
         put("classifier", resolve_classifier(self.classifier, self))
         self._check_classifier()
         _ = self.shown_split, self.geometry  # an unknown split or a sensor that does not fit
@@ -151,6 +159,18 @@ class GlimpseConfig:
             raise ValueError(
                 f"got budget={self.budget}; wanted at least {low} glimpses for "
                 f"{type(self.scheme).__name__}"
+            )
+
+    def _check_size(self) -> None:
+        """Refuse what would not fit into memory, before a part of it is made."""
+        if self.budget > MOST_GLIMPSES:
+            raise ValueError(f"got budget={self.budget}; wanted at most {MOST_GLIMPSES:,} glimpses")
+        height, width, channels = self.shape
+        glimpse = self.sensor.glimpse_shape(channels)
+        if height * width > MOST_PIXELS or math.prod(glimpse) > MOST_PIXELS:
+            raise ValueError(
+                f"got images of {height} x {width} and glimpses of shape {tuple(glimpse)}; wanted "
+                f"at most {MOST_PIXELS:,} pixels: take a smaller scene or sensor"
             )
 
     def _check_glimpse(self) -> None:

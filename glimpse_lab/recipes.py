@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch as th
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
@@ -25,6 +26,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from glimpse_envs.components import nearest
 from glimpse_lab.dotted import is_key
 from glimpse_lab.yaml_files import YamlError, parse_yaml, read_yaml
+from policies.limits import check_memory, limited_parameters
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
 
@@ -196,10 +198,27 @@ def make_model(
             f"n_steps times n_envs is {rows}: batches of {arguments['batch_size']} leave one row "
             "over, whose advantage cannot be normalised; choose another batch_size"
         )
+    remedy = "take fewer n_envs or n_steps"
     try:
-        return cls(policy, env, seed=seed, device=device, **arguments)
+        with limited_parameters("the policy"):
+            model = cls(policy, env, seed=seed, device=device, **arguments)
+    except MemoryError as error:
+        raise RecipeError(f"a rollout of {rows:,} steps does not fit: {remedy}") from error
     except (TypeError, KeyError, AssertionError, RuntimeError) as error:
         raise RecipeError(f"recipe of {algorithm}: {error}") from error
+    check_memory(_buffer_bytes(model), f"a rollout of {rows:,} steps", remedy)
+    return model
+
+
+def _buffer_bytes(model: BaseAlgorithm) -> int:
+    """Return how many bytes the buffer of a model will take once it is filled."""
+    members = vars(model.rollout_buffer).values()
+    arrays = [
+        array
+        for member in members
+        for array in (member.values() if isinstance(member, dict) else [member])
+    ]
+    return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
 def find_recipe(folder: Path, env_id: str) -> Path:

@@ -35,6 +35,7 @@ from glimpse_lab.logs import GrowingCSV
 from glimpse_lab.recipes import check_run_callbacks
 from glimpse_lab.yaml_files import YamlError, read_yaml
 from policies.classifier.model import TorchClassifier
+from policies.limits import check_lanes
 
 
 class Agent(NamedTuple):
@@ -207,8 +208,11 @@ class Run:
         """Make the training environment, perhaps with another split.
 
         :raises RunError: as :meth:`env_config`
+        :raises ValueError: if its lanes need more memory than there is
         """
-        return GlimpseVecEnv(self.env_config(split), self.config.n_envs)
+        config = self.env_config(split)
+        check_lanes(config, self.config.n_envs)
+        return GlimpseVecEnv(config, self.config.n_envs)
 
     def load(self, split: str = "test", device: str = "cpu") -> Agent:
         """Make the trained model and an environment that it acts in.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -17,7 +20,49 @@ from policies.classifier.cotraining import CoTrainingCallback
 
 
 class TrainingStoppedError(KeyboardInterrupt):
-    """Ctrl-C, after everything was saved; the message says how to go on."""
+    """Ctrl-C; the message says what is saved and how to go on."""
+
+
+@contextmanager
+def stopping(run: Run, go_on: str) -> Iterator[None]:
+    """Say after Ctrl-C, whenever it comes, what is saved.
+
+    :param run: made or opened already
+    :param go_on: the command that resumes it
+    :raises TrainingStoppedError: after Ctrl-C
+    """
+    try:
+        yield
+    except TrainingStoppedError:
+        raise
+    except KeyboardInterrupt:
+        with _deaf():
+            message = f"stopped; {_saved(run)}\ngo on with:  {go_on}"
+        raise TrainingStoppedError(message) from None
+
+
+def _saved(run: Run) -> str:
+    """Return in words what a run that was stopped has saved."""
+    if not run.model_file.exists():
+        return "there is no checkpoint yet: it will begin from the start"
+    try:
+        done = run.saved_timesteps()
+    except RunError as error:
+        return str(error)
+    return f"the last checkpoint is kept, of {done:,} of {run.config.n_timesteps:,} timesteps."
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let further Ctrl-C pass while a last word is said."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def make(run: Run, device: str) -> tuple[BaseAlgorithm, list[BaseCallback]]:
@@ -72,6 +117,7 @@ def learn(
     :param go_on: the command that resumes the run, for messages
     :param outputs: of the logger, beside ``progress.csv`` and TensorBoard
     :raises TrainingStoppedError: after Ctrl-C, when the model is saved
+    :raises KeyboardInterrupt: after another Ctrl-C meanwhile; the checkpoint before is kept
     :raises RunError: if a file cannot be written
     :raises ValueError: if the training diverged
     """

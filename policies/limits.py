@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,14 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from glimpse_envs.config import GlimpseConfig
+
 #: numbers of one network: 1 GB, and its optimiser needs three times as much
 MOST_PARAMETERS = 250_000_000
 #: tensors of one network
-MOST_TENSORS = 10_000
+MOST_TENSORS = 2_000
+
+_TOO_LARGE = ("allocate memory", "out of memory", "torage size", "overflow")
 
 
 @contextmanager
@@ -40,10 +45,12 @@ def limited_parameters(name: str) -> Iterator[None]:
     hook = register_module_parameter_registration_hook(count)
     try:
         yield
-    except (MemoryError, RuntimeError, OverflowError) as error:  # PyTorch raises any of them
-        if not _lacks_memory(error):
+    except RuntimeError as error:  # PyTorch's, for tensors that cannot even be reserved
+        if not any(words in str(error) for words in _TOO_LARGE):
             raise
-        raise ValueError(f"{name} is too large ({error}); take smaller layers") from error
+        raise ValueError(
+            f"{name} is too large: it needs more memory than there is; take smaller layers"
+        ) from error
     finally:
         hook.remove()
 
@@ -63,6 +70,24 @@ def check_memory(n_bytes: int, what: str, remedy: str) -> None:
         )
 
 
+def check_lanes(config: GlimpseConfig, n_lanes: int) -> None:
+    """Check that the lanes of an environment fit into memory.
+
+    :param config: of the environment
+    :param n_lanes: stepped together
+    :raises ValueError: if they do not
+    """
+    spaces = config.observation_space.values()
+    lane = sum(2 * math.prod(space.shape) * space.dtype.itemsize for space in spaces)
+    lane += config.budget * (12 + math.prod(config.sensor.glimpse_shape(config.shape[2])))
+    if config.composed:
+        lane += 5 * math.prod(config.shape)  # the canvas and its summed-area table
+    if config.classifier is not None:
+        lane += 2 * config.classifier.start(1).nbytes
+    what = f"{n_lanes:,} lanes of {config.budget:,} glimpses"
+    check_memory(n_lanes * lane, what, "take fewer n_envs, or a smaller budget or canvas")
+
+
 def memory() -> int:
     """Return how many bytes of memory this process may have."""
     total = 16 * 2**30  # where the system does not tell
@@ -74,8 +99,3 @@ def memory() -> int:
         return total
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return total if soft == resource.RLIM_INFINITY else min(total, soft)
-
-
-def _lacks_memory(error: Exception) -> bool:
-    words = ("allocate memory", "out of memory", "storage size", "Storage size", "overflow")
-    return isinstance(error, (MemoryError, OverflowError)) or any(w in str(error) for w in words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ def run_command(args: argparse.Namespace) -> None:
         try:
             run = train_one(args)
         except TrainingStoppedError as stopped:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the last word is said to its end
             print(f"\n{stopped}")
             sys.exit(130)
         go_on = command("eval.py", run.path, "--video", 16, packages=run.config.packages)

@@ -63,7 +63,12 @@ class CoTrainingCallback(BaseCallback):
     ) -> None:
         super().__init__()
         check_arguments(fit)
-        if not 0.0 <= random_share < 1.0 or epochs < 0.0 or pretraining < 0 or batch_size < 2:
+        if (
+            not 0.0 <= random_share < 1.0
+            or epochs < 0.0
+            or batch_size < 2
+            or not 0 <= pretraining < 1e12
+        ):
             raise ValueError(
                 f"got pretraining={pretraining}, epochs={epochs}, random_share={random_share}, "
                 f"batch_size={batch_size}; wanted at least 0, 0, a share in [0, 1) and 2"
