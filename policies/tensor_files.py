@@ -21,13 +21,16 @@ def read_regular(path: Path, largest: int) -> bytes:
     :raises OSError: if it cannot be read, is no regular file, or is larger
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is no regular file")
         if status.st_size > largest:
             raise OSError(f"{path} has {status.st_size:,} bytes; wanted at most {largest:,}")
-        return file.read(largest)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(largest)
+    finally:
+        os.close(descriptor)
 
 
 def check_archive(archive: zipfile.ZipFile) -> None:

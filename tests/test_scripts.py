@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +21,7 @@ from scripts import call, fail, finish, lines, start, succeed, wait_until
 
 from glimpse_lab.cli import eval as evaluation
 from glimpse_lab.cli import train as training
+from glimpse_lab.runs import Run
 
 ENV_ID = "GlimpseDigits-MultiCat-v0"
 TRAINING = "callback=[{policies.CoTrainingCallback: {pretraining: 256, batch_size: 64}}]"
@@ -175,6 +177,35 @@ def test_a_run_in_training_is_left_alone_and_goes_on_after_a_kill(tmp_path: Path
     train("--runs", tmp_path, "--resume", "--total-timesteps", 600, "--no-video")
     assert json.loads((folder / "metrics.json").read_text())["timesteps"] > 600
     assert not list(folder.glob(".*"))
+
+
+def test_ctrl_c_several_times_ends_with_what_is_saved(tmp_path: Path) -> None:
+    process, folder = start_long(tmp_path)
+    wait_until(lambda: lines(folder / "progress.csv") > 1, process)
+    for _ in range(5):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    status, output, errors = finish(process)
+    assert status == 130 and f"--resume {folder}" in output
+    assert "nothing is saved" not in output + errors
+    assert "is kept" in output or "stopped and saved" in output
+
+
+def test_a_run_that_is_killed_every_few_seconds_advances(tmp_path: Path) -> None:
+    process, folder = start_long(tmp_path)
+    saved = []
+    for _ in range(3):
+        wait_until(lambda: lines(folder / "progress.csv") > 0, process)
+        time.sleep(3.0)
+        process.kill()
+        process.communicate()
+        saved.append(Run.open(folder).saved_timesteps())
+        (folder / "progress.csv").unlink()  # to see when the next part has begun
+        process = start("train.py", "--resume", folder)
+    process.kill()
+    process.communicate()
+    assert saved[0] > 0 and saved[0] < saved[1] < saved[2]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -149,12 +150,15 @@ def pull(source: str, out_dir: Path, *, revision: str | None = None) -> Run:
     _empty(out_dir)
     with tempfile.TemporaryDirectory(dir=out_dir) as temporary:
         copied = Path(temporary)
-        for pattern in _FILES:
-            for file in sorted(folder.glob(pattern)):
+        for file in sorted(folder.iterdir()):
+            if any(fnmatch(file.name, pattern) for pattern in _FILES):
                 # the hub's own cache holds links to its files beside it
                 _copy(file if local else _downloaded(file, folder), copied / file.name)
-        packaged = load(copied, packages=_named(copied))  # nothing is imported here
-        saved_timesteps(packaged.model_file)  # that it is a model at all
+        try:
+            packaged = load(copied, packages=_named(copied))  # nothing is imported here
+            saved_timesteps(packaged.model_file)  # that it is a model at all
+        except RunError as error:
+            raise RunError(str(error).replace(str(copied), str(folder))) from error
         for name, file in (
             ("model.zip", packaged.model_file),
             ("video.mp4", copied / "replay.mp4"),
@@ -197,14 +201,16 @@ def _copy(source: Path, target: Path) -> None:
         descriptor = os.open(source, flags)
     except OSError as error:
         raise RunError(f"{source} is not copied: a link, or not readable ({error})") from error
-    with open(descriptor, "rb") as reading:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             raise RunError(f"{source} is no plain file of its own; it is not copied")
         if status.st_size > LARGEST_CHECKPOINT:
             raise RunError(f"{source} has {status.st_size:,} bytes; it is not copied")
-        with target.open("xb") as writing:
+        with open(descriptor, "rb", closefd=False) as reading, target.open("xb") as writing:
             shutil.copyfileobj(reading, writing)
+    finally:
+        os.close(descriptor)
 
 
 def _result(run: Run) -> Evaluation:
