@@ -282,6 +282,18 @@ def test_a_relative_image_folder_is_found_from_anywhere(
     assert json.loads(output)["n_images"] == 4
 
 
+@pytest.mark.parametrize("place", ["FILE", "FILE/below", "~nobody-of-this-name/x", "/proc/x"])
+def test_digits_train_without_a_data_directory(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("GLIMPSE_DATA_DIR", place.replace("FILE", str(tmp_path / "file")))
+    monkeypatch.chdir("/proc" if place.startswith("~") else tmp_path)  # nothing can be made there
+    arguments = ["--runs", tmp_path / "runs", "--name", "x", "--total-timesteps", 128, "--no-video"]
+    output = train(*arguments, *TINY)
+    assert output.count("will not be kept") == 1 and "accuracy" in output
+
+
 def change_config(folder: Path, **changes: object) -> None:
     """Change entries of a run's ``config.yml``; None takes one away."""
     config = yaml.safe_load((folder / "config.yml").read_text()) | changes
