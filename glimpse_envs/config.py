@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,8 +22,13 @@ from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor
 
+MOST_GLIMPSES = 10_000
+"""Of an episode: every lane keeps its gazes."""
+
+MOST_PIXELS = 2**24
+"""Of one image or one glimpse."""
+
 STARTS = ("overview", "centre", "random")
-LARGEST_BUDGET = 10_000  # every lane keeps the gazes of its episode
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class GlimpseConfig:
         for name in ("observe_classifier_features", "observe_history"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ValueError(f"got {name}={getattr(self, name)!r}; wanted True or False")
+        self._check_size()
         put("classifier", resolve_classifier(self.classifier, self))
         self._check_classifier()
         _ = self.shown_split, self.geometry  # an unknown split or a sensor that does not fit
@@ -152,12 +159,22 @@ class GlimpseConfig:
         low = self.scheme.least_budget
         if not _is_integer(self.budget):
             raise ValueError(f"got budget={self.budget!r}; wanted an integer of at least {low}")
-        if self.budget > LARGEST_BUDGET:
-            raise ValueError(f"got budget={self.budget}; wanted at most {LARGEST_BUDGET} glimpses")
         if self.budget < low:
             raise ValueError(
                 f"got budget={self.budget}; wanted at least {low} glimpses for "
                 f"{type(self.scheme).__name__}"
+            )
+
+    def _check_size(self) -> None:
+        """Refuse what would not fit into memory, before a part of it is made."""
+        if self.budget > MOST_GLIMPSES:
+            raise ValueError(f"got budget={self.budget}; wanted at most {MOST_GLIMPSES:,} glimpses")
+        height, width, channels = self.shape
+        glimpse = self.sensor.glimpse_shape(channels)
+        if height * width > MOST_PIXELS or math.prod(glimpse) > MOST_PIXELS:
+            raise ValueError(
+                f"got images of {height} x {width} and glimpses of shape {tuple(glimpse)}; wanted "
+                f"at most {MOST_PIXELS:,} pixels: take a smaller scene or sensor"
             )
 
     def _check_glimpse(self) -> None:

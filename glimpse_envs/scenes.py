@@ -82,6 +82,8 @@ class ClutteredCanvas(Scene):
         check_integer(self, "side", low=1)
         check_integer(self, "pieces", low=0)
         check_integer(self, "piece", low=1)
+        if self.pieces > 10_000:
+            raise ValueError(f"got pieces={self.pieces}; wanted at most 10,000")
         if self.blend not in ("max", "paste"):
             raise ValueError(f"got blend={self.blend!r}; wanted 'max' or 'paste'")
 

@@ -19,7 +19,7 @@ from glimpse_lab.integrations.weights_and_biases import Tracker, load_wandb
 from glimpse_lab.recipes import trust
 from glimpse_lab.report.run_files import summary, write_film, write_report
 from glimpse_lab.runs import Agent, Run, new_name, run_folder
-from glimpse_lab.training import TrainingStoppedError, learn, make, restore
+from glimpse_lab.training import TrainingStoppedError, learn, make, restore, stopping
 
 
 def train(
@@ -90,7 +90,7 @@ def train(
     model, callbacks = make(run, device)
     run.create()  # only now, when all settings have proved to fit
     print(f"run directory: {run.path}")
-    with run.locked():
+    with run.locked(), stopping(run, _go_on(run)):
         _finish(run, model, callbacks, video=video, wandb=wandb)
     return run
 
@@ -120,7 +120,8 @@ def resume(
     """
     run = _opened(run, packages)
     print(f"run directory: {run.path}")
-    with run.locked():  # before anything but config.yml is read or changed
+    # before anything but config.yml is read or changed
+    with run.locked(), stopping(run, _go_on(run)):
         run.remove_leftovers()
         if total_timesteps is not None:
             run = run.extended(total_timesteps)
@@ -193,6 +194,11 @@ def _opened(run: Run | str | Path, packages: Sequence[str]) -> Run:
     return Run.open(run, packages)
 
 
+def _go_on(run: Run) -> str:
+    """Return the command that resumes a run."""
+    return command("train.py", "--resume", run.path, packages=run.config.packages)
+
+
 def _finish(
     run: Run,
     model: BaseAlgorithm,
@@ -203,17 +209,15 @@ def _finish(
 ) -> None:
     """Train to the end, evaluate on the test split and write the files of the run."""
     begin = time.perf_counter()
-    packages = run.config.packages
-    go_on = command("train.py", "--resume", run.path, packages=packages)
     tracker = Tracker(run, wandb) if wandb else None
-    learn(run, model, callbacks, go_on=go_on, outputs=[tracker] if tracker else [])
+    learn(run, model, callbacks, go_on=_go_on(run), outputs=[tracker] if tracker else [])
     minutes = (time.perf_counter() - begin) / 60
     try:
         _report(run, model, tracker, video, minutes)
     except KeyboardInterrupt:
         raise TrainingStoppedError(
             "stopped; the training is saved. Go on with:  "
-            + command("eval.py", run.path, packages=packages)
+            + command("eval.py", run.path, packages=run.config.packages)
         ) from None
 
 

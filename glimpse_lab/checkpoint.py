@@ -13,12 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from glimpse_envs.files import replacing
 from glimpse_lab.config import RunError
 from policies.classifier.model import MEMBER, ClassifierError, TorchClassifier, read_file
+from policies.optimizers import check_optimizer_state
+from policies.tensor_files import (
+    LARGEST_CHECKPOINT,
+    check_archive,
+    load_tensors,
+    read_regular,
+)
 
 T = TypeVar("T")
 
@@ -55,7 +61,7 @@ def load_checkpoint(file: Path, model: BaseAlgorithm) -> None:
     """
 
     def tensors(data: bytes) -> Any:
-        return th.load(io.BytesIO(data), map_location=model.device, weights_only=True)
+        return load_tensors(data, model.device)
 
     names = ("policy", "policy.optimizer")
     classifier = classifier_of(model)
@@ -65,10 +71,11 @@ def load_checkpoint(file: Path, model: BaseAlgorithm) -> None:
         if isinstance(classifier, TorchClassifier):
             content = _read(archive, MEMBER, tensors)
     try:
+        check_optimizer_state(model.policy.optimizer, weights["policy.optimizer"])
         model.set_parameters(weights, exact_match=True, device=model.device)
         if isinstance(classifier, TorchClassifier):
             classifier.load_state_dict(content["weights"])
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # what was changed by hand fails in many ways
         raise RunError(
             f"{file} does not fit the model that {file.parent / 'config.yml'} describes: {error}"
         ) from error
@@ -111,18 +118,24 @@ def _has_classifier(file: Path) -> bool:
 
 
 def _timesteps(data: bytes) -> int:
-    return int(json.loads(data)["num_timesteps"])
+    timesteps = int(json.loads(data)["num_timesteps"])
+    if timesteps < 0:
+        raise ValueError(f"got {timesteps} timesteps")
+    return timesteps
 
 
 def _open(file: Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(file)
+        archive = zipfile.ZipFile(io.BytesIO(read_regular(file, LARGEST_CHECKPOINT)))
+        check_archive(archive)
+        archive.filename = str(file)
+        return archive
     except FileNotFoundError as error:
         raise RunError(
             f"{file.parent} has no {file.name}: training was stopped before its first checkpoint; "
             "start it anew"
         ) from error
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         raise RunError(f"{file} is broken ({error}); train anew") from error
 
 

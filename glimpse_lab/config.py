@@ -33,12 +33,14 @@ from glimpse_lab.recipes import (
     Recipe,
     check_training,
     find_recipe,
+    foreign_packages,
     load_recipe,
     make_callbacks,
     make_model,
 )
 from glimpse_lab.sweeps.prices import with_price
 from glimpse_lab.versions import git_commit, versions
+from glimpse_lab.yaml_files import parse_yaml
 
 FORMAT = 2
 """Of ``config.yml`` and ``model.zip``; raised where older runs cannot be read any more."""
@@ -241,7 +243,7 @@ def resolve_config(
         recipe=settings,
         seed=seed,
         dataset=DatasetRecord(data.name, data.digest),
-        packages=tuple(packages),
+        packages=tuple(dict.fromkeys([*packages, *foreign_packages(settings, packages)])),
         git=git_commit(),
         versions=versions(),
     )
@@ -250,10 +252,10 @@ def resolve_config(
 def plain(content: Any) -> Any:
     """Return what YAML gives back of a content, as a copy: tuples become lists.
 
-    :raises ValueError: for what YAML cannot hold, such as objects
+    :raises ValueError: for what YAML cannot hold, such as objects, or for too much of it
     """
     try:
-        return yaml.safe_load(yaml.safe_dump(content, sort_keys=False))
+        return parse_yaml(yaml.safe_dump(content, sort_keys=False))
     except yaml.representer.RepresenterError as error:
         raise ValueError(
             f"got {error.args[-1]!r} in the settings; wanted numbers, texts, lists and mappings, "

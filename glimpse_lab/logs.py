@@ -3,11 +3,13 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.logger import CSVOutputFormat
 
 from glimpse_envs.files import replacing
+from glimpse_lab.csv_files import safe_cell, write_rows
 
 
 class GrowingCSV(CSVOutputFormat):
@@ -19,13 +21,23 @@ class GrowingCSV(CSVOutputFormat):
 
     def __init__(self, file: Path, upto: int) -> None:
         header, rows = _read_rows(file, upto)
-        with replacing(file) as temporary, temporary.open("w") as kept:
-            csv.writer(kept, lineterminator="\n").writerows([header, *rows] if rows else [])
+        with replacing(file) as temporary, temporary.open("w", newline="") as kept:
+            write_rows(kept, [header, *rows] if rows else [])
         self.file = file.open("r+")
         self.file.seek(0, io.SEEK_END)
         self.keys = header if rows else []
         self.separator = ","
         self.quotechar = '"'
+
+    def write(
+        self,
+        key_values: dict[str, Any],
+        key_excluded: dict[str, tuple[str, ...]],
+        step: int = 0,
+    ) -> None:
+        """Add a row; texts of a callback are made safe for spreadsheets."""
+        shown = {safe_cell(key): safe_cell(value) for key, value in key_values.items()}
+        super().write(shown, {safe_cell(key): why for key, why in key_excluded.items()}, step)
 
 
 def _read_rows(file: Path, upto: int) -> tuple[list[str], list[list[str]]]:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch as th
-import yaml
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -25,6 +25,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from glimpse_envs.components import nearest
 from glimpse_lab.dotted import is_key
+from glimpse_lab.yaml_files import YamlError, parse_yaml, read_yaml
+from policies.limits import check_memory, limited_parameters
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
 
@@ -37,6 +39,29 @@ REWARD_ALONE = RECIPES / "reward_alone"
 """Folder of the recipes of agents without a classifier."""
 
 _TRUSTED = {"policies", "glimpse_lab", "stable_baselines3", "sb3_contrib"}
+
+RUN_CALLBACKS = frozenset(
+    {
+        "glimpse_lab.integrations.tensorboard.ScanpathImages",
+        "policies.actions.cacla.CACLA",
+        "policies.actions.epsilon_greedy.EpsilonGreedy",
+        "policies.callbacks.Diverged",
+        "policies.callbacks.EpisodeStatistics",
+        "policies.callbacks.PackedSequences",
+        "policies.classifier.cotraining.CoTrainingCallback",
+        "stable_baselines3.common.callbacks.LogEveryNTimesteps",
+        "stable_baselines3.common.callbacks.ProgressBarCallback",
+        "stable_baselines3.common.callbacks.StopTrainingOnMaxEpisodes",
+    }
+)
+"""Callbacks that a run directory may name, which can be a stranger's.
+
+They write nowhere but into the logger of the run, whatever their arguments. SB3's others save
+models where they are told to (``CheckpointCallback``, ``EvalCallback``), or need objects.
+"""
+
+MOST_LANES = 16_384
+"""Lanes of one environment."""
 
 
 class RecipeError(ValueError):
@@ -76,7 +101,9 @@ def check_training(recipe: Recipe) -> None:
         value = recipe.get(key)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not 1 <= value < float("inf"):
-            raise RecipeError(f"got {key}={value!r}; wanted a number of at least 1")
+            raise RecipeError(f"got {key}={value!r:.80}; wanted a number of at least 1")
+    if recipe["n_envs"] > MOST_LANES:
+        raise RecipeError(f"got n_envs={recipe['n_envs']:,}; wanted at most {MOST_LANES:,}")
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -102,8 +129,50 @@ def callback_entries(recipe: Recipe) -> list[Any]:
 
 
 def callback_name(entry: Any) -> str:
-    """Return the name of a callback of a recipe."""
-    return next(iter(entry)) if isinstance(entry, dict) else entry
+    """Return the name of a callback of a recipe.
+
+    :raises RecipeError: for an entry of another form
+    """
+    name = next(iter(entry)) if isinstance(entry, dict) and len(entry) == 1 else entry
+    if not isinstance(name, str):
+        raise RecipeError(
+            f"got the callback {entry!r:.80}; wanted a text, module.Class, or one such text with "
+            "its arguments: {module.Class: {argument: value}}"
+        )
+    return name
+
+
+def foreign_packages(recipe: Recipe, packages: Sequence[str] = ()) -> list[str]:
+    """Return the packages of callbacks that a run directory must not name by itself.
+
+    :param packages: that the user has named; nothing of them is imported here
+    :raises RecipeError: for what is no callback
+    """
+    names = [callback_name(entry) for entry in callback_entries(recipe)]
+    own = {package.partition(".")[0] for package in packages}
+    strange = [name for name in names if name.partition(".")[0] not in own]
+    classes = {name: import_class(name, BaseCallback) for name in strange}
+    return list(
+        dict.fromkeys(
+            name.partition(".")[0]
+            for name, cls in classes.items()
+            if f"{cls.__module__}.{cls.__qualname__}" not in RUN_CALLBACKS
+        )
+    )
+
+
+def check_run_callbacks(recipe: Recipe, packages: Sequence[str]) -> None:
+    """Check that a recipe of a run directory names no callback that could write elsewhere.
+
+    :param packages: that the user has named
+    :raises RecipeError: if it does
+    """
+    if foreign := foreign_packages(recipe, packages):
+        names = ", ".join(callback_name(entry) for entry in callback_entries(recipe))
+        raise RecipeError(
+            f"it names callbacks that may write outside of the run ({names:.200}); if you trust "
+            f"it: --packages {' '.join(foreign)}"
+        )
 
 
 def make_model(
@@ -129,10 +198,27 @@ def make_model(
             f"n_steps times n_envs is {rows}: batches of {arguments['batch_size']} leave one row "
             "over, whose advantage cannot be normalised; choose another batch_size"
         )
+    remedy = "take fewer n_envs or n_steps"
     try:
-        return cls(policy, env, seed=seed, device=device, **arguments)
+        with limited_parameters("the policy"):
+            model = cls(policy, env, seed=seed, device=device, **arguments)
+    except MemoryError as error:
+        raise RecipeError(f"a rollout of {rows:,} steps does not fit: {remedy}") from error
     except (TypeError, KeyError, AssertionError, RuntimeError) as error:
         raise RecipeError(f"recipe of {algorithm}: {error}") from error
+    check_memory(_buffer_bytes(model), f"a rollout of {rows:,} steps", remedy)
+    return model
+
+
+def _buffer_bytes(model: BaseAlgorithm) -> int:
+    """Return how many bytes the buffer of a model will take once it is filled."""
+    members = vars(model.rollout_buffer).values()
+    arrays = [
+        array
+        for member in members
+        for array in (member.values() if isinstance(member, dict) else [member])
+    ]
+    return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
 def find_recipe(folder: Path, env_id: str) -> Path:
@@ -237,10 +323,10 @@ def _check_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> Non
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text())
+        return read_yaml(path)
     except OSError as error:
-        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror or error}") from error
+    except YamlError as error:
         raise RecipeError(f"recipe {path} is not valid YAML: {error}") from error
 
 
@@ -250,9 +336,9 @@ def parse_value(text: str) -> Any:
     :raises RecipeError: for a text that is not YAML
     """
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"value {text!r} is not valid YAML: {error}") from error
+        value = parse_yaml(text)
+    except YamlError as error:
+        raise RecipeError(f"value {text!r:.80} is not valid YAML: {error}") from error
     try:  # YAML 1.1 reads 3e-4, without a point, as a word
         return float(value) if isinstance(value, str) else value
     except ValueError:

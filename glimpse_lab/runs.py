@@ -32,7 +32,10 @@ from glimpse_lab.checkpoint import (
 )
 from glimpse_lab.config import RunConfig, RunError
 from glimpse_lab.logs import GrowingCSV
+from glimpse_lab.recipes import check_run_callbacks
+from glimpse_lab.yaml_files import YamlError, read_yaml
 from policies.classifier.model import TorchClassifier
+from policies.limits import check_lanes
 
 
 class Agent(NamedTuple):
@@ -68,18 +71,18 @@ class Run:
         path = Path(path)
         file = path / "config.yml"
         try:
-            content = yaml.safe_load(file.read_text())
+            content = read_yaml(file)
         except OSError as error:
             inside = sorted(file.parent.name for file in path.glob("*/config.yml"))
             raise RunError(
-                f"{path} is not a run directory ({file}: {error.strerror}); "
+                f"{path} is not a run directory ({file}: {error.strerror or error}); "
                 + (
                     f"it holds the runs {', '.join(inside)}"
                     if inside
                     else "train.py makes one under runs/<env id>/<name>"
                 )
             ) from error
-        except yaml.YAMLError as error:
+        except YamlError as error:
             raise RunError(f"{file} is not valid YAML: {error}") from error
         try:
             config = RunConfig.from_dict(content)
@@ -88,6 +91,10 @@ class Run:
         if absent := set(config.packages) - set(packages):
             names = " ".join(sorted(absent))
             raise RunError(f"{path} was trained with {names}; if you trust it: --packages {names}")
+        try:
+            check_run_callbacks(config.recipe, packages)
+        except ValueError as error:
+            raise RunError(f"{file}: {error}") from error
         return cls(path, config)
 
     def create(self) -> None:
@@ -201,8 +208,11 @@ class Run:
         """Make the training environment, perhaps with another split.
 
         :raises RunError: as :meth:`env_config`
+        :raises ValueError: if its lanes need more memory than there is
         """
-        return GlimpseVecEnv(self.env_config(split), self.config.n_envs)
+        config = self.env_config(split)
+        check_lanes(config, self.config.n_envs)
+        return GlimpseVecEnv(config, self.config.n_envs)
 
     def load(self, split: str = "test", device: str = "cpu") -> Agent:
         """Make the trained model and an environment that it acts in.

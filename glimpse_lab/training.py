@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -17,15 +20,63 @@ from policies.classifier.cotraining import CoTrainingCallback
 
 
 class TrainingStoppedError(KeyboardInterrupt):
-    """Ctrl-C, after everything was saved; the message says how to go on."""
+    """Ctrl-C; the message says what is saved and how to go on."""
+
+
+@contextmanager
+def stopping(run: Run, go_on: str) -> Iterator[None]:
+    """Say after Ctrl-C, whenever it comes, what is saved.
+
+    :param run: made or opened already
+    :param go_on: the command that resumes it
+    :raises TrainingStoppedError: after Ctrl-C
+    """
+    try:
+        yield
+    except TrainingStoppedError:
+        raise
+    except KeyboardInterrupt:
+        with _deaf():
+            message = f"stopped; {_saved(run)}\ngo on with:  {go_on}"
+        raise TrainingStoppedError(message) from None
+
+
+def _saved(run: Run) -> str:
+    """Return in words what a run that was stopped has saved."""
+    if not run.model_file.exists():
+        return "there is no checkpoint yet: it will begin from the start"
+    try:
+        done = run.saved_timesteps()
+    except RunError as error:
+        return str(error)
+    return f"the last checkpoint is kept, of {done:,} of {run.config.n_timesteps:,} timesteps."
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let further Ctrl-C pass while a last word is said."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def make(run: Run, device: str) -> tuple[BaseAlgorithm, list[BaseCallback]]:
-    """Return the untrained model in its environment, and the callbacks of its recipe."""
+    """Return the untrained model in its environment, and the callbacks of its recipe.
+
+    Pretrainings of the same settings are shared by all runs, but for those that begin with the
+    weights of a file.
+    """
     model = run.config.make_model(VecMonitor(run.make_env()), device)
     callbacks = run.config.make_callbacks()
+    described = run.config.env_kwargs.get("classifier")
+    from_file = isinstance(described, dict) and described.get("type") == "file"
     for callback in callbacks:
-        if isinstance(callback, CoTrainingCallback):
+        if isinstance(callback, CoTrainingCallback) and not from_file:
             callback.cache = data_directory() / "classifiers"
     return model, callbacks
 
@@ -47,7 +98,10 @@ def restore(run: Run, model: BaseAlgorithm, callbacks: Sequence[BaseCallback]) -
     run.load_weights(model)
     for callback in callbacks:
         if isinstance(callback, CoTrainingCallback):
-            callback.restore(run.classifier_extras())
+            try:
+                callback.restore(run.classifier_extras())
+            except ValueError as error:
+                raise RunError(f"{run.model_file} is broken ({error}); train anew") from error
 
 
 def learn(
@@ -63,6 +117,7 @@ def learn(
     :param go_on: the command that resumes the run, for messages
     :param outputs: of the logger, beside ``progress.csv`` and TensorBoard
     :raises TrainingStoppedError: after Ctrl-C, when the model is saved
+    :raises KeyboardInterrupt: after another Ctrl-C meanwhile; the checkpoint before is kept
     :raises RunError: if a file cannot be written
     :raises ValueError: if the training diverged
     """

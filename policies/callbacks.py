@@ -1,7 +1,6 @@
 """Callbacks of training."""
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from policies.actor_critic import GlimpseLstmPolicy
 from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
+from policies.save_timer import SaveTimer
 
 
 class PackedSequences(BaseCallback):
@@ -160,27 +160,31 @@ class Progress(BaseCallback):
 
 
 class Checkpoint(BaseCallback):
-    """Save the model when training starts and every so many seconds.
+    """Save the model when training starts, and between updates whenever a timer says so.
 
-    A killed training loses no more than that.
+    Not within a rollout: until it is learnt from, its timesteps would count for nothing, and a
+    training that is killed often would come to its end without an update.
 
     :param save: called with the model
-    :param seconds: between two checkpoints (or one update, where that takes longer)
+    :param timer: that tells when; by default the first save comes soon, and a killed training loses
+        at most 20 seconds (or one update, where that takes longer)
     """
 
-    def __init__(self, save: Callable[[Any], None], seconds: float = 20.0) -> None:
+    def __init__(self, save: Callable[[Any], None], timer: SaveTimer | None = None) -> None:
         super().__init__()
         self.save = save
-        self.seconds = seconds
+        self.timer = timer or SaveTimer()
 
     def _on_training_start(self) -> None:
-        self._save()  # so that there is something to resume from the start
+        self.save(self.model)  # so that there is something to resume from the start
+        self._saved = self.model.num_timesteps
+        self.timer.start()
+
+    def _on_rollout_start(self) -> None:
+        if self.model.num_timesteps > self._saved and self.timer.due():
+            with self.timer.saving():
+                self.save(self.model)
+            self._saved = self.model.num_timesteps
 
     def _on_step(self) -> bool:
-        if time.monotonic() - self._last >= self.seconds:
-            self._save()
         return True
-
-    def _save(self) -> None:
-        self.save(self.model)
-        self._last = time.monotonic()

@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ from scripts import call, fail, finish, lines, start, succeed, wait_until
 from glimpse_lab.cli import eval as evaluation
 from glimpse_lab.cli import train as training
 from glimpse_lab.own_pictures import OWN_PICTURES_ENV
+from glimpse_lab.runs import Run
 
 ENV_ID = "GlimpseDigits-MultiCat-v0"
 TRAINING = "callback=[{policies.CoTrainingCallback: {pretraining: 256, batch_size: 64}}]"
@@ -178,6 +180,35 @@ def test_a_run_in_training_is_left_alone_and_goes_on_after_a_kill(tmp_path: Path
     assert not list(folder.glob(".*"))
 
 
+def test_ctrl_c_several_times_ends_with_what_is_saved(tmp_path: Path) -> None:
+    process, folder = start_long(tmp_path)
+    wait_until(lambda: lines(folder / "progress.csv") > 1, process)
+    for _ in range(5):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    status, output, errors = finish(process)
+    assert status == 130 and f"--resume {folder}" in output
+    assert "nothing is saved" not in output + errors
+    assert "is kept" in output or "stopped and saved" in output
+
+
+def test_a_run_that_is_killed_every_few_seconds_advances(tmp_path: Path) -> None:
+    process, folder = start_long(tmp_path)
+    saved = []
+    for _ in range(3):
+        wait_until(lambda: lines(folder / "progress.csv") > 0, process)
+        time.sleep(3.0)
+        process.kill()
+        process.communicate()
+        saved.append(Run.open(folder).saved_timesteps())
+        (folder / "progress.csv").unlink()  # to see when the next part has begun
+        process = start("train.py", "--resume", folder)
+    process.kill()
+    process.communicate()
+    assert saved[0] > 0 and saved[0] < saved[1] < saved[2]
+
+
 @contextmanager
 def largest_file(n_bytes: int) -> Iterator[None]:
     """Let every write beyond so many bytes of a file fail, as on a full disk."""
@@ -250,6 +281,18 @@ def test_a_relative_image_folder_is_found_from_anywhere(
     monkeypatch.chdir("/")
     output = evaluate(tmp_path / "runs" / OWN_PICTURES_ENV / "x", "--quick", "--json")
     assert json.loads(output)["n_images"] == 4
+
+
+@pytest.mark.parametrize("place", ["FILE", "FILE/below", "~nobody-of-this-name/x", "/proc/x"])
+def test_digits_train_without_a_data_directory(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("GLIMPSE_DATA_DIR", place.replace("FILE", str(tmp_path / "file")))
+    monkeypatch.chdir("/proc" if place.startswith("~") else tmp_path)  # nothing can be made there
+    arguments = ["--runs", tmp_path / "runs", "--name", "x", "--total-timesteps", 128, "--no-video"]
+    output = train(*arguments, *TINY)
+    assert output.count("will not be kept") == 1 and "accuracy" in output
 
 
 def change_config(folder: Path, **changes: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -38,9 +39,11 @@ def run_command(args: argparse.Namespace) -> None:
         try:
             run = train_one(args)
         except TrainingStoppedError as stopped:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the last word is said to its end
             print(f"\n{stopped}")
             sys.exit(130)
-        print(f"next:  {command('eval.py', run.path, '--video', 16, packages=args.packages)}")
+        go_on = command("eval.py", run.path, "--video", 16, packages=run.config.packages)
+        print(f"next:  {go_on}")
         print(f"       tensorboard --logdir {run.path.parent}")
 
 
@@ -102,7 +105,7 @@ def train_many(args: argparse.Namespace) -> None:
     folder = run_folder(args.runs, base.env_id, name)
     groups = make_members(folder, seeds, sweep, partial(resolve, args))
     runs = [run for group in groups.values() for run in group.values()]
-    check_members(groups, args.packages, args.device)
+    check_members(groups, base.packages, args.device)
     print(f"{len(runs)} runs in {folder}")
     child = [sys.executable, "-m", "glimpse_lab.cli.train"]
     child += [f"--device={args.device}", f"--threads={args.threads}"]
@@ -110,8 +113,8 @@ def train_many(args: argparse.Namespace) -> None:
         child.append("--no-video")
     if args.wandb:
         child.append(f"--wandb={args.wandb}")
-    if args.packages:
-        child += ["--packages", *args.packages]
+    if base.packages:
+        child += ["--packages", *base.packages]
     try:
         failed = train_group(folder, runs, child, jobs=args.jobs or 1)
     except KeyboardInterrupt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -17,6 +16,7 @@ from matplotlib.patheffects import withStroke
 
 from glimpse_envs.files import replacing
 from glimpse_lab.comparison.compare import Comparison, Group, GroupPair, Pair, Row
+from glimpse_lab.csv_files import write_rows
 from glimpse_lab.evaluation.significance import Estimate
 from glimpse_lab.plots.style import BLUE, GREEN, ORANGE, PINK, SKY, YELLOW, save
 
@@ -250,9 +250,9 @@ def _csv(rows: Sequence[Row]) -> str:
     names = [field.name for field in fields(Row)]
     i = names.index("accuracy_ci95")
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*names[:i], "accuracy_low", "accuracy_high", *names[i + 1 :]])
+    table = [[*names[:i], "accuracy_low", "accuracy_high", *names[i + 1 :]]]
     for row in rows:
         values = [getattr(row, name) for name in names]
-        writer.writerow([*values[:i], *row.accuracy_ci95, *values[i + 1 :]])
+        table.append([*values[:i], *row.accuracy_ci95, *values[i + 1 :]])
+    write_rows(file, table)
     return file.getvalue()

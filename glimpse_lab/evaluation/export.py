@@ -22,7 +22,6 @@ columns mean, their units, and where the rows come from:
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Mapping
@@ -36,6 +35,7 @@ from numpy.typing import NDArray
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_lab.csv_files import write_rows
 from glimpse_lab.runs import Run
 from glimpse_lab.versions import git_commit
 
@@ -127,7 +127,8 @@ def export_fixations(
     The columns are those of ``COLUMNS``, then belief_0 .. belief_{K-1} if there is a classifier,
     and hidden_0 .. hidden_{D-1} if its features were recorded. ``.parquet`` keeps types, and the
     info inside the file (schema metadata "glimpse_envs", JSON); ``.csv`` needs no further package,
-    with the info beside it in NAME.csv.json. The file appears only when it is whole.
+    with the info beside it in NAME.csv.json. Names of classes that a spreadsheet would run, such as
+    "=1+1", have an apostrophe before them there. The file appears only when it is whole.
 
     :param path: ends in .parquet or .csv; missing folders are made
     :param paths: of the images, in their order
@@ -290,9 +291,8 @@ def _missing(column: NDArray) -> NDArray[np.bool_] | None:
 
 def _write_csv(path: Path, columns: Mapping[str, NDArray]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*map(_texts, columns.values()), strict=True))
+        write_rows(file, [list(columns)])
+        write_rows(file, zip(*map(_texts, columns.values()), strict=True))
 
 
 def _texts(column: NDArray) -> list[Any]:

@@ -1,6 +1,5 @@
 """The reference for agents that look by glimpses: the same kind of classifier, shown it all."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,14 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.data.loaders import data_directory
 from glimpse_envs.sensors import Crop
 from glimpse_envs.strategies import Blind, Centre
+from policies.classifier.cache import ClassifierCache, training_key
 from policies.classifier.model import TorchClassifier, View
-from policies.classifier.pretraining import pretraining_key, recall
 from policies.classifier.trainer import Fitter, pretrain
+from policies.save_timer import SaveTimer
 
 #: episodes of its training: about two minutes of one core on MNIST
 N_IMAGES = 300_000
 
-_INTERVAL = 20.0  # seconds between two checkpoints
 _GAZE = Centre()  # there is no other
 
 
@@ -81,23 +80,18 @@ def full_image_classifier(
     classifier = glance.classifier
     train = replace(glance, split="train")
     fitter = Fitter(classifier, **fit)
-    key = pretraining_key(train, _GAZE, [n_images, batch_size, 0.0, fit], seed)
-    folder = data_directory() / "classifiers" if folder is None else folder
-    file, part = folder / f"{key}.pt", folder / f"{key}.part.pt"
-    if file.exists():
+    key = training_key(train, _GAZE, [n_images, batch_size, 0.0, fit], seed)
+    cache = ClassifierCache(data_directory() / "classifiers" if folder is None else folder)
+    file, part = cache.file(key), cache.file(key, ".part.pt")
+    if cache.recall(file, key, fitter) is not None:
         print(f"the full-image classifier was trained before with these settings: {file}")
-        recall(file, fitter)
         return classifier, glance
     seen = 0
-    if part.exists():
-        seen = int(recall(part, fitter).get("pretrained", 0))
+    if (before := cache.recall(part, key, fitter)) is not None:
+        seen = int(before["pretrained"])
         print(f"the full-image classifier goes on from {seen:,} episodes: {part}")
     fitter.rng = np.random.default_rng([seed, seen])
-
-    def save(path: Path) -> None:
-        classifier.save(path, pretrained=seen, optimizer=fitter.optimizer.state_dict())
-
-    last = time.monotonic()
+    timer = SaveTimer()
     updates = pretrain(
         fitter,
         train,
@@ -111,12 +105,12 @@ def full_image_classifier(
     try:
         for now in updates:
             seen = now
-            if time.monotonic() - last >= _INTERVAL:
-                save(part)
-                last = time.monotonic()
+            if timer.due():
+                with timer.saving():
+                    cache.keep(part, key, fitter, pretrained=seen)
     except KeyboardInterrupt:
-        save(part)
+        cache.keep(part, key, fitter, pretrained=seen)
         raise
-    save(file)
-    part.unlink(missing_ok=True)
+    if cache.keep(file, key, fitter, pretrained=seen):
+        part.unlink(missing_ok=True)
     return classifier, glance

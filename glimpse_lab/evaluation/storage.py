@@ -44,7 +44,7 @@ def read_result(path: Path, kind: type[_T]) -> _T:
     """
     try:
         content = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} is broken ({error}); remove it, and measure anew") from error
     try:
         return from_json(content, kind)

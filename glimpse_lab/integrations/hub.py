@@ -11,22 +11,28 @@ from __future__ import annotations
 
 import argparse
 import copy
+import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import yaml
 
+from glimpse_lab.checkpoint import saved_timesteps
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.storage import StorageError, read_result, to_json
 from glimpse_lab.recipes import ALGORITHMS, trust
 from glimpse_lab.runs import Run, RunError
+from glimpse_lab.yaml_files import YamlError, read_yaml
+from policies.tensor_files import LARGEST_CHECKPOINT
 
 #: what belongs to an agent in a repository; anything else there is left alone
 _FILES = ("*.zip", "config.yml", "results.json", "replay.mp4", "README.md")
@@ -44,8 +50,14 @@ class Package(Run):
 
 
 def model_name(run: Run) -> str:
-    """Return huggingface_sb3's name of an agent, such as "ppo_lstm-GlimpseCIFAR-MultiCat-v0"."""
-    return f"{run.config.algorithm}-{run.config.env_id}"
+    """Return huggingface_sb3's name of an agent, such as "ppo_lstm-GlimpseCIFAR-MultiCat-v0".
+
+    :raises RunError: for an id that is no file's name
+    """
+    name = f"{run.config.algorithm}-{run.config.env_id}"
+    if Path(name).name != name or "\\" in name:
+        raise RunError(f"got env_id {run.config.env_id!r:.80}; wanted one without folders in it")
+    return name
 
 
 def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Package:
@@ -128,21 +140,77 @@ def push(
 def pull(source: str, out_dir: Path, *, revision: str | None = None) -> Run:
     """Write a repository (or a folder like it) as a run directory, for eval.py and train.py.
 
+    Only plain files are copied: what a link points to stays where it is.
+
     :param out_dir: missing or empty
+    :raises RunError: for what is neither, or is incomplete; the folder is empty then
     """
-    folder = Path(source) if Path(source).is_dir() else _download(source, revision)
-    content = yaml.safe_load((folder / "config.yml").read_text())
-    named = content.get("packages") if isinstance(content, dict) else None
-    packaged = load(folder, packages=named or ())  # nothing is imported here
+    local = Path(source).is_dir()
+    folder = Path(source) if local else _download(source, revision)
     _empty(out_dir)
-    for name, file in (
-        ("model.zip", packaged.model_file),
-        ("video.mp4", folder / "replay.mp4"),
-        *((name, folder / name) for name in ("config.yml", "results.json")),
-    ):
-        if file.exists():
-            shutil.copyfile(file, out_dir / name)
+    with tempfile.TemporaryDirectory(dir=out_dir) as temporary:
+        copied = Path(temporary)
+        for file in sorted(folder.iterdir()):
+            if any(fnmatch(file.name, pattern) for pattern in _FILES):
+                # the hub's own cache holds links to its files beside it
+                _copy(file if local else _downloaded(file, folder), copied / file.name)
+        try:
+            packaged = load(copied, packages=_named(copied))  # nothing is imported here
+            saved_timesteps(packaged.model_file)  # that it is a model at all
+        except RunError as error:
+            raise RunError(str(error).replace(str(copied), str(folder))) from error
+        for name, file in (
+            ("model.zip", packaged.model_file),
+            ("video.mp4", copied / "replay.mp4"),
+            *((name, copied / name) for name in ("config.yml", "results.json")),
+        ):
+            if file.exists():
+                file.rename(out_dir / name)
     return Run(out_dir, packaged.config)
+
+
+def _named(folder: Path) -> list[str]:
+    """Return the packages that a run says it needs."""
+    try:
+        content = read_yaml(folder / "config.yml")
+    except (OSError, YamlError):
+        return []  # to be told by whoever opens it
+    named = content.get("packages") if isinstance(content, dict) else None
+    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+
+def _downloaded(file: Path, folder: Path) -> Path:
+    """Return where a file of the hub's cache lies: beside the folder, nowhere else.
+
+    :raises RunError: for a link to another place
+    """
+    place = file.resolve()
+    roots = (folder.resolve(), folder.resolve().parent.parent / "blobs")
+    if not any(place.is_relative_to(root) for root in roots):
+        raise RunError(f"{file} is a link out of the downloaded repository; it is not copied")
+    return place
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a plain file, following no link.
+
+    :raises RunError: for a link, of either kind, a device, a pipe, or a file that is too large
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(source, flags)
+    except OSError as error:
+        raise RunError(f"{source} is not copied: a link, or not readable ({error})") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise RunError(f"{source} is no plain file of its own; it is not copied")
+        if status.st_size > LARGEST_CHECKPOINT:
+            raise RunError(f"{source} has {status.st_size:,} bytes; it is not copied")
+        with open(descriptor, "rb", closefd=False) as reading, target.open("xb") as writing:
+            shutil.copyfileobj(reading, writing)
+    finally:
+        os.close(descriptor)
 
 
 def _result(run: Run) -> Evaluation:

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from glimpse_lab.dotted import is_key, last_name
 from glimpse_lab.recipes import parse_value
+from glimpse_lab.yaml_files import YamlError, parse_yaml
 
 #: the setting whose values are prices of a glimpse, in whatever reward the recipe has
 COST = "cost"
@@ -103,9 +102,9 @@ def parse_sweep(text: str) -> list[Change]:
     if key == COST:
         raise ValueError(f"got --sweep {text}; wanted --sweep-cost PRICE PRICE ... for prices")
     try:
-        parsed = yaml.safe_load(f"[{values}]")
-    except yaml.YAMLError as error:
-        raise ValueError(f"got --sweep {text}; {wanted} ({error})") from error
+        parsed = parse_yaml(f"[{values}]")
+    except YamlError as error:
+        raise ValueError(f"got --sweep {text:.200}; {wanted} ({error})") from error
     # YAML 1.1 reads 3e-4, without a point, as a word
     parsed = [parse_value(value) if isinstance(value, str) else value for value in parsed]
     return check_changes([Change(key, value) for value in parsed])

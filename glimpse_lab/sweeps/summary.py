@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from glimpse_envs.files import replacing
+from glimpse_lab.csv_files import write_rows
 from glimpse_lab.dotted import last_name
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.significance import student_mean
@@ -171,9 +171,7 @@ def write_frontier(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path
     """Write ``frontier.json`` and ``frontier.csv`` into a folder; return the files."""
     table = folder / "frontier.csv"
     with replacing(table) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        write_rows(file, [rows[0].keys(), *(row.values() for row in rows)])
     return [_write_json(folder / "frontier.json", {"rows": list(rows)}), table]
 
 

@@ -8,7 +8,6 @@ recipe of the best trial. The first trial is the recipe itself, as far as the sp
 from __future__ import annotations
 
 import copy
-import csv
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,12 +25,14 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
 from glimpse_envs.metrics.episodes import Metrics, metrics
 from glimpse_lab.config import RunConfig, plain
+from glimpse_lab.csv_files import write_rows
 from glimpse_lab.evaluation.rollout import evaluate
 from glimpse_lab.plots.search import plot_history
 from glimpse_lab.runs import Run, RunError
 from glimpse_lab.sweeps.groups import settings
 from glimpse_lab.training import make
 from glimpse_lab.tuning.space import Choice, Space, apply, check_batches, start_of, suggest
+from glimpse_lab.yaml_files import read_yaml
 from policies.callbacks import Diverged, EpisodeStatistics, Progress, check_weights
 
 try:
@@ -123,7 +124,7 @@ class Study:
         files = {name: self.path / name for name in now}
         if files["study.yml"].exists():
             for name, content in now.items():
-                if yaml.safe_load(files[name].read_text()) != content:
+                if read_yaml(files[name]) != content:
                     raise RunError(
                         f"{self.path} holds a search with another {name}; choose another --name, "
                         "or give the settings of then"
@@ -222,10 +223,11 @@ class Study:
     def _write(self, study: Any) -> None:
         """Write table and plot of all trials, and the recipe of the best."""
         trials = _table(study)
-        with replacing(self.path / "trials.csv") as temporary, temporary.open("w") as file:
-            writer = csv.DictWriter(file, trials[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(trials)
+        columns = list(trials[0])
+        rows = [[trial.get(column) for column in columns] for trial in trials]
+        table = self.path / "trials.csv"
+        with replacing(table) as temporary, temporary.open("w", newline="") as file:
+            write_rows(file, [columns, *rows])
         title = f"{self.config.env_id}, {self.config.n_timesteps:,} timesteps each"
         plot_history(trials, self.path / "history.png", title=title)
         if (best := self._best(study)) is not None:

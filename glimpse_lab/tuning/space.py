@@ -23,13 +23,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from glimpse_lab.classifiers import training_of, with_training
 from glimpse_lab.config import RunConfig
 from glimpse_lab.dotted import flatten, with_value
 from glimpse_lab.recipes import Recipe, RecipeError
 from glimpse_lab.sweeps.prices import price_of, with_price
+from glimpse_lab.yaml_files import YamlError, read_yaml
 
 Space = dict[str, Any]
 Choice = dict[str, Any]
@@ -101,10 +100,10 @@ def read_space(path: Path) -> Space:
     :raises RecipeError: for a file that is missing or broken, or an entry of another form
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = read_yaml(path)
     except OSError as error:
-        raise RecipeError(f"space {path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+        raise RecipeError(f"space {path} cannot be read: {error.strerror or error}") from error
+    except YamlError as error:
         raise RecipeError(f"space {path} is not valid YAML: {error}") from error
     if not isinstance(content, dict) or not content:
         raise RecipeError(f"space {path}: wanted a mapping from hyperparameters to their ranges")

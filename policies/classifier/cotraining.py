@@ -1,5 +1,6 @@
 """Training the classifier beside the agent: before it, between its rollouts, or both."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,17 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from glimpse_envs.components import resolve
+from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Sequences
 from glimpse_envs.strategies import ScriptedGaze
+from policies.classifier.cache import ClassifierCache
 from policies.classifier.model import TorchClassifier
 from policies.classifier.pretraining import ROLLOUT_DRAWS, Pretraining
 from policies.classifier.replay import Collector, SequenceStore, join
 from policies.classifier.schedule import UpdateSchedule
 from policies.classifier.trainer import Fit, Fitter, by_glimpse, check_arguments
+from policies.limits import check_memory
+from policies.optimizers import check_optimizer_state
 
 
 class CoTrainingCallback(BaseCallback):
@@ -58,7 +63,12 @@ class CoTrainingCallback(BaseCallback):
     ) -> None:
         super().__init__()
         check_arguments(fit)
-        if not 0.0 <= random_share < 1.0 or epochs < 0.0 or pretraining < 0 or batch_size < 2:
+        if (
+            not 0.0 <= random_share < 1.0
+            or epochs < 0.0
+            or batch_size < 2
+            or not 0 <= pretraining < 1e12
+        ):
             raise ValueError(
                 f"got pretraining={pretraining}, epochs={epochs}, random_share={random_share}, "
                 f"batch_size={batch_size}; wanted at least 0, 0, a share in [0, 1) and 2"
@@ -76,7 +86,8 @@ class CoTrainingCallback(BaseCallback):
         self.schedule: UpdateSchedule | None = None
         #: called with the model at intervals in the pretraining, so that a kill loses little
         self.checkpoint: Callable[[Any], None] = lambda model: None
-        #: folder of finished pretrainings, which the same settings find again
+        #: folder of finished pretrainings, which the same settings find again. What was restored is
+        #: not kept there: it may be a stranger's
         self.cache: Path | None = None
         self._restored_optimizer: dict[str, Any] | None = None
 
@@ -91,6 +102,7 @@ class CoTrainingCallback(BaseCallback):
         """Go on from a saved state when training starts.
 
         :param state: what :meth:`state` gave
+        :raises ValueError: for what is none
         """
         self.pretraining.restore(state)
         self._restored_optimizer = state.get("optimizer")
@@ -98,11 +110,13 @@ class CoTrainingCallback(BaseCallback):
     def _on_training_start(self) -> None:
         self.cores = _cores(self.training_env)
         config, classifier = self.cores[0].config, _shared_classifier(self.cores)
+        self._check_memory(config)
         classifier.to(self.model.device)
         seed, n_timesteps = int(self.model.seed or 0), self.model.num_timesteps
         self.fitter = self._make_fitter(classifier)
         save = partial(self.checkpoint, self.model)
-        self.pretraining.run(self.fitter, config, seed, cache=self.cache, checkpoint=save)
+        cache = None if self.cache is None else ClassifierCache(self.cache)
+        self.pretraining.run(self.fitter, config, seed, cache=cache, checkpoint=save)
         # the same draws, whether the pretraining was made just now or found
         draws = [seed, ROLLOUT_DRAWS, n_timesteps]
         self.fitter.rng = np.random.default_rng(draws)
@@ -124,9 +138,21 @@ class CoTrainingCallback(BaseCallback):
             return self.fitter
         fitter = Fitter(classifier, **self.fit)
         if self._restored_optimizer:
+            check_optimizer_state(fitter.optimizer, self._restored_optimizer)
             fitter.optimizer.load_state_dict(self._restored_optimizer)
             self._restored_optimizer = None
         return fitter
+
+    def _check_memory(self, config: GlimpseConfig) -> None:
+        """Raise a ValueError where the episodes that are kept need more memory than there is."""
+        glimpse = math.prod(config.sensor.glimpse_shape(config.shape[2]))
+        episode = config.budget * (glimpse + 12)
+        n_episodes = max(self.store.capacity, self.batch_size)
+        check_memory(
+            n_episodes * episode,
+            f"{n_episodes:,} episodes of {config.budget:,} glimpses",
+            "take a smaller capacity or batch_size of CoTrainingCallback",
+        )
 
     def _on_rollout_start(self) -> None:
         if self.schedule is not None:

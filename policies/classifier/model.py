@@ -19,6 +19,8 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
 from policies.classifier.canvas import CanvasLayout
 from policies.classifier.memory import MEMORIES, make_memory
+from policies.limits import limited_parameters
+from policies.tensor_files import LARGEST_CHECKPOINT, load_tensors, read_member, read_regular
 
 MEMBER = "classifier.bin"
 """Name of a classifier inside of a model's zip file; SB3 takes every ``.pth`` for its own."""
@@ -104,7 +106,8 @@ class TorchClassifier(nn.Module):
         super().__init__()
         self.view = view
         self.kind, self.seed, self.settings = memory, seed, settings
-        with th.random.fork_rng(devices=[]):  # making a classifier changes no other draws
+        # making a classifier changes no other draws
+        with limited_parameters(f"classifier {memory}"), th.random.fork_rng(devices=[]):
             th.manual_seed(seed)
             self.memory = make_memory(memory, view.glimpse_shape, view.layout(), **settings)
             self.readout = nn.Linear(self.memory.hidden_size, view.n_classes)
@@ -171,11 +174,7 @@ class TorchClassifier(nn.Module):
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that tell this network with these weights from others."""
-        sha = hashlib.sha256(json.dumps(self.specification(), sort_keys=True).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            sha.update(name.encode())
-            sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return sha.hexdigest()[:16]
+        return digest_of(self.specification(), self.state_dict())
 
     def specification(self) -> dict[str, Any]:
         """Return what makes the same untrained network, in plain types."""
@@ -199,7 +198,9 @@ class TorchClassifier(nn.Module):
     def save_inside(self, archive: Path, **extras: Any) -> None:
         """Add specification and weights to a model's zip file, which has none yet.
 
-        :param archive: that SB3 has just written
+        There they have a checksum of every byte.
+
+        :param archive: that SB3 has just written; made if it is missing
         :param extras: as :meth:`save` takes them
         """
         with zipfile.ZipFile(archive, "a") as file:
@@ -233,11 +234,24 @@ class TorchClassifier(nn.Module):
             }
             classifier = cls(View(**view), made["memory"], seed=made["seed"], **made["settings"])
             classifier.load_state_dict(content["weights"])
-        except (RuntimeError, KeyError, TypeError) as error:
+        except Exception as error:  # what was changed by hand fails in many ways
             raise ClassifierError(f"classifier {path} is broken: {error}") from error
         if classifier.digest() != content["digest"]:
             raise ClassifierError(f"classifier {path} does not have the weights it was saved with")
         return classifier
+
+
+def digest_of(specification: dict[str, Any], weights: dict[str, th.Tensor]) -> str:
+    """Return 16 hexadecimal digits that tell a network with its weights from others.
+
+    :param specification: as :meth:`TorchClassifier.specification` gives it
+    :param weights: by name
+    """
+    sha = hashlib.sha256(json.dumps(specification, sort_keys=True).encode())
+    for name, tensor in sorted(weights.items()):
+        sha.update(name.encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()[:16]
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -247,7 +261,7 @@ def read_file(path: Path) -> dict[str, Any]:
     :raises ClassifierError: if the file is missing or broken
     """
     try:
-        content = th.load(_open(path), map_location="cpu", weights_only=True)
+        content = load_tensors(_read(path))
     except FileNotFoundError as error:
         raise ClassifierError(f"there is no classifier {path}") from error
     except ClassifierError:
@@ -255,7 +269,8 @@ def read_file(path: Path) -> dict[str, Any]:
     except Exception as error:  # zip, pickle: a broken file fails in many ways
         raise ClassifierError(f"classifier {path} cannot be read: {error}") from error
     wanted = {"specification", "weights", "digest", "extras"}
-    if not isinstance(content, dict) or set(content) != wanted:
+    whole = isinstance(content, dict) and set(content) == wanted
+    if not whole or not isinstance(content["extras"], dict):
         raise ClassifierError(
             f"{path} is no classifier; wanted what TorchClassifier.save wrote, or the model.zip of "
             "a run that has a classifier"
@@ -263,19 +278,19 @@ def read_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def _open(path: Path) -> io.BytesIO:
+def _read(path: Path) -> bytes:
     """Return the bytes of a classifier, out of a model's zip file if it is in one."""
-    data = io.BytesIO(path.read_bytes())
-    if not zipfile.is_zipfile(data):
+    data = read_regular(path, LARGEST_CHECKPOINT)
+    file = io.BytesIO(data)
+    if not zipfile.is_zipfile(file):
         return data  # for PyTorch to refuse
-    with zipfile.ZipFile(data) as archive:
+    with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if MEMBER in names:
-            return io.BytesIO(archive.read(MEMBER))
+            return read_member(archive, MEMBER)
     if "policy.pth" in names:
         raise ClassifierError(f"model {path} was saved without a classifier; take another file")
-    data.seek(0)  # PyTorch's own files are zip files, too
-    return data
+    return data  # PyTorch's own files are zip files, too
 
 
 def _maker(memory: str) -> Callable[..., TorchClassifier]:

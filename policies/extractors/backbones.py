@@ -78,6 +78,8 @@ def _from_timm(model: str, channels: int, size: tuple[int, int], output_dim: int
             f"encoder 'timm:{model}' needs timm, which is not installed: pip install "
             "'glimpse-envs[backbones]', or take one of torchvision"
         ) from error
+    if ":" in model or "/" in model:  # of the hub or of a folder: timm would fetch or read it
+        raise ValueError(f"got the network 'timm:{model}'; wanted a name of timm's own")
     arguments = {"num_classes": output_dim, "in_chans": channels, "drop_rate": 0.0}
     try:
         try:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from made_runs import ENV_ID, SMALL
 
 import glimpse_lab
 from glimpse_lab.evaluation.storage import to_json
+from glimpse_lab.runs import Run
 from glimpse_lab.training import TrainingStoppedError
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +113,46 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
             ENV_ID, classifier="none", overrides=overrides, runs=tmp_path, name="x", video=False
         )
     assert (tmp_path / ENV_ID / "x" / "model.zip").exists()
+
+
+def interrupt(*arguments: object, **settings: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_another_ctrl_c_while_it_is_saved_tells_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves = []
+    save = Run.save_model
+
+    def save_once(run: Run, *arguments: Any) -> None:
+        if saves:
+            raise KeyboardInterrupt
+        save(run, *arguments)
+        saves.append(run)
+
+    monkeypatch.setattr(Run, "save_model", save_once)
+    monkeypatch.setattr("policies.callbacks.Progress._on_step", interrupt)
+    arguments = {"overrides": {**SMALL, "env_kwargs.budget": 3}, "video": False}
+    folder = tmp_path / ENV_ID / "x"
+    with pytest.raises(TrainingStoppedError, match=r"checkpoint is kept, of 0 of .*\n.*--resume"):
+        glimpse_lab.train(ENV_ID, classifier="none", runs=tmp_path, name="x", **arguments)
+    assert Run.open(folder).saved_timesteps() == 0
+    with pytest.raises(TrainingStoppedError, match=r"checkpoint is kept.*\n.*--resume"):
+        glimpse_lab.resume(folder, video=False)
+
+
+def test_ctrl_c_before_the_first_checkpoint_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "save_model", interrupt)
+    with pytest.raises(TrainingStoppedError, match=r"no checkpoint yet.*\n.*--resume"):
+        glimpse_lab.train(
+            ENV_ID, classifier="none", overrides=SMALL, runs=tmp_path, name="x", video=False
+        )
+    monkeypatch.undo()
+    run = glimpse_lab.resume(tmp_path / ENV_ID / "x", total_timesteps=64, video=False)
+    assert run.saved_timesteps() == 64  # what it said works
 
 
 def test_names_are_loaded_when_they_are_used() -> None:

@@ -10,6 +10,7 @@ from stable_baselines3 import PPO
 from glimpse_envs.sb3 import GlimpseVecEnv
 from policies import GlimpseLstmPolicy, GlimpsePolicy
 from policies.callbacks import Checkpoint, EpisodeStatistics, PackedSequences, Progress
+from policies.save_timer import SaveTimer
 
 
 @pytest.fixture
@@ -46,10 +47,14 @@ def test_progress_shows_timesteps_accuracy_and_glimpses(
 
 def test_checkpoints_come_at_their_interval(model: RecurrentPPO) -> None:
     saved: list[int] = []
-    model.learn(128, callback=Checkpoint(lambda m: saved.append(m.num_timesteps), seconds=0.0))
-    assert saved == list(range(0, 129, 4))  # at the start and at every step of the four lanes
+
+    def save(model: RecurrentPPO) -> None:
+        saved.append(model.num_timesteps)
+
+    model.learn(512, callback=Checkpoint(save, SaveTimer(0.0, 0.0)))
+    assert saved == [0, 128, 256, 384]  # at the start, and after each update but the last
     saved.clear()
-    model.learn(128, callback=Checkpoint(lambda m: saved.append(m.num_timesteps), seconds=1e6))
+    model.learn(512, callback=Checkpoint(save, SaveTimer(1e6, 1e6)))
     assert saved == [0]  # so that there is something to resume from the start
 
 

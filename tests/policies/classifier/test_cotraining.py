@@ -22,6 +22,7 @@ from policies import GlimpseLstmPolicy, GlimpsePolicy
 from policies.callbacks import Diverged
 from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import TorchClassifier
+from policies.save_timer import SaveTimer
 
 ENV_ID = "GlimpseDigits-MultiCat-v0"
 LANES, STEPS = 8, 8
@@ -331,13 +332,13 @@ def test_a_pretraining_that_was_stopped_goes_on_with_its_optimiser(tmp_path):
             raise KeyboardInterrupt
 
     reader, first = classifier("gru"), cotraining(pretraining=128)
-    first.pretraining.INTERVAL, first.checkpoint = 0.0, stop
+    first.pretraining.timer, first.checkpoint = SaveTimer(0.0, 0.0), stop
     with pytest.raises(KeyboardInterrupt):
         learn(make_model(make_env(reader)), first)
     assert [state["pretrained"] for state in saved] == [16, 32, 48]
 
     second = cotraining(pretraining=128, frozen=True)
-    second.pretraining.INTERVAL, going_on = 0.0, []
+    second.pretraining.timer, going_on = SaveTimer(0.0, 0.0), []
     second.checkpoint = lambda model: going_on.append(second.state()["pretrained"])
     second.restore({"pretrained": saved[-1]["pretrained"], "optimizer": saved[-1]["optimizer"]})
     learn(make_model(make_env(TorchClassifier.load(tmp_path / "c.pt"))), second, rollouts=1)
@@ -368,7 +369,7 @@ def test_a_callback_that_is_stopped_before_it_starts_keeps_what_was_restored():
 
 
 def test_a_state_holds_no_optimiser_before_the_training():
-    assert cotraining().state() == {"pretrained": 0, "key": None, "optimizer": None}
+    assert cotraining().state() == {"pretrained": 0, "optimizer": None}
 
 
 # ---- a policy that has diverged ----
