@@ -8,6 +8,7 @@ the evaluation ``metrics.json``, plots and a video.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -69,6 +70,7 @@ class Run:
             broken or incomplete, or it needs further packages
         """
         path = Path(path)
+        cls._check_links(path)
         file = path / "config.yml"
         try:
             content = read_yaml(file)
@@ -96,6 +98,14 @@ class Run:
         except ValueError as error:
             raise RunError(f"{file}: {error}") from error
         return cls(path, config)
+
+    @classmethod
+    def _check_links(cls, path: Path) -> None:
+        """Refuse links inside, through which a run of a stranger's would write elsewhere."""
+        for folder, folders, files in os.walk(path):
+            for name in (*folders, *files):
+                if (file := Path(folder, name)).is_symlink():
+                    raise RunError(f"{file} is a link; put there what it points to, or remove it")
 
     def create(self) -> None:
         """Make the directory and write its ``config.yml``.

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from glimpse_envs.files import replacing
+from policies.tensor_files import read_regular
 
 #: of all files; counts up when a key changes its name or meaning
 FORMAT = 1
+_LARGEST = 2**26  # bytes of a file
 
 _T = TypeVar("_T")
 
@@ -43,7 +45,7 @@ def read_result(path: Path, kind: type[_T]) -> _T:
     :raises StorageError: a file that is broken, of another version, or of another kind
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_regular(path, _LARGEST))
     except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} is broken ({error}); remove it, and measure anew") from error
     try:

@@ -252,6 +252,30 @@ def test_a_pipe_in_the_place_of_a_file_does_not_stop_us(name: str, run: Run) -> 
         glimpse_lab.load(run.path)
 
 
+@pytest.mark.parametrize("name", ["training.lock", "figures", "progress.csv", ".metrics.1.json"])
+def test_a_link_in_a_run_is_not_written_through(name: str, run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "mine"
+    target.mkdir() if name == "figures" else target.write_text("mine")
+    (run.path / name).symlink_to(target)
+    before = files(tmp_path)
+    for use in (glimpse_lab.load, glimpse_lab.evaluate, glimpse_lab.resume):
+        with pytest.raises(RunError, match="is a link"):
+            use(run.path)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe", "/etc"])
+def test_a_classifier_is_read_from_a_plain_file_alone(place: str, run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    file = run.path / "config.yml"
+    content = yaml.safe_load(file.read_text())
+    content["env_kwargs"]["classifier"] = {"type": "file", "path": str(tmp_path / place)}
+    file.write_text(yaml.safe_dump(content))
+    run.model_file.unlink()
+    with pytest.raises(ValueError, match="cannot be read"):
+        glimpse_lab.resume(run.path)
+
+
 # ---- pulls ----
 
 
