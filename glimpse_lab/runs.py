@@ -106,6 +106,7 @@ class Run:
             for name in (*folders, *files):
                 if (file := Path(folder, name)).is_symlink():
                     raise RunError(f"{file} is a link; put there what it points to, or remove it")
+            folders[:] = [name for name in folders if name != "wandb"]  # which links to its newest
 
     def create(self) -> None:
         """Make the directory and write its ``config.yml``.

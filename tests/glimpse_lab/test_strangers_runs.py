@@ -264,6 +264,12 @@ def test_a_link_in_a_run_is_not_written_through(name: str, run: Run, tmp_path: P
     assert files(tmp_path) == before
 
 
+def test_the_links_of_weights_and_biases_stay(run: Run) -> None:
+    (run.path / "wandb" / "run-1").mkdir(parents=True)
+    (run.path / "wandb" / "latest-run").symlink_to("run-1")
+    assert Run.open(run.path).path == run.path
+
+
 @pytest.mark.parametrize("place", ["/dev/zero", "pipe", "/etc"])
 def test_a_classifier_is_read_from_a_plain_file_alone(place: str, run: Run, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
