@@ -221,6 +221,10 @@ class GlimpseCore:
             lanes = (self.n_glimpses > t).nonzero()[0]
             gaze = np.ascontiguousarray(self.history[lanes, t])
             self._classify(lanes, self.source.read(lanes, gaze), gaze)
+        return self.observation()
+
+    def observation(self) -> Observation:
+        """Return the observation of all lanes, the one that was returned last."""
         return self._observe(self.lanes, self._read(self.lanes))
 
     def lookahead(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:

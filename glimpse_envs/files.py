@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.glimpse-tmp-(\d+)(\.[^.]*)?", re.DOTALL)
 
 
 @contextmanager
@@ -16,9 +20,48 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.glimpse-tmp-{os.getpid()}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of :func:`replacing` that killed processes left in a folder.
+
+    Those of processes that run, and whatever else the folder holds, stay.
+    """
+    for file in folder.glob(".*"):
+        made = _TEMPORARY.fullmatch(file.name)
+        if made and file.is_file() and not _runs_beside(int(made[1])):
+            file.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be written into a folder, or that it can be made; leave nothing.
+
+    :raises OSError: if not; the message says so
+    """
+    there = next(
+        place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()
+    )
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise OSError(f"{folder} cannot be written to ({error.strerror or error})") from error
+
+
+def _runs_beside(pid: int) -> bool:
+    """Return whether another process of this number runs."""
+    if pid == os.getpid() or os.name != "posix":  # elsewhere the question would end it
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True

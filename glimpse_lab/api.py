@@ -13,15 +13,17 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from glimpse_lab.commands import command
 from glimpse_lab.config import resolve_config
+from glimpse_lab.console import forgiving_console
 from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.integrations.weights_and_biases import Tracker, load_wandb
 from glimpse_lab.recipes import trust
 from glimpse_lab.report.run_files import summary, write_film, write_report
-from glimpse_lab.runs import Agent, Run, new_name, run_folder
+from glimpse_lab.runs import Agent, Run, RunError, new_name, run_folder, write_failure
 from glimpse_lab.training import TrainingStoppedError, learn, make, restore, stopping
 
 
+@forgiving_console()
 def train(
     env_id: str | None = None,
     *,
@@ -95,9 +97,11 @@ def train(
     return run
 
 
+@forgiving_console()
 def resume(
     run: Run | str | Path,
     *,
+    dataset: str | None = None,
     total_timesteps: float | None = None,
     video: bool = True,
     device: str = "cpu",
@@ -109,6 +113,7 @@ def resume(
     Does what ``train.py --resume`` does, with the settings that the run was started with.
 
     :param run: made by :func:`train`, or its directory
+    :param dataset: where its data are now, such as "folder:PATH"; None for where they were
     :param total_timesteps: to train for in all; None to leave it as it was
     :param video: film eight test images at the end
     :param device: that PyTorch knows
@@ -118,7 +123,7 @@ def resume(
     :raises ValueError: for a run that is broken, of an older version, or trained by another process
     :raises TrainingStoppedError: after Ctrl-C, when everything is saved
     """
-    run = _opened(run, packages)
+    run = _opened(run, packages, dataset)
     print(f"run directory: {run.path}")
     # before anything but config.yml is read or changed
     with run.locked(), stopping(run, _go_on(run)):
@@ -129,6 +134,7 @@ def resume(
         restore(run, model, callbacks)
         if total_timesteps is not None:
             print(f"now to {run.config.n_timesteps:,} timesteps in all")
+        if total_timesteps is not None or dataset is not None:
             run.write_config()  # for the next time
         _finish(run, model, callbacks, video=video, wandb=wandb)
     return run
@@ -138,6 +144,7 @@ def load(
     run: Run | str | Path,
     split: str = "test",
     *,
+    dataset: str | None = None,
     device: str = "cpu",
     packages: Sequence[str] = (),
 ) -> Agent:
@@ -152,12 +159,13 @@ def load(
 
     :param run: a run, or its directory
     :param split: whose images the environment shows: "train", "validation" or "test"
+    :param dataset: where its data are now, such as "folder:PATH"; None for where they were
     :param device: that PyTorch knows
     :param packages: of your own, that the run was trained with
     :return: ``model`` and ``env``
     :raises ValueError: for a run that is broken, of an older version, or never saved
     """
-    return _opened(run, packages).load(split, device)
+    return _opened(run, packages, dataset).load(split, device)
 
 
 def evaluate(
@@ -165,6 +173,7 @@ def evaluate(
     split: str = "test",
     *,
     budget: int | None = None,
+    dataset: str | None = None,
     device: str = "cpu",
     packages: Sequence[str] = (),
 ) -> Evaluation:
@@ -177,21 +186,22 @@ def evaluate(
     :param run: a run, or its directory
     :param split: "train", "validation" or "test"
     :param budget: the most glimpses; None for as many as in training
+    :param dataset: where its data are now, such as "folder:PATH"; None for where they were
     :param device: that PyTorch knows
     :param packages: of your own, that the run was trained with
     :return: accuracy with its interval, glimpses, samples and coverage, beside random gaze
     :raises ValueError: for a run that is broken, of an older version, or never saved
     """
-    run = _opened(run, packages)
+    run = _opened(run, packages, dataset)
     config = run.evaluation_config(split, budget)
     return evaluate_run(run, run.load(split, device).model, config).result
 
 
-def _opened(run: Run | str | Path, packages: Sequence[str]) -> Run:
+def _opened(run: Run | str | Path, packages: Sequence[str], dataset: str | None) -> Run:
     if isinstance(run, Run):
-        return run
+        return run if dataset is None else run.moved(dataset)
     trust(packages)
-    return Run.open(run, packages)
+    return Run.open(run, packages, dataset=dataset)
 
 
 def _go_on(run: Run) -> str:
@@ -219,6 +229,11 @@ def _finish(
             "stopped; the training is saved. Go on with:  "
             + command("eval.py", run.path, packages=run.config.packages)
         ) from None
+    except OSError as error:
+        raise RunError(
+            f"writing to {run.path} failed ({write_failure(error)}); the training is saved. Make "
+            f"room, then {command('eval.py', run.path, packages=run.config.packages)}"
+        ) from error
 
 
 def _report(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -14,9 +14,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig, make_config
+from glimpse_envs.data.datasets import DatasetError
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.sb3 import registered_kwargs
 from glimpse_lab.classifiers import choose_classifier
+from glimpse_lab.dotted import check_names
 from glimpse_lab.overrides import with_overrides
 from glimpse_lab.own_pictures import (
     OWN_PICTURES,
@@ -26,6 +28,7 @@ from glimpse_lab.own_pictures import (
     is_own,
     say_fit,
 )
+from glimpse_lab.ranges import argument_types, checked, in_range
 from glimpse_lab.recipes import (
     ALGORITHMS,
     RECIPES,
@@ -38,9 +41,12 @@ from glimpse_lab.recipes import (
     make_callbacks,
     make_model,
 )
+from glimpse_lab.spellings import respelled
 from glimpse_lab.sweeps.prices import with_price
 from glimpse_lab.versions import git_commit, versions
 from glimpse_lab.yaml_files import parse_yaml
+from policies.classifier.memory import MEMORIES
+from policies.classifier.model import TorchClassifier
 
 FORMAT = 2
 """Of ``config.yml`` and ``model.zip``; raised where older runs cannot be read any more."""
@@ -112,13 +118,43 @@ class RunConfig:
         :raises RunError: if the data set is not the one that the run was made with
         """
         kwargs = {**registered_kwargs(self.env_id), **self.env_kwargs, **changes}
-        data = load_dataset(kwargs["dataset"])
+        try:
+            data = load_dataset(kwargs["dataset"])
+        except DatasetError as error:
+            raise RunError(f"{error} If the data were moved: --dataset folder:PATH") from error
         if data.digest != self.dataset.digest:
             raise RunError(
                 f"data set {data.name!r} has changed since this run (digest {data.digest}, then "
                 f"{self.dataset.digest}); bring the old data back, or train anew"
             )
-        return make_config(**{**kwargs, "dataset": data})
+        try:
+            return make_config(**{**kwargs, "dataset": data})
+        except (ValueError, OSError, ImportError):
+            raise
+        except Exception as error:  # parts of anybody's fail in many ways
+            raise RunError(
+                f"{self.env_id} cannot be made: {type(error).__name__}: {error}"
+            ) from error
+
+    def moved(self, dataset: str) -> RunConfig:
+        """Return the configuration with its data at another place.
+
+        :param dataset: the same data, by a name such as "folder:PATH"; what else was said of them,
+            such as the size of images, stays
+        :raises RunError: if they are others
+        """
+        then = self.env_kwargs.get("dataset")
+        if isinstance(then, dict) and dataset.startswith("folder:"):
+            data = load_dataset({**then, "path": dataset.removeprefix("folder:")})
+        else:
+            data = load_dataset(dataset)
+        if data.digest != self.dataset.digest:
+            raise RunError(
+                f"data set {dataset!r} is not the one that the run was made with (digest "
+                f"{data.digest}, then {self.dataset.digest}); wanted the same images, unchanged"
+            )
+        env_kwargs = {**self.env_kwargs, "dataset": plain(data.source)}
+        return replace(self, env_kwargs=env_kwargs)
 
     def make_model(self, env: VecEnv, device: str) -> BaseAlgorithm:
         """Make the untrained model, which seeds the environment too."""
@@ -148,7 +184,12 @@ class RunConfig:
         if content["algorithm"] not in ALGORITHMS:
             known = nearest(content["algorithm"], ALGORITHMS)
             raise RunError(f"names an unknown algorithm {content['algorithm']!r}; {known}")
+        check_names([content["recipe"], content["env_kwargs"]])
         check_training(content["recipe"])
+        check_env_kwargs(content["env_kwargs"])
+        if not all(isinstance(name, str) for name in content["packages"]):
+            raise RunError(f"has packages {content['packages']!r}; wanted names")
+        in_range("seed", content["seed"])
         dataset = {name: str(content["dataset"].get(name)) for name in ("name", "digest")}
         return cls(
             **{name: content[name] for name in _KINDS}
@@ -216,17 +257,20 @@ def resolve_config(
     ours = OWN_PICTURES if for_own else RECIPES
     place = recipe or (REWARD_ALONE if classifier == "none" else ours)
     file = find_recipe(place, env_id) if place.is_dir() else place
+    in_range("seed", seed)
     settings = before = load_recipe(file, env_id)
     if for_own:
         settings = fit_recipe(settings, load_dataset(asked))
     elif recipe is None and asked is not None:
         settings = fit_to_data(settings, registered["dataset"], load_dataset(asked))
     fitted = settings is not before
-    settings = plain(with_overrides(settings, overrides))
+    settings = plain(respelled(with_overrides(settings, overrides)))
+    check_names(settings)
     check_training(settings)
     if fitted:
         say_fit(before, settings, load_dataset(asked))
-    env_kwargs = {**registered, **(settings.pop("env_kwargs", None) or {})}
+    given = settings.pop("env_kwargs", None)
+    env_kwargs = {**registered, **check_env_kwargs({} if given is None else given)}
     if dataset is not None:
         env_kwargs["dataset"] = dataset
     settings, env_kwargs = choose_classifier(settings, env_kwargs, classifier, seed)
@@ -249,6 +293,23 @@ def resolve_config(
     )
 
 
+def check_env_kwargs(env_kwargs: Any) -> dict[str, Any]:
+    """Return the arguments of an environment, whole numbers as integers.
+
+    :raises ValueError: for one of another type or out of its range; the parts themselves, such as
+        a sensor, check their own
+    """
+    if not isinstance(env_kwargs, dict):
+        raise ValueError(f"got env_kwargs={env_kwargs!r}; wanted a mapping from names to values")
+    env_kwargs = checked(env_kwargs, get_type_hints(GlimpseConfig), "env_kwargs.")
+    classifier = env_kwargs.get("classifier")
+    if isinstance(classifier, dict) and classifier.get("type") in list(MEMORIES):
+        hints = argument_types(TorchClassifier) | argument_types(MEMORIES[classifier["type"]])
+        classifier = checked(classifier, hints, "env_kwargs.classifier.")
+        env_kwargs = {**env_kwargs, "classifier": classifier}
+    return env_kwargs
+
+
 def plain(content: Any) -> Any:
     """Return what YAML gives back of a content, as a copy: tuples become lists.
 
@@ -256,6 +317,8 @@ def plain(content: Any) -> Any:
     """
     try:
         return parse_yaml(yaml.safe_dump(content, sort_keys=False))
+    except RecursionError as error:
+        raise ValueError("got settings nested too deep, or holding themselves") from error
     except yaml.representer.RepresenterError as error:
         raise ValueError(
             f"got {error.args[-1]!r} in the settings; wanted numbers, texts, lists and mappings, "

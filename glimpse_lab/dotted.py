@@ -11,6 +11,21 @@ def is_key(text: str) -> bool:
     return all(text.split("."))
 
 
+def check_names(tree: Any, where: str = "the settings") -> None:
+    """Check that all keys of nested mappings and lists are texts.
+
+    :raises ValueError: for another key
+    """
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            if not isinstance(key, str):
+                raise ValueError(f"got the key {key!r} in {where}; wanted names, which are texts")
+            check_names(value, key)
+    elif isinstance(tree, list):
+        for value in tree:
+            check_names(value, where)
+
+
 def last_name(key: str) -> str:
     """Return the last name of a key, "budget" of "env_kwargs.budget"."""
     return key.rpartition(".")[2]

@@ -1,12 +1,18 @@
-"""The table of a training's progress, which a resumed run continues."""
+"""What a training logs, which a resumed run continues: a table, and TensorBoard's events."""
 
 import csv
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.logger import CSVOutputFormat
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from glimpse_envs.files import replacing
 from glimpse_lab.csv_files import safe_cell, write_rows
@@ -61,3 +67,39 @@ def _read_rows(file: Path, upto: int) -> tuple[list[str], list[list[str]]]:
 def n_rows(file: Path) -> int:
     """Return how many rows a table has below its header; 0 if there is no such file."""
     return max(0, len(file.read_text().splitlines()) - 1) if file.exists() else 0
+
+
+@contextmanager
+def failed_writes_told_once() -> Iterator[None]:
+    """Let TensorBoard's thread end without a traceback when the disk is full.
+
+    The same error comes to the main thread with its next write.
+    """
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not isinstance(failure.exc_value, OSError):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def truncate_events(folder: Path, upto: int) -> None:
+    """Take out of TensorBoard's files the points beyond so many timesteps.
+
+    :param folder: that holds the files of one training; others are left as they are
+    :param upto: timesteps of the checkpoint from which the training goes on
+    """
+    for file in sorted(folder.glob("events.out.tfevents.*")):
+        records = list(RawEventFileLoader(str(file)).Load())  # up to one that a kill cut off
+        kept = [record for record in records if Event.FromString(record).step <= upto]
+        if len(kept) == len(records):
+            continue
+        with replacing(file) as temporary, temporary.open("wb") as rewritten:
+            writer = RecordWriter(rewritten)
+            for record in kept:
+                writer.write(record)

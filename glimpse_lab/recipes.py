@@ -20,13 +20,21 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
+from torch.nn.modules import activation
 
 from glimpse_envs.components import nearest
 from glimpse_lab.dotted import is_key
+from glimpse_lab.ranges import argument_types, checked, in_range
+from glimpse_lab.spellings import respelled
 from glimpse_lab.yaml_files import YamlError, parse_yaml, read_yaml
+from policies.classifier.cotraining import CoTrainingCallback
+from policies.classifier.trainer import Fitter
 from policies.limits import check_memory, limited_parameters
+from policies.minibatches import check_rows
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
 
@@ -89,19 +97,16 @@ def load_recipe(path: Path, env_id: str) -> Recipe:
     if not isinstance(recipe, dict):
         known = nearest(env_id, (str(name) for name in recipes))
         raise RecipeError(f"recipe {path} has no entry {env_id!r} and no 'default'; {known}")
-    return recipe
+    return respelled(recipe)
 
 
 def check_training(recipe: Recipe) -> None:
     """Check what training needs beside the algorithm: ``n_envs`` and ``n_timesteps``.
 
-    :raises RecipeError: unless both are there and at least 1
+    :raises ValueError: unless both are there and within their ranges
     """
-    for key in ("n_envs", "n_timesteps"):
-        value = recipe.get(key)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 1 <= value < float("inf"):
-            raise RecipeError(f"got {key}={value!r:.80}; wanted a number of at least 1")
+    lengths = {key: recipe.get(key) for key in ("n_envs", "n_timesteps")}
+    checked(lengths, dict.fromkeys(lengths, int))
     if recipe["n_envs"] > MOST_LANES:
         raise RecipeError(f"got n_envs={recipe['n_envs']:,}; wanted at most {MOST_LANES:,}")
 
@@ -123,9 +128,22 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def callback_entries(recipe: Recipe) -> list[Any]:
-    """Return the callbacks of a recipe: "module.Class" or {"module.Class": arguments} each."""
-    entries = recipe.get("callback") or []
-    return list(entries) if isinstance(entries, list) else [entries]
+    """Return the callbacks of a recipe: "module.Class" or {"module.Class": arguments} each.
+
+    :raises RecipeError: for an entry of another form
+    """
+    entries = recipe.get("callback")
+    entries = [] if entries is None else entries
+    entries = list(entries) if isinstance(entries, list) else [entries]
+    for entry in entries:
+        name = next(iter(entry), None) if isinstance(entry, dict) and len(entry) == 1 else entry
+        arguments = entry[name] if isinstance(entry, dict) and isinstance(name, str) else None
+        if not isinstance(name, str) or not isinstance(arguments, dict | None):
+            raise RecipeError(
+                f"got the callback {entry!r}; wanted module.Class, or {{module.Class: arguments}} "
+                "with a mapping of arguments"
+            )
+    return entries
 
 
 def callback_name(entry: Any) -> str:
@@ -183,7 +201,8 @@ def make_model(
     :param algorithm: "ppo_lstm" or "ppo"
     :param recipe: hyperparameters; those of training (``n_envs``, ``n_timesteps``, ``env_kwargs``,
         ``callback``) are passed over
-    :raises RecipeError: for hyperparameters that the algorithm or the policy does not know
+    :raises ValueError: for hyperparameters that the algorithm or the policy does not know, of
+        another type or out of their ranges
     """
     passed_over = {"n_envs", "n_timesteps", "env_kwargs", "callback"}
     arguments = {key: value for key, value in recipe.items() if key not in passed_over}
@@ -191,22 +210,31 @@ def make_model(
     policy = arguments.pop("policy", "MultiInputPolicy")
     policy = import_class(policy, BasePolicy) if "." in str(policy) else policy
     cls = ALGORITHMS[algorithm]
-    _check_arguments(cls, arguments)
-    rows = int(arguments.get("n_steps", 128)) * env.num_envs
-    if rows % int(arguments.get("batch_size", 128)) == 1:
-        raise RecipeError(
-            f"n_steps times n_envs is {rows}: batches of {arguments['batch_size']} leave one row "
-            "over, whose advantage cannot be normalised; choose another batch_size"
-        )
-    remedy = "take fewer n_envs or n_steps"
+    if not isinstance(policy, str | type):
+        raise RecipeError(f"got policy={policy!r}; wanted a name, such as policies.GlimpsePolicy")
+    arguments = _checked_arguments(cls, arguments)
+    defaults = inspect.signature(cls).parameters
+    n_steps, batch_size, normalized = (
+        arguments.get(key, defaults[key].default)
+        for key in ("n_steps", "batch_size", "normalize_advantage")
+    )
+    if normalized:
+        check_rows(n_steps, env.num_envs, batch_size)
+    arguments["policy_kwargs"] = _policy_kwargs(cls, policy, arguments.get("policy_kwargs") or {})
+    rollout, remedy = (
+        f"a rollout of {n_steps * env.num_envs:,} steps",
+        "take fewer n_envs or n_steps",
+    )
     try:
         with limited_parameters("the policy"):
             model = cls(policy, env, seed=seed, device=device, **arguments)
+    except ValueError:
+        raise
     except MemoryError as error:
-        raise RecipeError(f"a rollout of {rows:,} steps does not fit: {remedy}") from error
-    except (TypeError, KeyError, AssertionError, RuntimeError) as error:
-        raise RecipeError(f"recipe of {algorithm}: {error}") from error
-    check_memory(_buffer_bytes(model), f"a rollout of {rows:,} steps", remedy)
+        raise RecipeError(f"{rollout} does not fit: {remedy}") from error
+    except Exception as error:  # the constructors of policies and extractors fail in many ways
+        raise RecipeError(f"recipe of {algorithm}: {type(error).__name__}: {error}") from error
+    check_memory(_buffer_bytes(model), rollout, remedy)
     return model
 
 
@@ -239,10 +267,17 @@ def make_callbacks(recipe: Recipe) -> list[BaseCallback]:
     callbacks = []
     for entry in callback_entries(recipe):
         name = callback_name(entry)
-        arguments = entry[name] if isinstance(entry, dict) else {}
+        arguments = (entry[name] if isinstance(entry, dict) else None) or {}
+        cls = import_class(name, BaseCallback)
+        hints = argument_types(cls)
+        if issubclass(cls, CoTrainingCallback):
+            hints = {**argument_types(Fitter), **hints}
+        arguments = checked(arguments, hints, f"{cls.__name__}: ")
         try:
-            callbacks.append(import_class(name, BaseCallback)(**(arguments or {})))
-        except TypeError as error:
+            callbacks.append(cls(**arguments))
+        except ValueError:
+            raise
+        except Exception as error:
             raise RecipeError(f"callback {name}: {error}") from error
     return callbacks
 
@@ -254,8 +289,8 @@ def torch_device(name: str) -> str:
     """
     if name != "auto":
         try:
-            th.zeros(1, device=name)
-        except (RuntimeError, AssertionError) as error:
+            th.zeros(1, device=name).cpu()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ValueError(f"device {name!r} cannot be used: {error}") from error
     return name
 
@@ -272,8 +307,10 @@ def trust(packages: Sequence[str]) -> None:
     for package in packages:
         try:
             importlib.import_module(package)
-        except ImportError as error:
-            raise RecipeError(f"package {package!r} does not import: {error}") from error
+        except (Exception, SystemExit) as error:  # whatever its code raises
+            raise RecipeError(
+                f"package {package!r} does not import: {type(error).__name__}: {error}"
+            ) from error
         _TRUSTED.add(package.partition(".")[0])
 
 
@@ -292,7 +329,7 @@ def import_class(name: str, base: type) -> type:
         )
     try:
         cls = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # whatever its code raises
         raise RecipeError(f"got {name!r}, which does not import: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise RecipeError(f"got {name!r}; wanted a class below {base.__name__}")
@@ -304,21 +341,56 @@ _MADE = ("self", "env", "_init_setup_model", "seed", "device", "verbose", "tenso
 _OURS = ("n_envs", "n_timesteps", "env_kwargs", "callback")
 
 
-def _check_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> None:
-    """Raise a RecipeError for hyperparameters that are unknown, or no numbers but should be."""
-    parameters = inspect.signature(cls).parameters
-    for key, value in arguments.items():
-        if key not in parameters:
-            known = [name for name in parameters if name not in _MADE] + list(_OURS)
-            raise RecipeError(
-                f"{cls.__name__} has no hyperparameter {key!r}; {nearest(key, known)}"
-            )
-        default = parameters[key].default
-        numeric = isinstance(default, (int, float)) and not isinstance(default, bool)
-        if numeric and not isinstance(value, (int, float)) and not callable(value):
-            raise RecipeError(f"got {key}={value!r}; wanted a number")
-        if key in ("n_steps", "batch_size", "n_epochs") and not value >= 1:
-            raise RecipeError(f"got {key}={value!r}; wanted at least 1")
+def _checked_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters of an algorithm; raise a ValueError for those that do not fit."""
+    known = [name for name in inspect.signature(cls).parameters if name not in _MADE]
+    for key in arguments:
+        if key not in known:
+            hint = nearest(str(key), [*known, *_OURS])
+            raise RecipeError(f"{cls.__name__} has no hyperparameter {key!r}; {hint}")
+    return checked(arguments, argument_types(cls))
+
+
+def _policy_kwargs(cls: type[BaseAlgorithm], policy: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a policy, checked, with its activation function as a class."""
+    if isinstance(kwargs.get("activation_fn"), str):
+        kwargs = {**kwargs, "activation_fn": _activation(kwargs["activation_fn"])}
+    policy_class = cls.policy_aliases.get(policy) if isinstance(policy, str) else policy
+    if not isinstance(policy_class, type):
+        return kwargs  # an unknown name, which the algorithm refuses
+    kwargs = checked(kwargs, argument_types(policy_class), "policy_kwargs.")
+    if "features_extractor_class" not in kwargs and kwargs.get("features_extractor_kwargs"):
+        extractor = _default_extractor(policy_class)
+        inner = checked(
+            kwargs["features_extractor_kwargs"],
+            argument_types(extractor),
+            "features_extractor_kwargs.",
+        )
+        kwargs = {**kwargs, "features_extractor_kwargs": inner}
+    return kwargs
+
+
+def _default_extractor(policy: type) -> type:
+    """Return the features extractor that a policy makes if none is named."""
+    for base in policy.__mro__:
+        if "__init__" in vars(base):
+            parameter = inspect.signature(base.__init__).parameters.get("features_extractor_class")
+            if parameter is not None and isinstance(parameter.default, type):
+                return parameter.default
+    return BaseFeaturesExtractor
+
+
+def _activation(name: str) -> type[nn.Module]:
+    """Return an activation function of PyTorch by a name such as "nn.ReLU" or "relu".
+
+    :raises RecipeError: for another name
+    """
+    known = {each.lower(): getattr(nn, each) for each in activation.__all__}
+    word = name.removeprefix("torch.").removeprefix("nn.").lower()
+    if word not in known:
+        names = sorted(activation.__all__)
+        raise RecipeError(f"got activation_fn={name!r}; {nearest(name, names)}")
+    return known[word]
 
 
 def _read(path: Path) -> Any:
@@ -339,10 +411,7 @@ def parse_value(text: str) -> Any:
         value = parse_yaml(text)
     except YamlError as error:
         raise RecipeError(f"value {text!r:.80} is not valid YAML: {error}") from error
-    try:  # YAML 1.1 reads 3e-4, without a point, as a word
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+    return respelled({"": value})[""]
 
 
 def _schedule(key: str, value: Any) -> Any:
@@ -352,6 +421,8 @@ def _schedule(key: str, value: Any) -> Any:
     if not value.startswith("lin_"):
         raise RecipeError(f"got {key}={value!r}; wanted a number or lin_START, such as lin_3e-4")
     try:
-        return LinearSchedule(float(value.removeprefix("lin_")), end=0.0, end_fraction=1.0)
+        start = float(value.removeprefix("lin_"))
     except ValueError as error:
         raise RecipeError(f"got {key}={value!r}: {error}") from error
+    in_range(key, start)
+    return LinearSchedule(start, end=0.0, end_fraction=1.0)

@@ -22,8 +22,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.files import replacing
+from glimpse_envs.files import remove_leftovers, replacing
 from glimpse_envs.sb3 import GlimpseVecEnv
+from glimpse_envs.text import readable
 from glimpse_lab.checkpoint import (
     load_checkpoint,
     save_checkpoint,
@@ -32,8 +33,9 @@ from glimpse_lab.checkpoint import (
     saved_timesteps,
 )
 from glimpse_lab.config import RunConfig, RunError
-from glimpse_lab.logs import GrowingCSV
-from glimpse_lab.recipes import check_run_callbacks
+from glimpse_lab.logs import GrowingCSV, truncate_events
+from glimpse_lab.ranges import in_range
+from glimpse_lab.recipes import check_run_callbacks, check_training
 from glimpse_lab.yaml_files import YamlError, read_yaml
 from policies.classifier.model import TorchClassifier
 from policies.limits import check_lanes
@@ -62,14 +64,17 @@ class Run:
     config: RunConfig
 
     @classmethod
-    def open(cls, path: str | Path, packages: Sequence[str] = ()) -> Run:
+    def open(
+        cls, path: str | Path, packages: Sequence[str] = (), *, dataset: str | None = None
+    ) -> Run:
         """Read a run directory.
 
         :param packages: of the user's own, imported already
+        :param dataset: where its data are now; None for where they were
         :raises RunError: if it is missing or of an older version, its ``config.yml`` is missing,
             broken or incomplete, or it needs further packages
         """
-        path = Path(path)
+        path = _decodable(Path(path))
         cls._check_links(path)
         file = path / "config.yml"
         try:
@@ -97,7 +102,16 @@ class Run:
             check_run_callbacks(config.recipe, packages)
         except ValueError as error:
             raise RunError(f"{file}: {error}") from error
-        return cls(path, config)
+        run = cls(path, config)
+        return run if dataset is None else run.moved(dataset)
+
+    def moved(self, dataset: str) -> Run:
+        """Return the run with its data at another place; nothing is written.
+
+        :param dataset: the same data, by a name such as "folder:PATH"
+        :raises RunError: if they are others
+        """
+        return replace(self, config=self.config.moved(dataset))
 
     @classmethod
     def _check_links(cls, path: Path) -> None:
@@ -130,8 +144,12 @@ class Run:
             temporary.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
 
     def extended(self, n_timesteps: float) -> Run:
-        """Return the run with another number of timesteps in all; nothing is written."""
+        """Return the run with another number of timesteps in all; nothing is written.
+
+        :raises ValueError: for a number out of range
+        """
         recipe = {**self.config.recipe, "n_timesteps": n_timesteps}
+        check_training(recipe)
         return replace(self, config=replace(self.config, recipe=recipe))
 
     @contextmanager
@@ -153,8 +171,8 @@ class Run:
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of a training that was killed while it wrote them."""
-        for file in self.path.glob(".*.*"):
-            file.unlink()
+        for folder in (self.path, self.path / "figures"):
+            remove_leftovers(folder)
 
     @property
     def model_file(self) -> Path:
@@ -201,6 +219,8 @@ class Run:
         :raises RunError: if the data set is not the one that the run was made with, or
             ``model.zip`` is broken
         """
+        if budget is not None:
+            in_range("budget", budget)
         own = self._own_config
         key = (own.split if split is None else split, own.budget if budget is None else budget)
         if key not in self._configs:
@@ -245,8 +265,9 @@ class Run:
             save_checkpoint(self.model_file, model, extras)
         except (OSError, RuntimeError) as error:  # PyTorch raises the latter for a failed write
             kept = "the one before it is kept" if self.model_file.exists() else "none is saved yet"
+            why = write_failure(error)
             raise RunError(
-                f"checkpoint {self.model_file} could not be written ({error}), {kept}: make room, "
+                f"checkpoint {self.model_file} could not be written ({why}), {kept}: make room, "
                 f"then python train.py --resume {self.path}"
             ) from error
 
@@ -276,15 +297,32 @@ class Run:
     def make_logger(self, upto: int | None = None) -> Logger:
         """Return the logger of ``progress.csv`` and TensorBoard.
 
-        :param upto: keep the rows of an earlier part of the run up to so many timesteps
+        :param upto: keep what an earlier part of the run wrote, up to so many timesteps; what lies
+            beyond is of a branch that was lost with a kill
         """
-        output = GrowingCSV(self.path / "progress.csv", upto or 0)
-        return Logger(str(self.path), [output, TensorBoardOutputFormat(str(self.path))])
+        table = GrowingCSV(self.path / "progress.csv", upto or 0)
+        truncate_events(self.path, upto or 0)
+        return Logger(str(self.path), [table, TensorBoardOutputFormat(str(self.path))])
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file of the run under a temporary name and rename it."""
         with replacing(self.path / name) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write_failure(error: BaseException) -> str:
+    """Return in words of the system why a file could not be written.
+
+    PyTorch tells of its own source ("enforce fail at ..."), and the system's words come before it.
+
+    :param error: as a library raised it
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError):
+            return found.strerror or str(found)
+        found = found.__cause__ or found.__context__
+    return "the disk may be full" if "enforce fail" in str(error) else str(error)
 
 
 def run_folder(runs: Path, env_id: str, name: str) -> Path:
@@ -294,7 +332,22 @@ def run_folder(runs: Path, env_id: str, name: str) -> Path:
     """
     if len(Path(name).parts) != 1 or name == "..":
         raise ValueError(f"got --name {name}; wanted a plain name, the folder is --runs")
-    return runs / env_id / name
+    return _decodable(runs / env_id / name)
+
+
+def _decodable(path: Path) -> Path:
+    """Return the path of a run, if its bytes are text: TensorBoard writes to no other.
+
+    :raises RunError: for another
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise RunError(
+            f"got the run directory {readable(str(path))}, whose name is no UTF-8; wanted one that "
+            "is: rename the folder, or choose another with --runs and --name"
+        ) from None
+    return path
 
 
 def new_name(root: Path, seed: int) -> str:

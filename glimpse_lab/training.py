@@ -13,8 +13,8 @@ from stable_baselines3.common.logger import KVWriter
 from stable_baselines3.common.vec_env import VecMonitor
 
 from glimpse_envs.data.loaders import data_directory
-from glimpse_lab.logs import n_rows
-from glimpse_lab.runs import Run, RunError
+from glimpse_lab.logs import failed_writes_told_once, n_rows
+from glimpse_lab.runs import Run, RunError, write_failure
 from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
 from policies.classifier.cotraining import CoTrainingCallback
 
@@ -139,14 +139,15 @@ def learn(
         print(f"trained to {done:,} of {total:,} timesteps already; --total-timesteps extends it")
         return
     try:
-        model.learn(total - done, callback=callbacks, reset_num_timesteps=not done)
+        with failed_writes_told_once():
+            model.learn(total - done, callback=callbacks, reset_num_timesteps=not done)
     except ValueError:
         check_weights(model)  # an update that diverged may fail first in a distribution
         raise
     except OSError as error:  # a full disk, say: TensorBoard and progress.csv are written too
         raise RunError(
-            f"writing to {run.path} failed ({error}). The last checkpoint is kept: make room, then "
-            f"{go_on}"
+            f"writing to {run.path} failed ({write_failure(error)}). The last checkpoint is kept: "
+            f"make room, then {go_on}"
         ) from error
     except KeyboardInterrupt:
         progress.close()
@@ -155,4 +156,6 @@ def learn(
             f"stopped and saved at {model.num_timesteps:,} of {total:,} timesteps.\n"
             f"go on with:  {go_on}"
         ) from None
+    finally:
+        progress.close()
     save(model)

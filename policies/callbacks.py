@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from policies.actor_critic import GlimpseLstmPolicy
+from policies.minibatches import check_minibatches
 from policies.packed_buffer import PackedRecurrentDictRolloutBuffer
 from policies.save_timer import SaveTimer
 
@@ -25,6 +26,7 @@ class PackedSequences(BaseCallback):
 
     def _on_training_start(self) -> None:
         model = self.model
+        check_minibatches(model)
         stock = getattr(model, "rollout_buffer", None)
         if isinstance(stock, PackedRecurrentDictRolloutBuffer):
             return

@@ -18,6 +18,7 @@ from stable_baselines3.common.type_aliases import Schedule
 
 from policies.actions.hybrid import HybridDistribution
 from policies.lstm import lstm_arguments
+from policies.minibatches import refuse_undefined_gradient
 
 
 class HybridPolicyMixin(ActorCriticPolicy):
@@ -73,6 +74,15 @@ class HybridPolicyMixin(ActorCriticPolicy):
         if distribution is not None:
             self.action_dist = distribution
         super()._build(lr_schedule)
+
+    def evaluate_actions(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Return values, log-probabilities and entropy of a minibatch, as SB3's policies do.
+
+        :raises ValueError: in the backward pass of a single row, if its advantage is no number
+        """
+        values, log_prob, entropy = super().evaluate_actions(*args, **kwargs)
+        refuse_undefined_gradient(log_prob)
+        return values, log_prob, entropy
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()

@@ -134,7 +134,7 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
         (["a", "b", "--compare", "--quick"], "leave out --quick"),
         (["a", "--hidden"], "--hidden is for --export"),
         (["a", "--scanpaths", "2", "--budget", "3"], "leave out --budget"),
-        (["a", "--video", "-1"], "wanted a number of images"),
+        (["a", "--video", "-1"], "wanted an integer, 0 to"),
     ],
 )
 def test_eval_refuses_what_does_not_go_together(arguments: list[str], message: str) -> None:
@@ -174,7 +174,7 @@ def test_a_run_in_training_is_left_alone_and_goes_on_after_a_kill(tmp_path: Path
     process.kill()
     process.communicate()
 
-    (folder / ".model.123.zip").write_bytes(b"killed while it was written")
+    (folder / f".model.glimpse-tmp-{process.pid}.zip").write_bytes(b"killed while it was written")
     train("--runs", tmp_path, "--resume", "--total-timesteps", 600, "--no-video")
     assert json.loads((folder / "metrics.json").read_text())["timesteps"] > 600
     assert not list(folder.glob(".*"))
@@ -240,7 +240,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained: Path) -> None:
         (["--set", "policy_kwargs.lstm=1"], "lstm"),
         (["--set", "budget"], "wanted KEY=VALUE"),
         (["--recipe", "nowhere/ppo.yml"], "cannot be read"),
-        (["--set", "n_steps=many"], "got n_steps='many'; wanted a number"),
+        (["--set", "n_steps=many"], "got n_steps='many'; wanted an integer"),
         (["--set", "learning_rat=1", "--set", "n_epochs=1"], "'learning_rate'"),
         (["--set", "callback=os.getcwd"], "--packages"),
         (["--total-timesteps", "nan"], "n_timesteps"),

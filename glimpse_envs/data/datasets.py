@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glimpse_envs.components import nearest
+from glimpse_envs.text import readable
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_FRACTION = 0.1
@@ -100,11 +101,11 @@ class ImageDataset(_Shared):
         test: Split,
         classes: Iterable[str],
     ) -> None:
-        self.name = name
+        self.name = readable(name)
         self.train = train
         self.validation = validation
         self.test = test
-        self.classes = tuple(str(c) for c in classes)
+        self.classes = tuple(readable(str(c)) for c in classes)
         self.source: str | dict[str, Any] | None = None
         self._loader: Callable[[Any], ImageDataset] | None = None
         self._check()

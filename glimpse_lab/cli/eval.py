@@ -10,16 +10,14 @@ python eval.py RUN_DIR RUN_DIR ... --compare               a table, paired on th
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
+
+from glimpse_lab.cli.ending import Parser, add_machine_arguments, carry_out, integer, path, text
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of ``glimpse-eval``; ends with a message where they are wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR", help="made by train.py")
+    parser = Parser(__doc__)
+    parser.add_argument("runs", type=path, nargs="+", metavar="RUN_DIR", help="made by train.py")
     what = parser.add_argument_group("what is shown")
     what.add_argument(
         "--split",
@@ -28,7 +26,16 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="images to show; default: %(default)s",
     )
     what.add_argument(
-        "--budget", type=int, metavar="N", help="the most glimpses; default: as in training"
+        "--budget",
+        type=integer(1, 10_000),
+        metavar="N",
+        help="the most glimpses; default: as in training",
+    )
+    what.add_argument(
+        "--dataset",
+        type=text,
+        metavar="NAME",
+        help="where the run's data are now, such as folder:PATH, if they were moved",
     )
     out = parser.add_argument_group("what is written")
     out.add_argument(
@@ -37,11 +44,15 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="print what the agent reaches, beside random gaze; write no metrics, figures or page",
     )
     out.add_argument(
-        "--video", type=int, default=0, metavar="N", help="film N images, as mp4 and gif"
+        "--video",
+        type=integer(0, 10_000),
+        default=0,
+        metavar="N",
+        help="film N images, as mp4 and gif",
     )
     out.add_argument(
         "--scanpaths",
-        type=int,
+        type=integer(0, 10_000),
         default=0,
         metavar="N",
         help="draw the episodes of these images as a picture, too",
@@ -49,7 +60,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     out.add_argument("--json", action="store_true", help="print metrics.json, not the summary")
     out.add_argument(
         "--export",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="a row for every fixation, as .parquet or .csv",
     )
@@ -60,28 +71,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="compare the runs with each other (runs of the same settings are seeds of one)",
     )
     out.add_argument(
-        "--out", type=Path, metavar="DIR", help="of a comparison's files; default: comparison"
+        "--out", type=path, metavar="DIR", help="of a comparison's files; default: comparison"
     )
     how = parser.add_argument_group("how")
-    how.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
-    how.add_argument(
-        "--threads",
-        type=int,
-        default=1,
-        metavar="N",
-        help="of PyTorch; more pay on cores that nothing else uses; default: %(default)s",
-    )
-    how.add_argument(
-        "--packages",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="packages of your own whose parts, policies or callbacks the runs name",
-    )
+    add_machine_arguments(how)
     args = parser.parse_args(argv)
-    for name in ("video", "scanpaths"):
-        if (n := getattr(args, name)) < 0:
-            parser.error(f"got --{name} {n}; wanted a number of images of at least 0")
     if args.scanpaths and args.budget is not None:
         parser.error("--scanpaths shows the run's own budget; leave out --budget")
     if args.hidden and args.export is None:
@@ -100,14 +94,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Evaluate as the command line asks."""
     args = parse_arguments()
-    try:
+
+    def work() -> None:
         from glimpse_lab.cli.eval_commands import run_command
 
         run_command(args)
-    except (ValueError, OSError, ImportError) as error:  # ImportError: of an extra
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped")
+
+    carry_out(work, debug=args.debug, interrupted="stopped")
 
 
 if __name__ == "__main__":

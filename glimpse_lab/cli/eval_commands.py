@@ -12,6 +12,7 @@ from typing import TextIO
 
 import torch as th
 
+from glimpse_envs.files import check_writable
 from glimpse_lab.comparison.report import comparison_table, write_comparison
 from glimpse_lab.comparison.runs import compare_runs
 from glimpse_lab.evaluation.exact import evaluate_run
@@ -27,7 +28,7 @@ from glimpse_lab.runs import Run
 
 def run_command(args: argparse.Namespace) -> None:
     """Carry out what ``parse_arguments`` returned."""
-    th.set_num_threads(max(1, args.threads))
+    th.set_num_threads(args.threads)
     trust(args.packages)
     device = torch_device(args.device)
     if args.compare:
@@ -38,10 +39,16 @@ def run_command(args: argparse.Namespace) -> None:
 
 def compare(args: argparse.Namespace, device: str) -> None:
     """Compare the runs and write the comparison."""
-    result = compare_runs(
-        args.runs, args.split, budget=args.budget, device=device, packages=args.packages
-    )
     folder = args.out or Path("comparison")
+    check_writable(folder)
+    result = compare_runs(
+        args.runs,
+        args.split,
+        budget=args.budget,
+        device=device,
+        packages=args.packages,
+        dataset=args.dataset,
+    )
     files = write_comparison(result, folder)
     if args.json:
         print((folder / "comparison.json").read_text())
@@ -52,9 +59,8 @@ def compare(args: argparse.Namespace, device: str) -> None:
 
 def evaluate(args: argparse.Namespace, device: str) -> None:
     """Evaluate one run and write what was asked for."""
-    run = Run.open(args.runs[0], args.packages)
-    if args.export is not None:
-        check_name(args.export)  # before the work, not after it
+    run = Run.open(args.runs[0], args.packages, dataset=args.dataset)
+    check_output(args, run)
     model, _ = run.load(args.split, device)
     config = run.evaluation_config(args.split, args.budget)
     evaluated = evaluate_run(run, model, config, record_hidden=args.hidden)
@@ -78,6 +84,15 @@ def evaluate(args: argparse.Namespace, device: str) -> None:
     if args.export is not None:
         file = export_run(args.export, run, paths, args.split, budget=args.budget)
         print(f"fixations: {file}", file=_side(args))
+
+
+def check_output(args: argparse.Namespace, run: Run) -> None:
+    """Say before the work, not after it, what of its output cannot be written."""
+    if args.export is not None:
+        check_name(args.export)
+        check_writable(args.export.parent)
+    if not args.quick or args.video or args.scanpaths:
+        check_writable(run.path)
 
 
 def _side(args: argparse.Namespace) -> TextIO:

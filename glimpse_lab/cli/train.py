@@ -13,44 +13,57 @@ python train.py --tune 30                           search for better hyperparam
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from glimpse_lab import DEFAULT_ENV
+from glimpse_lab.cli.ending import (
+    Parser,
+    add_machine_arguments,
+    carry_out,
+    integer,
+    path,
+    text,
+)
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of ``glimpse-train``; ends with a message where they are wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     what = parser.add_argument_group("what to train")
     what.add_argument(
         "--env",
+        type=text,
         metavar="ID",
         help=f"default: {DEFAULT_ENV}, or for own pictures one that fits them",
     )
     what.add_argument(
         "--dataset",
+        type=text,
         metavar="NAME",
         help="digits, mnist, fashion_mnist, cifar10, folder:PATH, or NAME of a NAME.npz in "
-        "GLIMPSE_DATA_DIR; default: the environment's own",
+        "GLIMPSE_DATA_DIR; default: the environment's own. With --resume: where the data of the "
+        "run are now, if they were moved",
     )
     what.add_argument(
         "--classifier",
+        type=text,
         default="recipe",
         metavar="KIND",
         help="what watches the glimpses: cotrained (trained before and beside the agent), frozen "
         "(before it alone, and kept for the next time), none (a reward that needs one becomes "
         "Terminal), or a FILE such as the model.zip of another run; default: the recipe's",
     )
-    what.add_argument("--seed", type=int, help="of everything; default: 0")
+    what.add_argument(
+        "--seed", type=integer(0, 2**31 - 1), metavar="N", help="of everything; default: 0"
+    )
     how = parser.add_argument_group("how to train")
     how.add_argument("--total-timesteps", type=float, metavar="N", help="steps of all lanes")
-    how.add_argument("--n-envs", type=int, metavar="N", help="lanes stepped together")
+    how.add_argument(
+        "--n-envs", type=integer(1, 65_536), metavar="N", help="lanes stepped together"
+    )
     how.add_argument(
         "--recipe",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="hyperparameters by environment id, in a file named after the algorithm "
         "(ppo_lstm.yml, ppo.yml); default: the one in hyperparams/ with an entry for it",
@@ -64,7 +77,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "callback.CoTrainingCallback.pretraining=20000",
     )
     many = parser.add_argument_group("many trainings (the same command resumes them)")
-    many.add_argument("--seeds", metavar="LIST", help="train each of them: 0-4 or 0,3,7")
+    many.add_argument("--seeds", type=text, metavar="LIST", help="train each of them: 0-4 or 0,3,7")
     many.add_argument(
         "--sweep-cost",
         nargs="+",
@@ -73,42 +86,35 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="train at each price of a glimpse, and plot accuracy against samples",
     )
     many.add_argument(
-        "--sweep", metavar="KEY=V,V", help="the same for any setting: env_kwargs.budget=2,4,6"
+        "--sweep",
+        type=text,
+        metavar="KEY=V,V",
+        help="the same for any setting: env_kwargs.budget=2,4,6",
     )
     many.add_argument(
-        "--jobs", type=int, metavar="N", help="of these, trained at the same time; default: 1"
+        "--jobs",
+        type=integer(1, 1024),
+        metavar="N",
+        help="of these, trained at the same time; default: 1",
     )
     many.add_argument(
         "--tune",
-        type=int,
+        type=integer(1, 1_000_000),
         metavar="N",
         help="search hyperparameters by N trials of --total-timesteps each, on validation images",
     )
     many.add_argument(
-        "--tune-space", type=Path, metavar="FILE", help="what to draw, as in a study's space.yml"
+        "--tune-space", type=path, metavar="FILE", help="what to draw, as in a study's space.yml"
     )
     machine = parser.add_argument_group("on what")
-    machine.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
-    machine.add_argument(
-        "--threads",
-        type=int,
-        default=1,
-        metavar="N",
-        help="of PyTorch; more are slower on such small networks; default: %(default)s",
-    )
-    machine.add_argument(
-        "--packages",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="packages of your own whose parts, policies or callbacks are named",
-    )
+    add_machine_arguments(machine)
     where = parser.add_argument_group("where it is kept")
-    where.add_argument("--runs", type=Path, default=Path("runs"), help="default: %(default)s")
-    where.add_argument("--name", help="of the run, or of all; default: seed<SEED>-<K>")
+    where.add_argument("--runs", type=path, default=Path("runs"), help="default: %(default)s")
+    where.add_argument("--name", type=text, help="of the run, or of all; default: seed<SEED>-<K>")
     where.add_argument(
         "--resume",
         nargs="?",
+        type=text,
         const="latest",
         metavar="RUN_DIR",
         help="go on from the last checkpoint of a run (default: the one written to last) with the "
@@ -118,6 +124,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     where.add_argument(
         "--wandb",
         nargs="?",
+        type=text,
         const="glimpse-envs",
         metavar="PROJECT",
         help="log to Weights & Biases, too; default: %(const)s",
@@ -132,7 +139,7 @@ def _check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) 
     if args.resume and args.classifier != "recipe":
         parser.error("a resumed run keeps its settings; leave out --classifier")
     many = ("seeds", "sweep_cost", "sweep", "jobs", "tune", "tune_space")
-    fixed = ("env", "dataset", "seed", "n_envs", "recipe", "set", "name", *many)
+    fixed = ("env", "seed", "n_envs", "recipe", "set", "name", *many)
     if args.resume and (given := [name for name in fixed if getattr(args, name) is not None]):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         parser.error(f"a resumed run keeps its settings; leave out {names}")
@@ -142,10 +149,8 @@ def _check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) 
         (args.sweep and args.sweep_cost, "give --sweep or --sweep-cost, not both"),
         (args.tune is not None and group, "--tune goes with neither --seeds nor a sweep"),
         (args.tune is not None and args.wandb, "--tune does not go with --wandb"),
-        (args.tune is not None and args.tune < 1, "--tune wants at least 1 trial"),
         (args.tune_space and args.tune is None, "--tune-space wants --tune N, too"),
         (args.jobs is not None and not group, "--jobs goes with --seeds or a sweep"),
-        (args.jobs is not None and args.jobs < 1, "--jobs wants at least 1"),
     ):
         if wrong:
             parser.error(message)
@@ -154,15 +159,14 @@ def _check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) 
 def main() -> None:
     """Train as the command line asks."""
     args = parse_arguments()
-    try:
+
+    def work() -> None:
         from glimpse_lab.cli.train_commands import run_command
 
         run_command(args)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("stopped before the training began; nothing is saved", file=sys.stderr)
-        sys.exit(130)
+
+    stopped = "stopped before the training began; nothing is saved"
+    carry_out(work, debug=args.debug, interrupted=stopped)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from glimpse_lab.tuning.space import default_space, read_space
 
 def run_command(args: argparse.Namespace) -> None:
     """Carry out what ``parse_arguments`` returned."""
-    th.set_num_threads(max(1, args.threads))
+    th.set_num_threads(args.threads)
     torch_device(args.device)  # one that cannot be used is said before anything is loaded
     trust(args.packages)
     if args.wandb:
@@ -56,12 +56,12 @@ def train_one(args: argparse.Namespace) -> Run:
         "wandb": args.wandb,
         "packages": args.packages,
     }
-    if args.resume:
+    how["dataset"] = args.dataset
+    if args.resume is not None:
         path = latest(args.runs) if args.resume == "latest" else Path(args.resume)
         return resume(path, **how)
     return train(
         args.env,
-        dataset=args.dataset,
         classifier=args.classifier,
         seed=args.seed or 0,
         overrides=parse_settings(args.set or []),

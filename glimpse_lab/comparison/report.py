@@ -82,7 +82,7 @@ def write_comparison(result: Comparison, folder: str | os.PathLike[str]) -> list
     }
     for name, content in contents.items():
         with replacing(folder / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+            temporary.write_text(content, encoding="utf-8", errors="replace")
     return [*(folder / name for name in contents), plot_comparison(result, folder)]
 
 

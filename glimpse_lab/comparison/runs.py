@@ -26,6 +26,7 @@ def compare_runs(
     index: int | NDArray[np.int64] | None = None,
     device: str = "cpu",
     packages: Sequence[str] = (),
+    dataset: str | None = None,
 ) -> Comparison:
     """Evaluate runs exactly, on the same images, and compare them.
 
@@ -38,6 +39,7 @@ def compare_runs(
         all
     :param device: that PyTorch knows
     :param packages: of the user's own, that the runs were trained with
+    :param dataset: where the data of all runs are now; None for where they were
     :raises ValueError: as ``compare``, for a run that is broken (``glimpse_lab.runs.RunError``), or
         for a directory given twice
     """
@@ -48,6 +50,8 @@ def compare_runs(
         )
     trust(packages)
     runs = [run if isinstance(run, Run) else Run.open(run, packages) for run in runs]
+    if dataset is not None:
+        runs = [run.moved(dataset) for run in runs]
     configs = [run.evaluation_config(split, budget) for run in runs]
     numbers = [image_numbers(config, index) for config in configs]
     with tqdm(

@@ -24,6 +24,7 @@ from glimpse_lab.plots.style import (
     SKY,
     YELLOW,
     Percents,
+    drawn_name,
     few_ticks,
     finish,
     large_print,
@@ -106,7 +107,7 @@ def _lines(
             style = {"color": colour, "linewidth": 1.5, "markersize": 4, "linestyle": dash}
             style |= {"marker": "o"} if len(xy) > 1 else {"marker": "D", "markersize": 8}
             number += 1
-        (lines[name],) = axes.plot(*xy.T, label=name, **style)
+        (lines[name],) = axes.plot(*xy.T, label=drawn_name(name), **style)
     return lines
 
 
@@ -129,7 +130,8 @@ def _name(
     for name in sorted(points, key=lambda name: name != emphasised):  # the strong one first
         for offset, across, along in _PLACES:
             text = axes.annotate(
-                name, points[name][-1], offset, textcoords="offset points", ha=across, va=along,
+                drawn_name(name), points[name][-1], offset, textcoords="offset points",
+                ha=across, va=along,
                 color=_darker(lines[name].get_color()), annotation_clip=False, in_layout=False,
                 fontweight="bold" if name == emphasised else "normal",
             )  # fmt: skip

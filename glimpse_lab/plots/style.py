@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import Formatter, MaxNLocator
+from matplotlib.text import Text
+from matplotlib.ticker import Formatter, FuncFormatter, MaxNLocator
 
 from glimpse_envs.files import replacing
+from glimpse_envs.text import readable
 
 # Okabe and Ito's palette ("Color universal design", 2008): told apart by colour-blind people
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -27,6 +33,7 @@ _LARGE = {
     "legend.fontsize": 12,
     "xtick.labelsize": 12,
     "ytick.labelsize": 12,
+    "text.parse_math": False,  # see literal_text: of plots that measure their texts
 }
 _P, _R = ParamSpec("_P"), TypeVar("_R")
 
@@ -96,6 +103,35 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     kinds = canvas.get_supported_filetypes()
     if path.suffix.lower().lstrip(".") not in kinds:
         raise ValueError(f"got the file name {path.name!r}; wanted a suffix of {sorted(kinds)}")
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, literal_text(figure):
         figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1)
     return path
+
+
+@contextmanager
+def literal_text(figure: Figure) -> Iterator[None]:
+    """Draw every text of a figure as it is: "$5_bill^$" is the name of a class, not a formula."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(_fit(text.get_text()))
+    for axis in figure.findobj(Axis):  # names of ticks are written while they are drawn
+        names = axis.get_major_formatter()
+        if isinstance(names, FuncFormatter):
+            axis.set_major_formatter(partial(_fitted, names))
+    with rc_context({"text.parse_math": False}):  # of texts that are made while it is drawn
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box is drawn
+            yield
+
+
+def _fit(text: str) -> str:
+    return "\n".join(map(readable, text.split("\n")))
+
+
+def _fitted(names: Formatter, value: float, place: int | None) -> str:
+    return _fit(names(value, place))
+
+
+def drawn_name(name: str) -> str:
+    """Return a name as it can be drawn; legends leave those out that begin with "_"."""
+    return f" {_fit(name)}" if name.startswith("_") else _fit(name)

@@ -104,7 +104,7 @@ def write_page(
             f"{MAX_BYTES / 1e6:.0f}: pass fewer or smaller ones"
         )
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="replace")
     return path
 
 

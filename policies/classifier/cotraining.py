@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
 from glimpse_envs.components import resolve
@@ -19,7 +20,9 @@ from policies.classifier.pretraining import ROLLOUT_DRAWS, Pretraining
 from policies.classifier.replay import Collector, SequenceStore, join
 from policies.classifier.schedule import UpdateSchedule
 from policies.classifier.trainer import Fit, Fitter, by_glimpse, check_arguments
+from policies.classifier.wrapped_rows import ReadAnew
 from policies.limits import check_memory
+from policies.minibatches import check_minibatches
 from policies.optimizers import check_optimizer_state
 
 
@@ -111,6 +114,9 @@ class CoTrainingCallback(BaseCallback):
         self.cores = _cores(self.training_env)
         config, classifier = self.cores[0].config, _shared_classifier(self.cores)
         self._check_memory(config)
+        check_minibatches(self.model)
+        shown = _joined([core.observation() for core in self.cores])
+        self.read_anew = ReadAnew(self.training_env, self.model._last_obs, shown)
         classifier.to(self.model.device)
         seed, n_timesteps = int(self.model.seed or 0), self.model.num_timesteps
         self.fitter = self._make_fitter(classifier)
@@ -196,11 +202,13 @@ class CoTrainingCallback(BaseCallback):
 
     def _refresh(self) -> None:
         """Let the changed classifier read the running episodes anew, for the agent's next steps."""
-        observations = [core.refresh() for core in self.cores]
-        for key in ("belief", "classifier_features"):
-            if key in observations[0]:
-                rows = np.concatenate([observation[key] for observation in observations])
-                self.model._last_obs[key] = rows
+        rows = _joined([core.refresh() for core in self.cores])
+        self.read_anew.put(self.model._last_obs, rows)
+
+
+def _joined(observations: list[dict[str, NDArray]]) -> dict[str, NDArray]:
+    """Return the observations of several simulations as those of one."""
+    return {key: np.concatenate([each[key] for each in observations]) for key in observations[0]}
 
 
 def _cores(env: Any) -> list[GlimpseCore]:

@@ -363,7 +363,12 @@ def _all_prefixes(
     return rows, steps, weights.astype(np.float32)
 
 
-MEMORIES = ("canvas", "gru", "lstm", "feedforward")
+MEMORIES: dict[str, type[Memory]] = {
+    "canvas": Canvas,
+    "gru": Recurrent,
+    "lstm": Recurrent,
+    "feedforward": Feedforward,
+}
 
 
 def make_memory(

@@ -1,11 +1,14 @@
-"""The table of progress, which goes on where a checkpoint was."""
+"""What a training logs, which goes on where a checkpoint was."""
 
 import csv
+import threading
 from pathlib import Path
 
 import pytest
+from stable_baselines3.common.logger import TensorBoardOutputFormat
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from glimpse_lab.logs import GrowingCSV
+from glimpse_lab.logs import GrowingCSV, failed_writes_told_once, truncate_events
 
 STEPS = "time/total_timesteps"
 
@@ -68,3 +71,68 @@ def test_text_with_commas_and_quotes_comes_back(file: Path) -> None:
     write(file, 30, {STEPS: 40, "note": 'a, "b"'})
     write(file, 40, {STEPS: 50, "note": "c"})
     assert [row["note"] for row in read(file)] == ["", "", "", 'a, "b"', "c"]
+
+
+def write_events(folder: Path, *steps: int) -> None:
+    output = TensorBoardOutputFormat(str(folder))
+    for step in steps:
+        output.write({"loss": step / 10}, {"loss": ()}, step)
+    output.close()
+
+
+def read_events(folder: Path) -> list[int]:
+    """Steps of all points of all files of a folder, those that TensorBoard would hide, too."""
+    files = sorted(folder.glob("events.out.tfevents.*"))
+    events = [event for file in files for event in EventFileLoader(str(file)).Load()]
+    return [event.step for event in events if event.HasField("summary")]
+
+
+@pytest.mark.parametrize(
+    ("upto", "kept"),
+    [
+        (0, []),
+        (9, []),
+        (20, [10, 15, 20]),
+        (45, [10, 15, 20, 30, 40]),
+        (99, [10, 15, 20, 30, 40, 50]),
+    ],
+)
+def test_points_of_lost_branches_are_taken_out(tmp_path: Path, upto: int, kept: list[int]) -> None:
+    write_events(tmp_path, 10, 20, 30)
+    write_events(tmp_path, 15, 40, 50)
+    (tmp_path / "events.txt").write_text("of the user")
+    truncate_events(tmp_path, upto)
+    assert sorted(read_events(tmp_path)) == kept
+    write_events(tmp_path, upto + 1)  # the training goes on
+    assert max(read_events(tmp_path)) == upto + 1
+    assert len(list(tmp_path.iterdir())) == 4 and (tmp_path / "events.txt").exists()
+
+
+def test_a_record_that_a_kill_cut_off_hides_nothing(tmp_path: Path) -> None:
+    write_events(tmp_path, 10, 20)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-5])
+    truncate_events(tmp_path, 15)
+    write_events(tmp_path, 16)
+    assert read_events(tmp_path) == [10, 16]
+
+
+def test_a_failed_write_of_a_thread_is_not_told_by_the_thread(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail_in_thread(error: Exception) -> None:
+        def work() -> None:
+            raise error
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    told: list[type] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", lambda failure: told.append(failure.exc_type))
+        with failed_writes_told_once():
+            fail_in_thread(OSError(28, "No space left on device"))
+            fail_in_thread(ZeroDivisionError())
+        fail_in_thread(OSError())
+    assert told == [ZeroDivisionError, OSError] and not capsys.readouterr().err

@@ -79,6 +79,8 @@ def test_a_linear_schedule_falls_from_start_to_zero() -> None:
         ({"n_step": 3}, "did you mean 'n_steps'"),
         ({"n_steps": 0}, "at least 1"),
         ({"n_steps": 8, "batch_size": 5}, "one row over"),
+        ({"n_steps": 8, "batch_size": 1}, "at least 2"),
+        ({"policy_kwargs": {"activation_fn": "nn.ReLu6x"}}, "did you mean 'ReLU6'"),
         ({"learning_rate": "cos_1"}, "lin_START"),
         ({"learning_rate": "lin_x"}, "could not convert"),
         ({"policy": "policies.Nothing"}, "policies.Nothing"),
@@ -88,7 +90,7 @@ def test_a_linear_schedule_falls_from_start_to_zero() -> None:
 )
 def test_a_wrong_recipe_says_what_is_wrong(recipe: dict, message: str) -> None:
     env = GlimpseVecEnv("GlimpseDigits-MultiCat-v0", 2, seed=0)
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(ValueError, match=message):
         make_model(
             "ppo_lstm",
             {"policy": "policies.GlimpseLstmPolicy", **recipe},

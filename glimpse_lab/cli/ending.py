@@ -1,0 +1,121 @@
+"""How a command begins and ends: its words are checked, and every failure is one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from glimpse_lab.console import forgiving_console
+
+FORESEEN = (ValueError, OSError, ImportError)  # ImportError: of an extra that is not installed
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of command lines that says in one line what is wrong, without the usage."""
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(
+            description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message."""
+        self.exit(2, f"error: {one_line(message)} (--help tells all arguments)\n")
+
+
+def add_machine_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add what all commands have: --device, --threads, --packages and --debug."""
+    group.add_argument("--device", default="cpu", help="cpu, cuda or auto; default: %(default)s")
+    group.add_argument(
+        "--threads",
+        type=threads,
+        default=1,
+        metavar="N",
+        help="of PyTorch; more are slower on such small networks; default: %(default)s",
+    )
+    group.add_argument(
+        "--packages",
+        nargs="+",
+        default=[],
+        type=text,
+        metavar="NAME",
+        help="packages of your own whose parts, policies or callbacks are named",
+    )
+    group.add_argument("--debug", action="store_true", help="show the traceback of a failure, too")
+
+
+def text(word: str) -> str:
+    """Return a word of the command line that is not empty."""
+    if not word.strip():
+        raise argparse.ArgumentTypeError("got an empty text; leave the argument out, or fill it")
+    return word
+
+
+def path(word: str) -> Path:
+    """Return a path of the command line that is not empty."""
+    return Path(text(word))
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Return what reads an integer of a range from the command line."""
+
+    def read(word: str) -> int:
+        try:
+            number = int(word)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"got {word!r}; wanted an integer, {low} to {high:,}")
+        return number
+
+    return read
+
+
+def threads(word: str) -> int:
+    """Return a number of threads, not more than this machine has cores."""
+    number, cores = integer(1, 2**31)(word), os.cpu_count() or 1
+    if number > cores:
+        print(f"got --threads {number}; this machine has {cores}: {cores} taken", file=sys.stderr)
+    return min(number, cores)
+
+
+def one_line(error: object) -> str:
+    """Return the message of an error in one line; its kind, where it says nothing."""
+    words = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return words or type(error).__name__
+
+
+def carry_out(work: Callable[[], None], *, debug: bool, interrupted: str) -> None:
+    """Do the work of a command; end the process with one line if it fails.
+
+    :param work: what the command does
+    :param debug: let failures through, with their tracebacks
+    :param interrupted: what to say after Ctrl-C
+    :raises SystemExit: with status 1 after a failure, 130 after Ctrl-C
+    """
+    with forgiving_console():
+        try:
+            work()
+        except KeyboardInterrupt:
+            print(interrupted, file=sys.stderr)
+            sys.exit(130)
+        except FORESEEN as error:
+            if debug:
+                raise
+            _fail(one_line(error))
+        except Exception as error:
+            if debug:
+                raise
+            kind = type(error).__name__
+            _fail(
+                f"unexpected {kind}: {one_line(error)}; the same command with --debug shows where"
+            )
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,58 @@
+"""How commands end."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from glimpse_lab.cli.ending import carry_out, one_line
+from glimpse_lab.console import forgiving_console
+
+
+def raising(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("a\n  b\n"), "error: a b"),
+        (OSError(28, "No space left on device"), "error: [Errno 28] No space left on device"),
+        (ModuleNotFoundError("No module named 'x'"), "error: No module named 'x'"),
+        (KeyError("x"), "error: unexpected KeyError: 'x'; the same command with --debug"),
+        (MemoryError(), "error: unexpected MemoryError: MemoryError; the same"),
+        (ZeroDivisionError(), "error: unexpected ZeroDivisionError"),
+    ],
+)
+def test_a_failure_is_one_line(
+    error: Exception, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        carry_out(lambda: raising(error), debug=False, interrupted="")
+    errors = capsys.readouterr().err
+    assert end.value.code == 1 and errors.startswith(message) and errors.count("\n") == 1
+    with pytest.raises(type(error)):
+        carry_out(lambda: raising(error), debug=True, interrupted="")
+
+
+def test_ctrl_c_is_told_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        carry_out(lambda: raising(KeyboardInterrupt()), debug=False, interrupted="stopped")
+    assert end.value.code == 130 and capsys.readouterr().err == "stopped\n"
+
+
+def test_a_message_of_nothing_is_the_kind_of_error() -> None:
+    assert one_line(EOFError()) == "EOFError" and one_line(" a \n\n b") == "a b"
+
+
+def test_a_console_that_lacks_characters_gets_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", console)
+    with forgiving_console():
+        print("caf\xe9 \udce9 猫")
+    console.flush()
+    assert console.buffer.getvalue() == b"caf? ? ?\n" and console.errors == "strict"
+    with pytest.raises(UnicodeEncodeError):
+        print("caf\xe9")
