@@ -19,6 +19,7 @@ from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.sb3 import registered_kwargs
 from glimpse_lab.classifiers import choose_classifier
 from glimpse_lab.dotted import check_names
+from glimpse_lab.models import make_model
 from glimpse_lab.overrides import with_overrides
 from glimpse_lab.own_pictures import (
     OWN_PICTURES,
@@ -39,7 +40,6 @@ from glimpse_lab.recipes import (
     foreign_packages,
     load_recipe,
     make_callbacks,
-    make_model,
 )
 from glimpse_lab.spellings import respelled
 from glimpse_lab.sweeps.prices import with_price

@@ -9,12 +9,12 @@ import yaml
 
 from glimpse_envs.registration import REGISTERED
 from glimpse_envs.sb3 import GlimpseVecEnv
+from glimpse_lab.models import make_model
 from glimpse_lab.recipes import (
     RecipeError,
     find_recipe,
     load_recipe,
     make_callbacks,
-    make_model,
     parse_settings,
 )
 from policies import CoTrainingCallback, PackedSequences

@@ -8,7 +8,8 @@ from torch import nn
 
 from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_lab.config import resolve_config
-from glimpse_lab.recipes import load_recipe, make_model, parse_settings
+from glimpse_lab.models import make_model
+from glimpse_lab.recipes import load_recipe, parse_settings
 from glimpse_lab.spellings import respelled
 
 ZOO = """
