@@ -9,6 +9,7 @@ over; of other files that are not read one line on stderr says which and why.
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import warnings
@@ -31,6 +32,7 @@ from glimpse_envs.data.pictures import (
     read_header,
     read_images,
 )
+from glimpse_envs.text import path_text, readable
 
 LARGEST_DEFAULT_SIZE = 256  # pixels; glimpses seldom need more, and every image stays in memory
 LEAST_CONTRAST = 8  # grey levels of 255; an image of fewer shows nothing
@@ -188,7 +190,8 @@ def _warn_of_contrast(root: Path, files: list[Path], images: NDArray[np.uint8]) 
     rows = images.reshape(len(images), -1)
     if (rows == rows[0]).all():
         warnings.warn(
-            f"{root}: all {len(files)} images are alike, such as {files[0]}; there is nothing to "
+            f"{path_text(root)}: all {len(files)} images are alike, such as "
+            f"{path_text(files[0])}; there is nothing to "
             "tell their classes by",
             stacklevel=3,
         )
@@ -196,8 +199,9 @@ def _warn_of_contrast(root: Path, files: list[Path], images: NDArray[np.uint8]) 
     flat = (rows.max(axis=1).astype(int) - rows.min(axis=1) < LEAST_CONTRAST).nonzero()[0]
     if flat.size:
         warnings.warn(
-            f"{root}: {flat.size} of {len(files)} images have no contrast (fewer than "
-            f"{LEAST_CONTRAST} of 255 grey levels), such as {files[flat[0]]}; look at them, or "
+            f"{path_text(root)}: {flat.size} of {len(files)} images have no contrast (fewer than "
+            f"{LEAST_CONTRAST} of 255 grey levels), such as {path_text(files[flat[0]])}; look at "
+            "them, or "
             "try background='black' for white drawings on transparent ground",
             stacklevel=3,
         )
@@ -205,4 +209,4 @@ def _warn_of_contrast(root: Path, files: list[Path], images: NDArray[np.uint8]) 
 
 def _say(root: Path, text: str) -> None:
     if text:
-        print(f"{root}: {text}", file=sys.stderr)
+        print(readable(f"{os.fspath(root)}: {text}"), file=sys.stderr)
