@@ -47,11 +47,11 @@ WIDTH = Range(1, 16_384)
 
 RANGES = {
     # training
-    "n_envs": Range(1, 65_536),
+    "n_envs": Range(1, 16_384),
     "n_timesteps": Range(1, 1e15),
     "seed": Range(0, 2**31 - 1),
     # algorithms
-    "learning_rate": Range(0, 10, above=True),
+    "learning_rate": POSITIVE,
     "n_steps": Range(1, 1e6),
     "batch_size": Range(2, 2**27),
     "n_epochs": Range(1, 10_000),

@@ -59,7 +59,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     how = parser.add_argument_group("how to train")
     how.add_argument("--total-timesteps", type=float, metavar="N", help="steps of all lanes")
     how.add_argument(
-        "--n-envs", type=integer(1, 65_536), metavar="N", help="lanes stepped together"
+        "--n-envs", type=integer(1, 16_384), metavar="N", help="lanes stepped together"
     )
     how.add_argument(
         "--recipe",
