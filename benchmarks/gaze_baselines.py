@@ -52,14 +52,15 @@ class Study:
         if not found:
             raise ValueError(f"{path} has no co-trained classifier; wanted a run that has one")
         self.training = found[0]
-        key = self.run.classifier_extras().get("key")
-        self.pretraining = pretraining or data_directory() / "classifiers" / f"{key}.pt"
-        if not self.pretraining.is_file():
+        kept = sorted((data_directory() / "classifiers").glob("*.pt"))
+        if pretraining is None and len(kept) == 1:
+            pretraining = kept[0]
+        if pretraining is None or not pretraining.is_file():
             raise ValueError(
-                f"there is no {self.pretraining}, the classifier of {path} after its "
-                "pretraining; give it by --pretraining FILE, or train the run again with this "
-                "GLIMPSE_DATA_DIR"
+                f"got --pretraining {pretraining}; wanted the classifier of {path} after its "
+                f"pretraining, one of the {len(kept)} files in {data_directory() / 'classifiers'}"
             )
+        self.pretraining = pretraining
         updates = read_progress(path / "progress.csv").get("classifier/updates", np.zeros(0))
         self.n_updates = int(np.nansum(updates))
         if not self.n_updates:

@@ -70,7 +70,6 @@ sde_sample_freq=0.5
 stats_window_size=0
 learning_rate=0
 learning_rate=-1e-3
-learning_rate=1e9
 learning_rate=lin_
 learning_rate=lin_inf
 learning_rate={a: 1}
