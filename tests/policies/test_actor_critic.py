@@ -164,7 +164,11 @@ def test_saved_lstm_policy_acts_the_same(tmp_path, scheme: str, critic: str):
         ("Discrete", {"gates": {"class": {"decision": 1}}}, r"gates=.* take entropy_weights: drop"),
         ("Discrete", {"entropy_weights": {"move": 2.0}}, r"of move; wanted that of 'class' alone"),
         ("Dict", {"gates": {"class": {"decision": 1}}}, r"gates=.* entropy_weights and continuous"),
-        ("Dict", {"entropy_weights": {"clas": 2.0}}, r"got part 'clas'; did you mean 'class'"),
+        (
+            "Dict",
+            {"entropy_weights": {"clas": 2.0}},
+            r"got part 'clas', which the actions have not; did you mean 'class'",
+        ),
     ],
 )
 def test_arguments_that_the_actions_have_no_use_for_are_refused(scheme, argument, message):
