@@ -120,7 +120,7 @@ def test_a_search_is_interrupted_counted_on_and_its_recipe_trains(tmp_path: Path
         (["--sweep", "gama=0.9,1"], "did you mean 'gamma'"),
         (["--sweep", "gamma=0.9,1", "--sweep-cost", "0", "1"], "not both"),
         (["--tune", "2", "--seeds", "0-1"], "--tune goes with neither"),
-        (["--tune", "0"], "at least 1 trial"),
+        (["--tune", "0"], "1 to 1,000,000"),
         (["--tune-space", "x.yml"], "--tune N"),
         (["--tune", "1", "--tune-space", "nowhere.yml"], "cannot be read"),
         (["--jobs", "2"], "--jobs goes with"),
