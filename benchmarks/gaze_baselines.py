@@ -36,6 +36,7 @@ from glimpse_lab.plots.training import read_progress
 from glimpse_lab.recipes import trust
 from glimpse_lab.runs import Run
 from glimpse_lab.versions import git_commit
+from policies.classifier.cache import ClassifierCache
 from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import TorchClassifier, read_file
 from policies.classifier.trainer import Fitter, pretrain
@@ -52,13 +53,14 @@ class Study:
         if not found:
             raise ValueError(f"{path} has no co-trained classifier; wanted a run that has one")
         self.training = found[0]
-        kept = sorted((data_directory() / "classifiers").glob("*.pt"))
-        if pretraining is None and len(kept) == 1:
-            pretraining = kept[0]
-        if pretraining is None or not pretraining.is_file():
+        if pretraining is None:  # it is kept under what tells it from others
+            cache = ClassifierCache(data_directory() / "classifiers")
+            untrained = self.run.config.make_env_config()
+            pretraining = cache.file(self.training.pretraining.key(untrained, self.run.config.seed))
+        if not pretraining.is_file():
             raise ValueError(
-                f"got --pretraining {pretraining}; wanted the classifier of {path} after its "
-                f"pretraining, one of the {len(kept)} files in {data_directory() / 'classifiers'}"
+                f"there is no {pretraining}, the classifier of {path} after its pretraining; give "
+                "it by --pretraining FILE, or train the run again with this GLIMPSE_DATA_DIR"
             )
         self.pretraining = pretraining
         updates = read_progress(path / "progress.csv").get("classifier/updates", np.zeros(0))

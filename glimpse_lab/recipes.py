@@ -1,4 +1,4 @@
-"""Recipes: hyperparameters in rl_zoo3's format, and the model they describe.
+"""Recipes: hyperparameters in rl_zoo3's format, read and checked.
 
 A recipe file is named after its algorithm (``ppo_lstm.yml``, ``ppo.yml``) and maps environment ids
 to hyperparameters; ``default`` serves the ids that have no entry of their own.
@@ -58,9 +58,6 @@ They write nowhere but into the logger of the run, whatever their arguments. SB3
 models where they are told to (``CheckpointCallback``, ``EvalCallback``), or need objects.
 """
 
-MOST_LANES = 16_384
-"""Lanes of one environment."""
-
 
 class RecipeError(ValueError):
     """A recipe is missing or wrong; the message says what came, what was wanted, what to do."""
@@ -97,8 +94,6 @@ def check_training(recipe: Recipe) -> None:
     """
     lengths = {key: recipe.get(key) for key in ("n_envs", "n_timesteps")}
     checked(lengths, dict.fromkeys(lengths, int))
-    if recipe["n_envs"] > MOST_LANES:
-        raise RecipeError(f"got n_envs={recipe['n_envs']:,}; wanted at most {MOST_LANES:,}")
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:

@@ -80,6 +80,15 @@ class Pretraining:
             self._find_or_train(fitter, config, seed, checkpoint, cache)
         checkpoint()
 
+    def key(self, config: GlimpseConfig, seed: int) -> str:
+        """Return what tells this pretraining from others, 16 hexadecimal digits.
+
+        :param config: the environment, with the classifier as it is before its training
+        :param seed: of images, scenes and gaze
+        """
+        training = [self.n_episodes, self.batch_size, self.handover, self.settings]
+        return training_key(config, self.gaze, training, seed)
+
     def _find_or_train(
         self,
         fitter: Fitter,
@@ -88,8 +97,7 @@ class Pretraining:
         checkpoint: Callable[[], None],
         cache: ClassifierCache,
     ) -> None:
-        training = [self.n_episodes, self.batch_size, self.handover, self.settings]
-        key = training_key(config, self.gaze, training, seed)
+        key = self.key(config, seed)
         file = cache.file(key)
         with cache.alone(key) as writable:
             if cache.recall(file, key, fitter) is not None:
