@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import signal
 import subprocess
 import sys
 import time
@@ -78,12 +79,16 @@ def load_script(path: str) -> ModuleType:
 
 
 def start(script: str, *arguments: object, **settings: object) -> subprocess.Popen[str]:
-    """Start a script of the top folder, or of one below it, in a process of its own."""
+    """Start a script of the top folder, or of one below it, in a process of its own.
+
+    It hears Ctrl-C even where the tests run in a shell's background, which is deaf to it.
+    """
     return subprocess.Popen(
         [sys.executable, str(ROOT / script), *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **settings,
     )
 
