@@ -17,6 +17,7 @@ from glimpse_lab.console import forgiving_console
 from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.integrations.weights_and_biases import Tracker, load_wandb
+from glimpse_lab.overrides import lengths
 from glimpse_lab.recipes import trust
 from glimpse_lab.report.run_files import summary, write_film, write_report
 from glimpse_lab.runs import Agent, Run, RunError, new_name, run_folder, write_failure
@@ -75,15 +76,13 @@ def train(
     trust(packages)
     if wandb:
         load_wandb()  # that it is missing is said before the training, not after it
-    lengths = {"n_timesteps": total_timesteps, "n_envs": n_envs}
-    lengths = {key: value for key, value in lengths.items() if value is not None}
     config = resolve_config(
         env_id,
         None if recipe is None else Path(recipe),
         seed=seed,
         dataset=dataset,
         classifier=classifier,
-        overrides={**(overrides or {}), **lengths},
+        overrides={**(overrides or {}), **lengths(total_timesteps, n_envs)},
         packages=packages,
     )
     runs = Path(runs)
@@ -246,7 +245,7 @@ def _report(
     print(f"\n{summary(result)}\n")
     print(f"trained to {model.num_timesteps:,} timesteps, {minutes:.1f} min of it in this call")
     if video:
-        files += write_film(run, model, "test", n_images=8)
+        files += write_film(run, model, config, n_images=8)
     if tracker is not None:
         tracker.finish(result, [run.path / name for name in files if name.endswith(".png")])
     print(f"in {run.path}: {', '.join([*files, 'progress.csv', 'model.zip'])}")

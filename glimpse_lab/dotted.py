@@ -51,18 +51,6 @@ def with_value(tree: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     return {**tree, name: with_value(inner or {}, rest, value)}
 
 
-def with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tree with values changed, one after the other; the given one stays as it is.
-
-    :param values: by dotted keys
-    :raises ValueError: as :func:`with_value`
-    """
-    changed = dict(tree)
-    for key, value in values.items():
-        changed = with_value(changed, key, value)
-    return changed
-
-
 def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return all values of a tree by their dotted keys, in order; an empty mapping is a value."""
     flat: dict[str, Any] = {}

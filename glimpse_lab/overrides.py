@@ -12,6 +12,12 @@ from glimpse_lab.recipes import Recipe, RecipeError, callback_entries, callback_
 _CALLBACK = "callback."
 
 
+def lengths(total_timesteps: float | None, n_envs: int | None) -> dict[str, float]:
+    """Return what overrides a recipe's timesteps and lanes; None leaves the recipe's own."""
+    given = {"n_timesteps": total_timesteps, "n_envs": n_envs}
+    return {key: value for key, value in given.items() if value is not None}
+
+
 def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     """Return a recipe with values changed, one after the other; the given one stays as it is.
 

@@ -68,7 +68,7 @@ def evaluate(args: argparse.Namespace, device: str) -> None:
     print(f"{summary(result)}\n", file=_side(args))
     files = []
     if args.video:
-        files += write_film(run, model, args.split, args.video)
+        files += write_film(run, model, config, args.video)
     if args.scanpaths:
         files.append(write_scanpaths(run, config, paths, args.scanpaths))
     if not args.quick:

@@ -14,6 +14,7 @@ from glimpse_lab.api import resume, train
 from glimpse_lab.commands import command, stop
 from glimpse_lab.config import RunConfig, resolve_config
 from glimpse_lab.integrations.weights_and_biases import load_wandb
+from glimpse_lab.overrides import lengths
 from glimpse_lab.recipes import parse_settings, torch_device, trust
 from glimpse_lab.runs import Run, RunError, latest, run_folder
 from glimpse_lab.sweeps.changes import Change, choose_sweep, parse_seeds
@@ -77,8 +78,6 @@ def resolve(
     args: argparse.Namespace, *, seed: int | None = None, change: Change | None = None
 ) -> RunConfig:
     """Return the configuration that the arguments and a change of a sweep ask for."""
-    lengths = {"n_timesteps": args.total_timesteps, "n_envs": args.n_envs}
-    lengths = {key: value for key, value in lengths.items() if value is not None}
     return resolve_config(
         args.env,
         args.recipe,
@@ -87,7 +86,7 @@ def resolve(
         classifier=args.classifier,
         overrides={
             **parse_settings(args.set or []),
-            **lengths,
+            **lengths(args.total_timesteps, args.n_envs),
             **(change.overrides if change else {}),
         },
         price=change.price if change else None,
@@ -131,8 +130,9 @@ def tune(args: argparse.Namespace) -> None:
     space = read_space(args.tune_space) if args.tune_space else default_space(config)
     name = args.name or f"tune-{digest([settings(config), space])}"
     folder = run_folder(args.runs, config.env_id, name)
-    args.total_timesteps = None  # of a trial; the recipe of the best keeps its own
-    timesteps = resolve(args).recipe["n_timesteps"]
+    # --total-timesteps is that of a trial; the recipe of the best keeps its own
+    untrimmed = argparse.Namespace(**{**vars(args), "total_timesteps": None})
+    timesteps = resolve(untrimmed).recipe["n_timesteps"]
     study = Study(folder, config, space, timesteps=timesteps, device=args.device)
     print(f"study: {study.path}")
     try:

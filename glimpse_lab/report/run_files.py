@@ -61,14 +61,15 @@ def write_report(run: Run, config: GlimpseConfig, paths: Episodes, result: Evalu
     return [metrics_file, confusion_file, "learning_curve.png"]
 
 
-def write_film(run: Run, model: BaseAlgorithm, split: str, n_images: int) -> list[str]:
+def write_film(run: Run, model: BaseAlgorithm, config: GlimpseConfig, n_images: int) -> list[str]:
     """Film the agent on some images of a split, always the same, as mp4 and gif.
 
+    :param config: that is evaluated, of this run
     :return: names of the files
     """
-    config = run.env_config(split=split)
     film = record(model, config, _filmed(len(config.shown_split), n_images))
-    names = [f"video{_suffix(split)}.mp4", f"video{_suffix(split)}.gif"]
+    suffix = suffix_of(run, config)
+    names = [f"video{suffix}.mp4", f"video{suffix}.gif"]
     for name in names:
         write_video(run.path / name, film, fps=1)
     return names

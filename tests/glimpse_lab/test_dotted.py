@@ -2,7 +2,7 @@
 
 import pytest
 
-from glimpse_lab.dotted import flatten, is_key, last_name, with_value, with_values
+from glimpse_lab.dotted import flatten, is_key, last_name, with_value
 
 
 def test_a_value_is_changed_in_a_copy() -> None:
@@ -10,7 +10,7 @@ def test_a_value_is_changed_in_a_copy() -> None:
     assert with_value(tree, "a.b.c", 3) == {"a": {"b": {"c": 3}, "d": 2}, "e": None}
     assert with_value(tree, "e.f", 3)["e"] == {"f": 3}
     assert with_value(tree, "g.h", 3)["g"] == {"h": 3}
-    assert with_values(tree, {"a.d": 4, "a": 5}) == {"a": 5, "e": None}
+    assert with_value(with_value(tree, "a.d", 4), "a", 5) == {"a": 5, "e": None}
     assert tree == {"a": {"b": {"c": 1}, "d": 2}, "e": None}
 
 

@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     config = run.evaluation_config("test")
     result, paths = evaluate_run(run, model, config)
     write_report(run, config, paths, result)
-    write_film(run, model, "test", n_images=2)
+    write_film(run, model, run.evaluation_config("test"), n_images=2)
     return run
 
 

@@ -29,7 +29,7 @@ def test_a_full_report_has_its_files_and_what_was_written_before(
     config = run.evaluation_config("validation")
     evaluated = evaluate_run(run, model, config)
     result = study(model, config, evaluated, run.path, progress=False)
-    write_film(run, model, "validation", 2)
+    write_film(run, model, run.evaluation_config("validation"), 2)
     command = "python eval.py RUN_DIR"
     files = write_full_report(run, config, evaluated.paths, result, command=command)
     assert files == [
