@@ -103,18 +103,24 @@ class GlimpseCore:
             self.seed(lane, seeding.np_random(None if seed is None else seed + lane)[0])
 
     def reset(
-        self, lanes: NDArray[np.int64], index: NDArray[np.int64] | None = None
+        self,
+        lanes: NDArray[np.int64],
+        index: NDArray[np.int64] | None = None,
+        stream: NDArray[np.uint64] | None = None,
     ) -> Observation:
         """Begin the next episode of ``lanes`` (n,), with their first glimpse taken.
 
         :param index: images to show, int64 (n,); None for random ones
+        :param stream: randomness of each episode on the train split, uint64 (n,); None for the
+            next of each lane
         :return: the first observation of these lanes, (n, ...) each
         """
         config = self.config
         if self._recorder is not None:
             self._hand_over(lanes)
         self.episodes[lanes] += 1
-        stream = episode_keys(self.keys[lanes], self.episodes[lanes])
+        if stream is None:
+            stream = episode_keys(self.keys[lanes], self.episodes[lanes])
         self.index[lanes] = index = (
             integers(stream, _IMAGE, len(config.shown_split)) if index is None else index
         )

@@ -12,7 +12,9 @@ from glimpse_envs.components import Component, check_integer
 from glimpse_envs.randomness import draw_below
 
 # numbers of an episode's draws; scenes count their own from 0
-_SHIFT_X, _SHIFT_Y, _FLIP = 1 << 41, (1 << 41) + 1, (1 << 41) + 2
+_SHIFT_X, _SHIFT_Y = 1 << 41, (1 << 41) + 1
+
+FILLS = ("reflect", "zeros")
 
 
 class Augmentation(Component):
@@ -33,38 +35,65 @@ class Augmentation(Component):
 
 @dataclass(frozen=True)
 class ShiftFlip(Augmentation):
-    """A random shift, filled with zeros, and a random mirror image.
+    """A random shift and a random mirror image.
+
+    Which of the two mirror images is shown is the lowest bit of an episode's stream, so that who
+    gives the streams can let them alternate.
 
     :param shift: largest shift in x and in y, pixels
     :param flip: mirror half of the images left to right (wrong for digits and letters)
+    :param fill: what comes in at the borders: ``"zeros"``, or the image itself, reflected
     """
 
     shift: int = 2
     flip: bool = False
+    fill: str = "zeros"
 
     def __post_init__(self) -> None:
         check_integer(self, "shift", low=0)
         if not isinstance(self.flip, bool):
             raise ValueError(f"got ShiftFlip(flip={self.flip!r}); wanted true or false")
+        if self.fill not in FILLS:
+            raise ValueError(f"got ShiftFlip(fill={self.fill!r}); wanted one of {', '.join(FILLS)}")
 
     def __call__(self, images: NDArray[np.uint8], keys: NDArray[np.uint64]) -> NDArray[np.uint8]:
         """Return the images shifted and mirrored, each by its own draws."""
+        if self.fill == "reflect" and self.shift >= min(images.shape[1:3]):
+            raise ValueError(
+                f"got {self} for images of {images.shape[1]} x {images.shape[2]}; a reflected "
+                "shift must be smaller than they are"
+            )
         out = np.zeros_like(images)
-        _augment(images, keys, self.shift, self.flip, out)
+        _augment(images, keys, self.shift, self.flip, self.fill == "reflect", out)
         return out
 
 
 @kernel
-def _augment(images, keys, shift, flip, out):
+def _augment(images, keys, shift, flip, reflect, out):
     _, height, width, channels = images.shape
     for i in range(images.shape[0]):
         dx = draw_below(keys[i], _SHIFT_X, 2 * shift + 1) - shift
         dy = draw_below(keys[i], _SHIFT_Y, 2 * shift + 1) - shift
-        mirror = flip and draw_below(keys[i], _FLIP, 2) == 1
-        for y in range(max(0, dy), min(height, height + dy)):
-            for x in range(max(0, dx), min(width, width + dx)):
-                source = x - dx
+        mirror = flip and keys[i] & np.uint64(1) == 1
+        for y in range(height):
+            row = y - dy
+            if not 0 <= row < height:
+                if not reflect:
+                    continue
+                row = _reflected(row, height)
+            for x in range(width):
+                column = x - dx
+                if not 0 <= column < width:
+                    if not reflect:
+                        continue
+                    column = _reflected(column, width)
                 if mirror:
-                    source = width - 1 - source
+                    column = width - 1 - column
                 for c in range(channels):
-                    out[i, y, x, c] = images[i, y - dy, source, c]
+                    out[i, y, x, c] = images[i, row, column, c]
+
+
+@kernel(inline="always")
+def _reflected(place, size):
+    """Return the place inside that lies as far from the border's pixel as one outside does."""
+    return -place if place < 0 else 2 * (size - 1) - place

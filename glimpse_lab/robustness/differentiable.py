@@ -98,7 +98,7 @@ def logits(
     :param counts: how many of each row are read, int64 (B,), 1 to T
     :return: float32 (B, K)
     """
-    return classifier.readout(classifier.memory.follow(glimpses, gaze, counts)).float()
+    return classifier.logits(classifier.memory.follow(glimpses, gaze, counts), counts)
 
 
 def _overlaps(

@@ -20,10 +20,9 @@ from glimpse_envs.files import replacing
 from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.model import ClassifierError, digest_of, read_file
 from policies.classifier.trainer import Fitter
-from policies.optimizers import check_optimizer_state
 
 #: of what makes a training; raise it when sensors, strategies, the loss or the file change
-_VERSION = 2
+_VERSION = 3
 
 _KEY = re.compile("[0-9a-f]{16}")
 
@@ -145,7 +144,7 @@ def _check(content: dict[str, Any], key: str, fitter: Fitter) -> None:
     if digest_of(content["specification"], weights) != content["digest"]:
         raise ClassifierError("its weights are not those that it was written with")
     try:
-        check_optimizer_state(fitter.optimizer, extras.get("optimizer"))
+        fitter.optimizer.check(extras.get("optimizer"))
     except ValueError as error:
         raise ClassifierError(str(error)) from error
 

@@ -23,7 +23,6 @@ from policies.classifier.trainer import Fit, Fitter, by_glimpse, check_arguments
 from policies.classifier.wrapped_rows import ReadAnew
 from policies.limits import check_memory
 from policies.minibatches import check_minibatches
-from policies.optimizers import check_optimizer_state
 
 
 class CoTrainingCallback(BaseCallback):
@@ -144,7 +143,6 @@ class CoTrainingCallback(BaseCallback):
             return self.fitter
         fitter = Fitter(classifier, **self.fit)
         if self._restored_optimizer:
-            check_optimizer_state(fitter.optimizer, self._restored_optimizer)
             fitter.optimizer.load_state_dict(self._restored_optimizer)
             self._restored_optimizer = None
         return fitter

@@ -221,16 +221,17 @@ class Recurrent(_Coded):
 
 
 class Canvas(Memory):
-    """Glimpses painted on a canvas in image coordinates, read by a small CNN.
+    """Glimpses painted on a canvas in image coordinates, read by a small residual CNN.
 
-    The hidden vector joins the pooled features with a few channels that keep their places, and with
-    the masks of all levels, on a grid of at most 4 x 4: a saccader can read from it what was seen
-    where, and what was not looked at.
+    A convolution on the canvas's grid, then twice a convolution of stride 2 and a residual pair;
+    each with batch normalisation and ReLU. The hidden vector joins the pooled features with a few
+    channels that keep their places, and with the masks of all levels, on a grid of at most 4 x 4: a
+    saccader can read from it what was seen where, and what was not looked at.
 
     :param layout: of the canvas
-    :param width: channels of the first layers; the last ones have four times as many
+    :param width: channels of the first layer; the last ones have four times as many
     :param place_channels: channels that keep their places
-    :param depth: convolutions at each of the three resolutions
+    :param residual: with the residual pairs; a plain stack of convolutions without them
     :param interpolate: see :class:`~policies.classifier.canvas.CanvasLayout`
     """
 
@@ -242,28 +243,30 @@ class Canvas(Memory):
         *,
         width: int = 32,
         place_channels: int = 8,
-        depth: int = 2,
+        residual: bool = True,
         interpolate: bool = False,
     ) -> None:
         super().__init__()
         self.layout = layout = replace(layout, interpolate=interpolate)
-        self._folded: list[nn.Conv2d] | None = None
+        self.residual = residual
+        self._folded: list[list[nn.Conv2d]] | None = None
         rows, columns = layout.grid_shape
-        layers: list[nn.Module] = []
         channels = layout.n_planes
 
-        def convolve(into: int, stride: int = 1) -> None:
+        def convolve(into: int, stride: int = 1) -> nn.Sequential:
             nonlocal channels, rows, columns
             convolution = nn.Conv2d(channels, into, 3, stride=stride, padding=1, bias=False)
-            layers.append(nn.Sequential(convolution, nn.BatchNorm2d(into)))
             channels, rows, columns = into, -(-rows // stride), -(-columns // stride)
+            return nn.Sequential(convolution, nn.BatchNorm2d(into))
 
+        #: pieces of one convolution or, added to what enters them, of two
+        self.trunk = nn.ModuleList()
         while max(rows, columns) > 16:
-            convolve(width, stride=2)
-        for stage in range(3):
-            for layer in range(depth - (stage == 2)):
-                convolve(width * 2**stage, stride=2 if stage and not layer else 1)
-        self.trunk = nn.ModuleList(layers)
+            self.trunk.append(nn.ModuleList([convolve(width, stride=2)]))
+        self.trunk.append(nn.ModuleList([convolve(width)]))
+        for into in (2 * width, 4 * width):
+            self.trunk.append(nn.ModuleList([convolve(into, stride=2)]))
+            self.trunk.append(nn.ModuleList([convolve(into), convolve(into)]))
         self.places = nn.Conv2d(channels, place_channels, 1)
         self.coarse = rows, columns
         self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
@@ -285,11 +288,16 @@ class Canvas(Memory):
         :param planes: (n, n_planes, grid height, grid width), of unfolded canvases
         """
         features = planes.contiguous(memory_format=th.channels_last)
-        for layer in self.trunk if self.training else self._without_norms():
-            features = F.relu(layer(features), inplace=True)
+        for piece in self.trunk if self.training else self._without_norms():
+            entering = features
+            for layer in piece:
+                features = F.relu(layer(features), inplace=True)
+            if len(piece) == 2 and self.residual:
+                features = entering + features
         pooled = features.mean(dim=(2, 3))
         places = self.places(features).relu().flatten(1)
-        masks = F.adaptive_avg_pool2d(planes[:, self.layout.masks].float(), self.coarse).flatten(1)
+        masks = planes[:, self.layout.n_values :].float()
+        masks = F.adaptive_avg_pool2d(masks, self.coarse).flatten(1)
         return th.cat([pooled, places, masks], dim=1).float()
 
     def train(self, mode: bool = True) -> Self:
@@ -309,14 +317,17 @@ class Canvas(Memory):
     def _forget(self) -> None:
         self._folded = None
 
-    def _without_norms(self) -> list[nn.Conv2d]:
-        """Return the convolutions with the fixed normalisations folded in: the same, sooner."""
+    def _without_norms(self) -> list[list[nn.Conv2d]]:
+        """Return the pieces with the fixed normalisations folded in: the same, sooner."""
         if self._folded is None:
             # the first to ask may be in inference mode, a later one may want gradients of its input
             with th.inference_mode(False), th.no_grad():
                 self._folded = [
-                    fuse_conv_bn_eval(convolution, norm.eval()).requires_grad_(False)
-                    for convolution, norm in self.trunk
+                    [
+                        fuse_conv_bn_eval(convolution, norm.eval()).requires_grad_(False)
+                        for convolution, norm in piece
+                    ]
+                    for piece in self.trunk
                 ]
         return self._folded
 

@@ -22,6 +22,9 @@ from policies.classifier.memory import MEMORIES, make_memory
 from policies.limits import limited_parameters
 from policies.tensor_files import LARGEST_CHECKPOINT, load_tensors, read_member, read_regular
 
+N_TEMPERATURES = 32
+"""Numbers of glimpses that have a temperature of their own; after more the last one holds."""
+
 MEMBER = "classifier.bin"
 """Name of a classifier inside of a model's zip file; SB3 takes every ``.pth`` for its own."""
 
@@ -90,6 +93,9 @@ class View:
 class TorchClassifier(nn.Module):
     """Memory of glimpses and a linear readout, behind the simulation's protocol of a classifier.
 
+    The belief is the softmax of the logits divided by a temperature for each number of glimpses,
+    fitted on images that it was not trained on (:mod:`policies.classifier.calibration`).
+
     Reads always in evaluation mode and without gradients; :mod:`policies.classifier.trainer` trains
     it.
 
@@ -111,6 +117,8 @@ class TorchClassifier(nn.Module):
             th.manual_seed(seed)
             self.memory = make_memory(memory, view.glimpse_shape, view.layout(), **settings)
             self.readout = nn.Linear(self.memory.hidden_size, view.n_classes)
+        self.temperatures: th.Tensor
+        self.register_buffer("temperatures", th.ones(N_TEMPERATURES))
         self.n_classes = view.n_classes
         self.hidden_size = self.memory.hidden_size
         #: read in bfloat16: faster where the processor does so natively, and a little less exact.
@@ -126,8 +134,12 @@ class TorchClassifier(nn.Module):
         return f"TorchClassifier({self.kind!r}, {self.view}, {self.settings})"
 
     def start(self, n: int) -> NDArray:
-        """Return the state before the first glimpse of n lanes, (n, ...)."""
-        return self.memory.start(n)
+        """Return the state before the first glimpse of n lanes: their number, then the memory's.
+
+        It is an array (n, 1 + size) of the memory's type; bytes count up to 255.
+        """
+        memory = self.memory.start(n)
+        return np.concatenate([np.zeros((n, 1), memory.dtype), memory], axis=1)
 
     def update(
         self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
@@ -144,15 +156,26 @@ class TorchClassifier(nn.Module):
             raise ClassifierError(
                 f"got glimpses {glimpse.shape[1:]}; this classifier reads {self.view.glimpse_shape}"
             )
+        counts = np.minimum(state[:, :1], 254) + 1
         device = self.readout.weight.device.type
         low = self.bfloat16 and self.memory.takes_bfloat16
         with (
             th.inference_mode(),
             th.autocast(device, dtype=th.bfloat16, enabled=low),
         ):
-            state, hidden = self.memory.step(state, glimpse, gaze)
-            belief = self.readout(hidden).float().softmax(dim=1)
+            memory, hidden = self.memory.step(np.ascontiguousarray(state[:, 1:]), glimpse, gaze)
+            belief = self.logits(hidden, counts[:, 0].astype(np.int64)).softmax(dim=1)
+        state = np.concatenate([counts.astype(state.dtype), memory], axis=1)
         return Reading(state, belief.cpu().numpy(), hidden.float().cpu().numpy())
+
+    def logits(self, hidden: th.Tensor, counts: NDArray[np.int64]) -> th.Tensor:
+        """Return what the belief is the softmax of, float32 (n, K).
+
+        :param hidden: of the memory, float (n, hidden_size)
+        :param counts: after how many glimpses, int64 (n,), from 1
+        """
+        rows = th.as_tensor(np.minimum(counts, N_TEMPERATURES) - 1, device=hidden.device)
+        return self.readout(hidden).float() / self.temperatures[rows][:, None]
 
     def check_config(self, config: GlimpseConfig) -> None:
         """Check that this classifier can read an environment's glimpses.

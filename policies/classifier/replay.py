@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Sequences
+from glimpse_envs.randomness import integers
 from glimpse_envs.strategies import Blind, ScriptedGaze, scripted
 
 
@@ -66,25 +67,36 @@ def join(parts: list[Sequences]) -> Sequences:
 
 
 class Collector:
-    """Plays episodes along a scripted gaze.
+    """Plays episodes along a scripted gaze, pass by pass over the images in random order.
+
+    An image is mirrored, if it is at all, in every other pass (Jordan 2024, "94 % on CIFAR-10 in
+    3.29 seconds").
 
     :param config: the environment; its classifier is not asked
     :param strategy: the gaze after the environment's own first glimpse
     :param seed: of images, scenes and gaze
     :param lanes: episodes collected together
+    :param begun: episodes that were collected before
     """
 
     def __init__(
-        self, config: GlimpseConfig, strategy: ScriptedGaze, seed: int | list[int], lanes: int = 512
+        self,
+        config: GlimpseConfig,
+        strategy: ScriptedGaze,
+        seed: int | list[int],
+        lanes: int = 512,
+        *,
+        begun: int = 0,
     ) -> None:
         self.config, self.strategy = config, strategy
+        self._n_images = len(config.shown_split)
+        self._passes = begun // self._n_images
+        self._order = np.zeros(0, np.int64)
         self.rng = np.random.default_rng(seed)
         self.core = GlimpseCore(scripted(config, Blind(config.dataset.n_classes)), lanes)
-        # not lanes seeded by the seed itself: an agent's environment of that seed has those
-        self.core.seed_all(int(self.rng.integers(2**31)))
         self._parts: list[Sequences] = []
         self.core.record(self._parts.append)
-        self.core.reset(self.core.lanes)
+        self._reset()
 
     def collect(self, n: int) -> Sequences:
         """Return n episodes of as many glimpses as the budget allows.
@@ -95,7 +107,30 @@ class Collector:
         while sum(len(part.labels) for part in self._parts) < n:
             for step in range(core.config.budget - 1):
                 core.step(self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0))
-            core.reset(core.lanes)
+            self._reset()
         collected = join(self._parts)
         self._parts[:] = [take(collected, slice(n, None))]  # for the next time
         return take(collected, slice(n))
+
+    def _reset(self) -> None:
+        """Begin the next episodes."""
+        core = self.core
+        index = np.empty(core.n_lanes, np.int64)
+        mirrored = np.empty(core.n_lanes, np.uint64)
+        n_done = 0
+        while n_done < core.n_lanes:
+            if not len(self._order):
+                self._order = self.rng.permutation(self._n_images)
+                self._passes += 1
+            taken, self._order = np.split(self._order, [core.n_lanes - n_done])
+            rows = slice(n_done, n_done + len(taken))
+            index[rows] = taken
+            mirrored[rows] = (_parity(taken) + self._passes) % 2
+            n_done += len(taken)
+        stream = self.rng.integers(2**64, size=core.n_lanes, dtype=np.uint64)
+        core.reset(core.lanes, index, stream & ~np.uint64(1) | mirrored)
+
+
+def _parity(index: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return a fixed random bit of each image, so that half of them begin mirrored."""
+    return integers(index.astype(np.uint64), 0, 2).astype(np.uint64)

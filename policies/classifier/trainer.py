@@ -16,6 +16,7 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import Sequences
 from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.model import TorchClassifier
+from policies.classifier.optimizer import ClassifierOptimizer
 from policies.classifier.replay import Collector
 
 
@@ -38,18 +39,21 @@ class Fit(NamedTuple):
 
 
 class Fitter:
-    """Updates a classifier by AdamW on batches of glimpse sequences.
+    """Updates a classifier on batches of glimpse sequences.
 
     The loss is the cross-entropy after every glimpse: weight 1 after an episode's last one,
     ``early_weight`` after the others, divided by their sum over the episode. (A canvas reads one
     prefix of each episode, drawn by these weights.)
 
     :param classifier: what is trained
+    :param optimizer: ``"muon"`` for the memory's matrices and convolutions, with AdamW for the
+        rest, or ``"adamw"`` for all, see :mod:`policies.classifier.optimizer`
     :param learning_rate: of AdamW, at ``scale`` 1
-    :param weight_decay: of AdamW
+    :param muon_learning_rate: of Muon, at ``scale`` 1
+    :param weight_decay: of both
     :param early_weight: see above
     :param label_smoothing: share of the target spread over all classes
-    :param max_grad_norm: gradients are clipped to this norm
+    :param max_grad_norm: gradients are clipped to this norm; 0: they are not
     :param bfloat16: compute in bfloat16 where the processor does so natively (about twice as fast
         on CPUs with AVX512-BF16 or AMX); weights stay float32
     :param seed: of the draws of prefixes
@@ -59,49 +63,47 @@ class Fitter:
         self,
         classifier: TorchClassifier,
         *,
+        optimizer: str = "muon",
         learning_rate: float = 2e-3,
-        weight_decay: float = 0.01,
-        early_weight: float = 0.3,
-        label_smoothing: float = 0.0,
-        max_grad_norm: float = 1.0,
+        muon_learning_rate: float = 0.015,
+        weight_decay: float = 0.05,
+        early_weight: float = 0.25,
+        label_smoothing: float = 0.1,
+        max_grad_norm: float = 0.0,
         bfloat16: bool = True,
         seed: int = 0,
     ) -> None:
-        if not learning_rate > 0.0 or not 0.0 <= early_weight <= 1.0:
+        if not min(learning_rate, muon_learning_rate) > 0.0 or not 0.0 <= early_weight <= 1.0:
             raise ValueError(
-                f"got learning_rate={learning_rate}, early_weight={early_weight}; wanted a "
-                "learning rate above 0 and a weight from 0 to 1"
+                f"got learning_rate={learning_rate}, muon_learning_rate={muon_learning_rate}, "
+                f"early_weight={early_weight}; wanted learning rates above 0 and a weight from 0 "
+                "to 1"
             )
         self.classifier = classifier
-        self.learning_rate = learning_rate
         self.early_weight = early_weight
         self.label_smoothing = label_smoothing
         self.max_grad_norm = max_grad_norm
         native = _native_bfloat16(next(classifier.parameters()).device)
         self.bfloat16 = bfloat16 and classifier.memory.takes_bfloat16 and native
         self.rng = np.random.default_rng(seed)
-        matrices = [p for p in classifier.parameters() if p.ndim > 1]
-        vectors = [p for p in classifier.parameters() if p.ndim <= 1]
-        self.optimizer = th.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=learning_rate,
-            fused=True,
+        self.optimizer = ClassifierOptimizer(
+            classifier.memory,
+            classifier.readout,
+            kind=optimizer,
+            learning_rate=learning_rate,
+            muon_learning_rate=muon_learning_rate,
+            weight_decay=weight_decay,
         )
 
     def update(self, batch: Sequences, scale: float = 1.0) -> Fit:
         """Make one step of the optimiser.
 
         :param batch: episodes
-        :param scale: of the learning rate
+        :param scale: of the learning rates
         :raises DivergedError: if the loss is not finite; nothing has been updated then
         """
         classifier = self.classifier
         device = next(classifier.parameters()).device
-        for group in self.optimizer.param_groups:
-            group["lr"] = scale * self.learning_rate
         statistics = [buffer.clone() for buffer in classifier.buffers()]  # of normalisations
         classifier.train()
         try:
@@ -117,13 +119,13 @@ class Fitter:
                 for buffer, before in zip(classifier.buffers(), statistics, strict=True):
                     buffer.copy_(before)
                 raise DivergedError(
-                    f"the classifier's loss became {loss.item()}: try a smaller learning rate "
-                    f"(it was {scale * self.learning_rate:.2g}), or bfloat16=false"
+                    f"the classifier's loss became {loss.item()}: try smaller learning "
+                    "rates (learning_rate, muon_learning_rate), or bfloat16=false"
                 )
-            self.optimizer.zero_grad()
             loss.backward()
-            th.nn.utils.clip_grad_norm_(classifier.parameters(), self.max_grad_norm)
-            self.optimizer.step()
+            if self.max_grad_norm > 0.0:
+                th.nn.utils.clip_grad_norm_(classifier.parameters(), self.max_grad_norm)
+            self.optimizer.step(scale)
         finally:
             classifier.eval()
         right = (logits.detach().argmax(dim=1) == labels).cpu().numpy()
@@ -158,12 +160,12 @@ def pretrain(
     :param begun: how many of them an earlier call has seen
     :param batch_size: episodes of one update
     :param scales: shares of the learning rate from which and to which it falls linearly, after a
-        rise over the first 3 %
+        rise over the first tenth
     :param seed: of images, scenes and gaze
     :param progress: show a progress bar with the accuracy by glimpse
     :return: iterator over the number of images seen
     """
-    collector = Collector(config, strategy, seed)
+    collector = Collector(config, strategy, seed, begun=begun)
     n_updates = max(1, n_images // batch_size)
     first = begun // batch_size
     running = None
@@ -177,7 +179,7 @@ def pretrain(
         dynamic_ncols=True,
     ) as bar:
         for update in range(first, n_updates):
-            rise = min(1.0, (update + 1) / (0.03 * n_updates))
+            rise = min(1.0, (update + 1) / (0.1 * n_updates))
             fall = scales[0] + (scales[1] - scales[0]) * update / n_updates
             fit = fitter.update(collector.collect(batch_size), scale=min(rise * scales[0], fall))
             seen = np.stack([fit.right, fit.read]).astype(float)
@@ -196,8 +198,10 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
         if name not in known or name == "classifier":
             raise ValueError(f"the classifier's training has no {name!r}; {nearest(name, known)}")
-        if not isinstance(value, (int, float)):
-            raise ValueError(f"got {name}={value!r} for the classifier's training; wanted a number")
+        wanted = str if name == "optimizer" else (int, float)
+        if not isinstance(value, wanted):
+            kind = "a name" if wanted is str else "a number"
+            raise ValueError(f"got {name}={value!r} for the classifier's training; wanted {kind}")
 
 
 def by_glimpse(right: NDArray, read: NDArray) -> str:

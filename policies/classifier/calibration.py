@@ -1,0 +1,64 @@
+"""A belief that is as sure as it is right: one temperature for each number of glimpses.
+
+Guo et al. 2017, "On calibration of modern neural networks". Rewards and stopping read the belief,
+so that they read the calibrated one.
+"""
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from glimpse_envs.core import Sequences
+from policies.classifier.model import N_TEMPERATURES, TorchClassifier
+
+#: temperatures are sought from 1 / 20 to 20
+_LARGEST = 20.0
+_CHUNK = 1024
+
+
+def calibrate(classifier: TorchClassifier, episodes: Sequences) -> None:
+    """Fit the temperatures to the cross-entropy after each glimpse of some episodes.
+
+    For numbers of glimpses that no episode has, that of the most that one has is taken.
+
+    :param classifier: whose temperatures are set
+    :param episodes: of images that it was not trained on
+    """
+    temperatures = np.ones(N_TEMPERATURES, np.float32)
+    logits = _logits(classifier, episodes)
+    for t in range(min(episodes.counts.max(), N_TEMPERATURES)):
+        rows = episodes.counts > t
+        temperatures[t:] = _fit(logits[rows, t], episodes.labels[rows])
+    classifier.temperatures.copy_(th.as_tensor(temperatures))
+
+
+def _logits(classifier: TorchClassifier, episodes: Sequences) -> NDArray[np.float64]:
+    """Return what the readout says after each glimpse, (n, T, K), 0 after an episode's last."""
+    n, length = episodes.gaze.shape[:2]
+    logits = np.zeros((n, length, classifier.n_classes))
+    for begin in range(0, n, _CHUNK):
+        chunk = np.arange(begin, min(begin + _CHUNK, n))
+        state = classifier.start(len(chunk))
+        for t in range(episodes.counts[chunk].max()):
+            inside = (episodes.counts[chunk] > t).nonzero()[0]
+            rows = chunk[inside]
+            gaze = np.ascontiguousarray(episodes.gaze[rows, t])
+            reading = classifier.update(state[inside], episodes.glimpses[rows, t], gaze)
+            state[inside] = reading.state
+            with th.inference_mode():
+                hidden = th.as_tensor(reading.hidden, device=classifier.readout.weight.device)
+                logits[rows, t] = classifier.readout(hidden).cpu().numpy()
+    return logits
+
+
+def _fit(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the temperature of the smallest cross-entropy."""
+    rows = np.arange(len(labels))
+
+    def cross_entropy(log_temperature: float) -> float:
+        return -log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean()
+
+    end = np.log(_LARGEST)
+    return float(np.exp(minimize_scalar(cross_entropy, bounds=(-end, end), method="bounded").x))
