@@ -13,16 +13,22 @@ from stable_baselines3.common.callbacks import BaseCallback
 from glimpse_envs.components import resolve
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Sequences
+from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.cache import ClassifierCache
+from policies.classifier.calibration import calibrate
 from policies.classifier.model import TorchClassifier
 from policies.classifier.pretraining import ROLLOUT_DRAWS, Pretraining
 from policies.classifier.replay import Collector, SequenceStore, join
 from policies.classifier.schedule import UpdateSchedule
 from policies.classifier.trainer import Fit, Fitter, by_glimpse, check_arguments
+from policies.classifier.validation import scripted_validation_episodes, validation_episodes
 from policies.classifier.wrapped_rows import ReadAnew
 from policies.limits import check_memory
 from policies.minibatches import check_minibatches
+
+#: validation episodes, at most, that the belief is calibrated on
+_N_CALIBRATION = 1000
 
 
 class CoTrainingCallback(BaseCallback):
@@ -33,7 +39,9 @@ class CoTrainingCallback(BaseCallback):
     agent's own episodes, mixed with some along the pretraining's gaze: alone, classifier and
     saccader narrow each other until both are stuck on one spot. The learning rate falls linearly to
     a share of itself over the pretraining, and on to 0 over the agent's training. After an update
-    all running episodes are read anew.
+    all running episodes are read anew. The belief is calibrated on validation images after the
+    pretraining, and then, on the agent's own episodes, after each tenth of its training; under
+    wrappers that change what the agent sees, on episodes along ``gaze``.
 
     The gradient is that of a ``Fitter``; the algorithm is left as it is.
 
@@ -134,6 +142,7 @@ class CoTrainingCallback(BaseCallback):
         self.schedule = UpdateSchedule(self.epochs, n_own, self.handover, self.store.total)
         self.rng = np.random.default_rng([seed, n_timesteps])
         self.collector = Collector(config, self.gaze, draws)
+        self._calibrated = 10 * n_timesteps // self.model._total_timesteps
         for core in self.cores:
             core.record(self.store.add)
 
@@ -172,8 +181,22 @@ class CoTrainingCallback(BaseCallback):
         scale, n_updates = self.schedule.scale, self.schedule.take(self.store.total)
         fits = [self.fitter.update(self._batch(), scale) for _ in range(n_updates)]
         if fits:
+            self._calibrate()
             self._refresh()
             self._report(fits)
+
+    def _calibrate(self) -> None:
+        """Fit the temperatures anew where another tenth of the training is done."""
+        tenth = 10 * self.model.num_timesteps // self.model._total_timesteps
+        if tenth == self._calibrated:
+            return
+        self._calibrated = tenth
+        config, seed = self.cores[0].config, self.model.num_timesteps
+        if isinstance(self.training_env, GlimpseVecEnv):
+            episodes = validation_episodes(self.model, config, _N_CALIBRATION, seed)
+        else:
+            episodes = scripted_validation_episodes(config, self.gaze, _N_CALIBRATION, seed)
+        calibrate(self.fitter.classifier, episodes)
 
     def _on_training_end(self) -> None:
         if self.fitter is None:  # rl_zoo3 calls this, too, when training could not begin

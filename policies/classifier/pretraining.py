@@ -1,7 +1,6 @@
 """Classifiers trained along a given gaze, kept by content: the same settings find them again."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,15 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.cache import ClassifierCache, training_key
 from policies.classifier.calibration import calibrate
-from policies.classifier.replay import Collector
 from policies.classifier.trainer import Fitter, pretrain
+from policies.classifier.validation import scripted_validation_episodes
 from policies.save_timer import SaveTimer
 
 #: what the draws of a seed are for, so that pretraining and agent never see the same episodes
 PRETRAINING_DRAWS, ROLLOUT_DRAWS = 1, 2
 
-MOST_UNSEEN = 5_000
-"""Validation images, at most, that the belief is calibrated on."""
+#: validation episodes, at most, that the belief is calibrated on
+_N_CALIBRATION = 5_000
 
 
 class Pretraining:
@@ -134,7 +133,6 @@ class Pretraining:
             if self.timer.due():
                 with self.timer.saving():
                     checkpoint()
-        unseen = replace(config, split="validation")
-        n_unseen = min(len(unseen.shown_split), MOST_UNSEEN)
-        calibrate(fitter.classifier, Collector(unseen, self.gaze, draws).collect(n_unseen))
+        episodes = scripted_validation_episodes(config, self.gaze, _N_CALIBRATION, draws)
+        calibrate(fitter.classifier, episodes)
         self.n_done = self.n_episodes

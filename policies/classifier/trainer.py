@@ -53,7 +53,7 @@ class Fitter:
     :param weight_decay: of both
     :param early_weight: see above
     :param label_smoothing: share of the target spread over all classes
-    :param max_grad_norm: gradients are clipped to this norm; 0: they are not
+    :param max_grad_norm: gradients are clipped to this norm; None: they are not
     :param bfloat16: compute in bfloat16 where the processor does so natively (about twice as fast
         on CPUs with AVX512-BF16 or AMX); weights stay float32
     :param seed: of the draws of prefixes
@@ -69,7 +69,7 @@ class Fitter:
         weight_decay: float = 0.05,
         early_weight: float = 0.25,
         label_smoothing: float = 0.1,
-        max_grad_norm: float = 0.0,
+        max_grad_norm: float | None = None,
         bfloat16: bool = True,
         seed: int = 0,
     ) -> None:
@@ -123,7 +123,7 @@ class Fitter:
                     "rates (learning_rate, muon_learning_rate), or bfloat16=false"
                 )
             loss.backward()
-            if self.max_grad_norm > 0.0:
+            if self.max_grad_norm is not None:
                 th.nn.utils.clip_grad_norm_(classifier.parameters(), self.max_grad_norm)
             self.optimizer.step(scale)
         finally:
