@@ -176,6 +176,65 @@ class Robustness(Subject):
         return any(result.kind != "clean" for result in self.results)
 
 
+# ---- computing
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of what computes an answer.
+
+    :param multiply_adds: of its layers, mean per image; None where it has none (a sensor looks up)
+    :param parameters: that it has learnt
+    :param milliseconds: mean per image
+    """
+
+    multiply_adds: float | None
+    parameters: int
+    milliseconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """What the answers of an agent cost, and those of a network that sees the whole image.
+
+    :param device: of the networks
+    :param threads: of the processor
+    :param lanes: images computed side by side
+    :param mean_glimpses: per image, of those that were measured
+    :param sensor: reading the glimpses
+    :param policy: deciding where to look and when to answer
+    :param classifier: None where the agent has none
+    :param full_image: a network of the classifier's kind on one glimpse of the whole image
+    """
+
+    device: str
+    threads: int
+    lanes: int
+    mean_glimpses: float
+    sensor: Part
+    policy: Part
+    classifier: Part | None
+    full_image: Part
+
+    @property
+    def multiply_adds(self) -> float:
+        """Of all parts of the agent, mean per image."""
+        return sum(part.multiply_adds or 0.0 for part in self._parts)
+
+    @property
+    def parameters(self) -> int:
+        """Of all parts of the agent."""
+        return sum(part.parameters for part in self._parts)
+
+    @property
+    def milliseconds(self) -> float:
+        """Of all parts of the agent, mean per image."""
+        return sum(part.milliseconds for part in self._parts)
+
+    @property
+    def _parts(self) -> list[Part]:
+        return [part for part in (self.sensor, self.policy, self.classifier) if part is not None]
+
+
 # ---- the evaluation
 
 
@@ -222,6 +281,7 @@ class Evaluation(Metrics, Subject):
     :param statistics: None where only the agent was played
     :param budgets: the agent's metrics with other budgets, by budget
     :param robustness: on disturbed images, where that was measured
+    :param compute: what an answer costs to compute
     :param study_seconds: that all further comparisons took
     """
 
@@ -235,6 +295,7 @@ class Evaluation(Metrics, Subject):
     statistics: Statistics | None = None
     budgets: dict[int, Metrics] = field(default_factory=dict)
     robustness: Robustness | None = None
+    compute: Compute | None = None
     study_seconds: float | None = None
 
     @property

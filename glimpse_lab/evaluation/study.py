@@ -29,6 +29,7 @@ from glimpse_envs.metrics.episodes import metrics
 from glimpse_envs.metrics.gaze_statistics import collapse, gaze_dependence, saccade_summary
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed, lattice
+from glimpse_lab.evaluation.compute import measure_compute
 from glimpse_lab.evaluation.exact import Evaluated
 from glimpse_lab.evaluation.external_results import equally_trained, full_image, robustness
 from glimpse_lab.evaluation.matched_budget import matched_budget
@@ -98,6 +99,7 @@ def study(
         statistics=describe(paths, config.dataset.classes),
         budgets=at_budgets,
         robustness=disturbed,
+        compute=measure_compute(model, config),
         study_seconds=seconds,
     )
 
