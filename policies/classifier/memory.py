@@ -1,7 +1,7 @@
 """What a glimpse classifier remembers of the glimpses so far: nothing, a vector, or a canvas."""
 
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch as th
@@ -12,22 +12,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from glimpse_envs.core import Sequences
 from policies.classifier.canvas import CanvasLayout
+from policies.classifier.prefixes import Prefixes, all_prefixes
 from policies.extractors.layers import FourierFeatures, GlimpseEncoder
-
-
-class Prefixes(NamedTuple):
-    """What a memory holds after some glimpses of some episodes: what a loss is computed on.
-
-    :param hidden: float32 (M, hidden_size)
-    :param rows: which episode, int64 (M,)
-    :param counts: after how many glimpses, int64 (M,)
-    :param weights: in the loss, float32 (M,), summing to 1 over all
-    """
-
-    hidden: th.Tensor
-    rows: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    weights: NDArray[np.float32]
 
 
 class Memory(nn.Module):
@@ -149,7 +135,7 @@ class Feedforward(_Coded):
 
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
-        rows, steps, weights = _all_prefixes(batch.counts, early_weight)
+        rows, steps, weights = all_prefixes(batch.counts, early_weight)
         code = self.code(batch.glimpses[rows, steps], batch.gaze[rows, steps])
         return Prefixes(code, rows, steps + 1, weights)
 
@@ -216,7 +202,7 @@ class Recurrent(_Coded):
         glimpses, gaze = batch.glimpses[:, :longest], batch.gaze[:, :longest]
         code = self.code(glimpses.reshape(-1, *glimpses.shape[2:]), gaze.reshape(-1, 3))
         outputs, _ = self.rnn(code.view(n, longest, -1))  # (n, T, hidden_size)
-        rows, steps, weights = _all_prefixes(batch.counts, early_weight)
+        rows, steps, weights = all_prefixes(batch.counts, early_weight)
         return Prefixes(outputs[rows, steps], rows, steps + 1, weights)
 
 
@@ -362,16 +348,6 @@ class Canvas(Memory):
         rows = np.arange(len(counts))
         weights = np.full(len(counts), 1.0 / len(counts), np.float32)
         return Prefixes(self.encode(canvases), rows, counts, weights)
-
-
-def _all_prefixes(
-    counts: NDArray[np.int64], early_weight: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Return rows, steps from 0, and weights of all glimpses of episodes of ``counts``."""
-    rows, steps = np.nonzero(np.arange(counts.max()) < counts[:, None])
-    weights = np.where(steps == counts[rows] - 1, 1.0, early_weight)
-    weights /= (1.0 + early_weight * (counts - 1))[rows] * len(counts)
-    return rows, steps, weights.astype(np.float32)
 
 
 MEMORIES: dict[str, type[Memory]] = {

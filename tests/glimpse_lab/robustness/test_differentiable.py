@@ -106,6 +106,7 @@ def reader(memory: str, sensor: Sensor, shape: tuple[int, int, int]) -> TorchCla
     classifier = TorchClassifier(View.of(config), memory, **settings)
     with th.no_grad():
         classifier.readout.weight.mul_(20.0)
+        classifier.temperatures.copy_(th.linspace(0.5, 2.0, len(classifier.temperatures)))
         for name, buffer in classifier.named_buffers():  # as a trained one has them
             if name.endswith("running_mean"):
                 buffer.normal_(std=0.1)
@@ -164,7 +165,7 @@ def test_gradients_through_a_canvas_are_those_of_differences(interpolate: bool) 
 
 @pytest.mark.parametrize("scales", [1, 2])
 def test_gathering_is_painting(scales: int) -> None:
-    """Byte by byte, masks included, with glimpses that cover others and stick out."""
+    """Byte by byte, fineness included, with glimpses that cover others and stick out."""
     sensor = Retina(6, scales)
     layout = reader("canvas", sensor, (23, 41, 3)).memory.layout
     glimpses = noise(5, 9, 6, 6 * scales, 3)
@@ -179,3 +180,6 @@ def test_gathering_is_painting(scales: int) -> None:
     gathered = between.gather(tensor, gaze, counts).numpy()
     np.testing.assert_allclose(gathered, canvases, atol=0.501)  # painting rounds
     assert (gathered != canvases).any()
+    fineness = [rows.reshape(5, 4, -1)[:, 3] for rows in (gathered, canvases)]
+    np.testing.assert_array_equal(*fineness)
+    assert set(np.unique(fineness[0])) == set(range(len(layout.cells) + 1))

@@ -17,6 +17,7 @@ from policies.classifier.model import ClassifierError, TorchClassifier, read_fil
 def test_a_classifier_comes_back_from_its_file(kind, tmp_path):
     reader = classifier(kind, seed=3)
     shake(reader)
+    reader.temperatures.uniform_(0.5, 2.0)
     digest = reader.save(tmp_path / "deeper" / "c.pt", optimizer={"step": th.ones(2)}, pretrained=4)
     again = TorchClassifier.load(tmp_path / "deeper" / "c.pt")
     assert again.digest() == digest == reader.digest()
@@ -29,12 +30,14 @@ def test_a_classifier_comes_back_from_its_file(kind, tmp_path):
 
 def test_the_digest_tells_weights_statistics_and_network_apart():
     reader = classifier()
-    digests = {reader.digest(), classifier(depth=1).digest(), classifier(seed=1).digest()}
+    digests = {reader.digest(), classifier(residual=False).digest(), classifier(seed=1).digest()}
     with th.no_grad():
         reader.readout.bias[0] += 1e-3
     digests.add(reader.digest())
     next(b for name, b in reader.named_buffers() if "running_mean" in name)[0] += 1e-3
-    assert len(digests | {reader.digest()}) == 5
+    digests.add(reader.digest())
+    reader.temperatures[0] += 1e-3
+    assert len(digests | {reader.digest()}) == 6
 
 
 def test_the_file_holds_tensors_and_plain_types_alone(tmp_path):

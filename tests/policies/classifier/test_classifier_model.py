@@ -62,6 +62,46 @@ def test_the_lanes_beside_it_do_not_change_a_reading(kind):
         np.testing.assert_allclose(alone, among_others[:3], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", MEMORIES)
+def test_a_belief_has_the_temperature_of_its_number_of_glimpses(kind):
+    """Above the 32 that have one of their own, and above the 255 that a byte can count."""
+    reader, episodes = classifier(kind), random_episodes(5)
+    reader.temperatures.copy_(th.linspace(0.1, 3.2, 32))
+    state = reader.start(5)
+    for count in range(1, 301):
+        t = count % 4
+        reading = reader.update(state, episodes.glimpses[:, t], episodes.gaze[:, t])
+        state = reading.state
+        hidden = th.as_tensor(reading.hidden)
+        with th.no_grad():
+            wanted = (reader.readout(hidden) / (0.1 * min(count, 32))).softmax(1)
+        np.testing.assert_allclose(reading.belief, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", MEMORIES)
+def test_lanes_after_different_numbers_of_glimpses_have_their_own_temperatures(kind):
+    reader, episodes = classifier(kind), random_episodes(3)
+    reader.temperatures.copy_(th.linspace(0.1, 3.2, 32))
+    state, counts = reader.start(3), np.array([1, 2, 3])
+    for t in range(3):
+        lanes = (counts > t).nonzero()[0]
+        glimpse, gaze = episodes.glimpses[lanes, t], episodes.gaze[lanes, t]
+        state[lanes] = reader.update(state[lanes], glimpse, gaze).state
+    reading = reader.update(state, episodes.glimpses[:, 3], episodes.gaze[:, 3])
+    with th.no_grad():
+        hidden = th.as_tensor(reading.hidden)
+        own = reader.readout(hidden) / th.tensor([0.2, 0.3, 0.4])[:, None]
+        np.testing.assert_allclose(reading.belief, own.softmax(1), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(reader.logits(hidden, counts + 1), own, rtol=1e-4)
+
+
+def test_an_untrained_classifier_has_temperatures_of_1():
+    reader = classifier("gru")
+    assert reader.temperatures.tolist() == [1.0] * 32
+    assert "temperatures" in reader.state_dict()
+    assert not any(name == "temperatures" for name, _ in reader.named_parameters())
+
+
 def test_the_seed_makes_the_weights_and_disturbs_no_other_draws():
     th.manual_seed(5)
     before = th.get_rng_state()

@@ -145,6 +145,30 @@ def test_a_canvas_of_any_size_is_read_on_a_grid_of_at_most_4_by_4(side):
     assert reader.encode(layout.empty(2)).shape == (2, reader.hidden_size)
 
 
+def test_residual_pairs_add_to_what_enters_them():
+    """With silent convolutions a pair lets everything through, a plain stack nothing."""
+    episodes, readings = random_episodes(6), []
+    canvases = memory("canvas").start(6)
+    memory("canvas").layout.paint(canvases, episodes.glimpses, episodes.gaze, episodes.counts)
+    for residual in (True, False):
+        reader = memory("canvas", residual=residual)
+        before = reader.encode(canvases)
+        with th.no_grad():
+            for piece in reader.trunk:
+                if len(piece) == 2:
+                    piece[1][0].weight.zero_()
+        reader._forget()
+        after = reader.encode(canvases)
+        assert not th.allclose(before, after)
+        readings.append(after[:, : reader.places.in_channels])  # the pooled features
+    assert (readings[0] > 0).any(dim=1).all() and not readings[1].any()
+
+
+def test_the_setting_of_interpolation_reaches_the_layout():
+    assert not memory("canvas").layout.interpolate
+    assert memory("canvas", interpolate=True).layout.interpolate
+
+
 def test_a_retina_is_read_by_every_memory():
     view = View(N_CLASSES, (8, 24, 3), (32, 32), 8, 1.0, 1.0)
     rng = np.random.default_rng(0)
@@ -182,9 +206,10 @@ def test_an_unknown_memory_or_setting_is_refused(kind, settings, message):
 
 
 def test_folded_normalisations_change_nothing_that_is_read():
-    reader, canvases = memory("canvas", width=4), classifier("canvas").memory.start(6)
-    canvases[:] = np.random.default_rng(0).integers(0, 256, canvases.shape)
-    for _, norm in reader.trunk:
+    reader, episodes = memory("canvas", width=4), random_episodes(6)
+    canvases = reader.start(6)
+    reader.layout.paint(canvases, episodes.glimpses, episodes.gaze, episodes.counts)
+    for _, norm in (layer for piece in reader.trunk for layer in piece):
         norm.running_mean.uniform_(-1, 1)
         norm.running_var.uniform_(0.5, 2)
     with th.no_grad():
@@ -212,5 +237,6 @@ def test_a_canvas_that_has_read_reads_on_after_it_was_moved():
     with th.inference_mode():
         reader.encode(reader.start(2))
     reader.to("meta")  # computes with weights from anywhere, a GPU does not
-    devices = {w.device.type for layer in reader._without_norms() for w in layer.parameters()}
+    layers = [layer for piece in reader._without_norms() for layer in piece]
+    devices = {weight.device.type for layer in layers for weight in layer.parameters()}
     assert devices == {"meta"}

@@ -1,5 +1,8 @@
 """Training a classifier, on problems that it can solve in a moment."""
 
+import copy
+from typing import Any
+
 import numpy as np
 import pytest
 import torch as th
@@ -9,7 +12,7 @@ from glimpse_envs.core import Sequences
 from glimpse_envs.strategies import Grid, Uniform
 from policies.classifier.memory import MEMORIES
 from policies.classifier.model import TorchClassifier
-from policies.classifier.trainer import DivergedError, Fitter, by_glimpse, pretrain
+from policies.classifier.trainer import DivergedError, Fitter, by_glimpse, check_arguments, pretrain
 
 HERE = {"bfloat16": False}
 
@@ -25,11 +28,16 @@ def accuracy(reader: TorchClassifier, episodes: Sequences) -> float:
 # ---- one update ----
 
 
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 @pytest.mark.parametrize("kind", MEMORIES)
-def test_the_loss_falls_and_unseen_episodes_are_classified(kind):
+def test_the_loss_falls_and_unseen_episodes_are_classified(kind, optimizer):
     reader = classifier(kind)
-    fitter = Fitter(reader, learning_rate=1e-2, **HERE)
-    losses = [fitter.update(separable_episodes(64, seed=step)).loss for step in range(50)]
+    rates = {"learning_rate": 1e-2, "muon_learning_rate": 0.05}
+    fitter = Fitter(reader, optimizer=optimizer, label_smoothing=0.0, **rates, **HERE)
+    losses = [
+        fitter.update(separable_episodes(64, seed=step), scale=1 - step / 50).loss
+        for step in range(50)
+    ]
     assert losses[0] > 1.0 and np.mean(losses[-5:]) < 0.3 * losses[0]
     assert accuracy(reader, separable_episodes(200, seed=999)) > 0.9
 
@@ -65,7 +73,7 @@ def test_the_loss_is_the_weighted_cross_entropy():
         share = np.where(episodes.counts == t + 1, 1.0, 0.5 * (episodes.counts > t + 1))
         terms -= share * np.log(belief[np.arange(8), episodes.labels])
     wanted = np.mean(terms / (1.0 + 0.5 * (episodes.counts - 1)))
-    fit = Fitter(reader, early_weight=0.5, **HERE).update(episodes)
+    fit = Fitter(reader, early_weight=0.5, label_smoothing=0.0, **HERE).update(episodes)
     assert fit.loss == pytest.approx(wanted, rel=1e-4)
 
 
@@ -81,27 +89,84 @@ def test_smoothed_labels_cost_the_sure():
     assert plain < 0.1 and smooth > 1.0  # about 0.2 * 3 / 4 * 8
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.25, 0.0])
-def test_the_scale_multiplies_the_learning_rate(scale):
+def test_by_default_labels_are_smoothed_and_early_glimpses_count_a_quarter():
+    reader, episodes = classifier("gru"), random_episodes(8)
+    state, terms = reader.start(8), np.zeros(8)
+    for t in range(4):
+        state, belief, _ = reader.update(state, episodes.glimpses[:, t], episodes.gaze[:, t])
+        target = np.full((8, 4), 0.1 / 4)
+        target[np.arange(8), episodes.labels] += 0.9
+        share = np.where(episodes.counts == t + 1, 1.0, 0.25 * (episodes.counts > t + 1))
+        terms -= share * (target * np.log(belief)).sum(1)
+    wanted = np.mean(terms / (1.0 + 0.25 * (episodes.counts - 1)))
+    assert Fitter(reader, **HERE).update(episodes).loss == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 5.0])
+def test_the_loss_is_that_of_the_readout_whatever_the_temperatures(temperature):
+    losses = []
+    for t in (1.0, temperature):
+        reader = classifier("gru")
+        reader.temperatures.fill_(t)
+        losses.append(Fitter(reader, **HERE).update(random_episodes(8)).loss)
+        assert (reader.temperatures == t).all()
+    assert losses[0] == losses[1]
+
+
+def moved(scale: float, **settings: Any) -> list[float]:
+    """How far each weight goes at most in one update."""
     reader = classifier("gru")
-    fitter = Fitter(reader, learning_rate=4e-3, weight_decay=0.0, **HERE)
+    fitter = Fitter(reader, weight_decay=0.0, **settings, **HERE)
     before = [weight.detach().clone() for weight in reader.parameters()]
     fitter.update(random_episodes(8), scale=scale)
-    assert {group["lr"] for group in fitter.optimizer.param_groups} == {4e-3 * scale}
-    moved = max(
+    return [
         float((new.detach() - old).abs().max())
         for new, old in zip(reader.parameters(), before, strict=True)
-    )
-    assert moved == pytest.approx(4e-3 * scale, rel=0.01)  # Adam's first step is a sign
+    ]
 
 
-def test_only_matrices_decay():
-    fitter = Fitter(classifier(), weight_decay=0.2, **HERE)
-    for group in fitter.optimizer.param_groups:
-        wanted = {True: 0.2, False: 0.0}
-        assert {wanted[weight.ndim > 1] for weight in group["params"]} == {group["weight_decay"]}
-    groups = fitter.optimizer.param_groups
-    assert sum(len(group["params"]) for group in groups) == len(list(classifier().parameters()))
+@pytest.mark.parametrize("scale", [1.0, 0.25, 0.0])
+def test_the_scale_multiplies_the_learning_rate(scale):
+    adamw = moved(scale, optimizer="adamw", learning_rate=4e-3)
+    assert max(adamw) == pytest.approx(4e-3 * scale, rel=0.01)  # Adam's first step is a sign
+    whole, part = (moved(s, muon_learning_rate=0.01, learning_rate=1e-9) for s in (1.0, scale))
+    np.testing.assert_allclose(part, np.multiply(scale, whole), rtol=1e-2, atol=1e-7)
+    assert max(whole) > 1e-3
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_only_matrices_decay(optimizer):
+    reader = classifier()
+    fitter = Fitter(reader, optimizer=optimizer, weight_decay=0.2, **HERE)
+    groups = [
+        (part, group["weight_decay"], len(group["params"]))
+        for part, state in fitter.optimizer.state_dict().items()
+        for group in state["param_groups"]
+    ]
+    many = [weight.ndim > 1 for weight in reader.parameters()]
+    vectors = many.count(False)
+    if optimizer == "muon":  # the readout's is AdamW's
+        assert groups == [("adamw", 0.2, 1), ("adamw", 0.0, vectors), ("muon", 0.2, sum(many) - 1)]
+    else:
+        assert groups == [("adamw", 0.2, sum(many)), ("adamw", 0.0, vectors)]
+
+
+@pytest.mark.parametrize("max_grad_norm", [0.0, 1e-4])
+def test_gradients_are_clipped_where_a_norm_is_given(max_grad_norm, monkeypatch):
+    reader, norms = classifier("gru"), []
+    fitter = Fitter(reader, max_grad_norm=max_grad_norm, **HERE)
+    step = fitter.optimizer.step
+
+    def measure(scale: float) -> None:
+        norms.append(float(th.stack([w.grad.norm() for w in reader.parameters()]).norm()))
+        step(scale)
+
+    monkeypatch.setattr(fitter.optimizer, "step", measure)
+    fitter.update(random_episodes(8))
+    if max_grad_norm:
+        assert norms == [pytest.approx(1e-4, rel=0.01)]
+    else:
+        assert norms[0] > 0.01
 
 
 def test_a_classifier_reads_in_evaluation_mode_before_and_after_an_update():
@@ -137,13 +202,16 @@ def test_a_loss_that_is_no_number_updates_nothing(kind):
     with th.no_grad():
         reader.readout.weight[0, 0] = float("nan")
     before = [weight.detach().clone() for weight in reader.parameters()]
-    moments = [state["exp_avg"].clone() for state in fitter.optimizer.state.values()]
-    with pytest.raises(DivergedError, match=r"became nan.*\(it was 0\.05\), or bfloat16=false"):
+    state = copy.deepcopy(fitter.optimizer.state_dict())
+    message = r"became nan.*smaller.*\(learning_rate, muon_learning_rate\), or bfloat16=false"
+    with pytest.raises(DivergedError, match=message):
         fitter.update(random_episodes(8), scale=0.1)
     for weight, old in zip(reader.parameters(), before, strict=True):
         assert th.equal(weight.nan_to_num(7.0), old.nan_to_num(7.0))
-    for state, old in zip(fitter.optimizer.state.values(), moments, strict=True):
-        assert th.equal(state["exp_avg"], old)
+    for part, after in fitter.optimizer.state_dict().items():
+        for number, moments in after["state"].items():
+            for name, moment in moments.items():
+                assert th.equal(moment, state[part]["state"][number][name])
     assert not reader.training
 
 
@@ -158,11 +226,27 @@ def test_a_loss_that_is_no_number_leaves_the_statistics_of_a_canvas_alone():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"learning_rate": 0.0}, {"early_weight": -0.1}, {"early_weight": 1.1}]
+    "wrong",
+    [
+        {"learning_rate": 0.0},
+        {"muon_learning_rate": 0.0},
+        {"early_weight": -0.1},
+        {"early_weight": 1.1},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match="wanted a learning rate above 0 and a weight"):
+    with pytest.raises(ValueError, match="wanted learning rates above 0 and a weight from 0 to 1"):
         Fitter(classifier("gru"), **wrong)
+
+
+def test_an_unknown_optimiser_is_refused():
+    with pytest.raises(ValueError, match="optimizer='sgd'; wanted one of muon, adamw"):
+        Fitter(classifier("gru"), optimizer="sgd")
+    with pytest.raises(ValueError, match=r"optimizer=3 .*wanted a name"):
+        check_arguments({"optimizer": 3})
+    with pytest.raises(ValueError, match=r"learning_rate='fast' .*wanted a number"):
+        check_arguments({"learning_rate": "fast"})
+    check_arguments({"optimizer": "adamw", "learning_rate": 1e-3, "max_grad_norm": 1})
 
 
 # ---- pretraining ----
@@ -197,13 +281,13 @@ def rates(begun: int, **arguments) -> list[float]:
     """The learning rate of every update of 100, by number of updates."""
     fitter = Fitter(classifier("feedforward"), learning_rate=1.0, max_grad_norm=1e-9, **HERE)
     steps = pretrain(fitter, config(), Uniform(), 200, begun=begun, batch_size=2, **arguments)
-    return [fitter.optimizer.param_groups[0]["lr"] for _ in steps]
+    return [fitter.optimizer.state_dict()["adamw"]["param_groups"][0]["lr"] for _ in steps]
 
 
-def test_the_learning_rate_rises_briefly_and_falls_linearly():
+def test_the_learning_rate_rises_over_a_tenth_and_falls_linearly():
     whole = rates(0, scales=(1.0, 0.2))
-    np.testing.assert_allclose(whole[:3], [1 / 3, 2 / 3, 1 - 0.8 * 0.02], rtol=1e-6)
-    np.testing.assert_allclose(whole[3:], 1 - 0.8 * np.arange(3, 100) / 100, rtol=1e-6)
+    np.testing.assert_allclose(whole[:9], np.arange(1, 10) / 10, rtol=1e-6)
+    np.testing.assert_allclose(whole[9:], 1 - 0.8 * np.arange(9, 100) / 100, rtol=1e-6)
     np.testing.assert_allclose(rates(120, scales=(1.0, 0.2)), whole[60:], rtol=1e-6)
     lower = rates(0, scales=(0.5, 0.1))
     np.testing.assert_allclose(lower, 0.5 * np.array(whole), rtol=1e-6)
