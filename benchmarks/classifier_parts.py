@@ -245,7 +245,7 @@ def table(rows: list[dict[str, str]]) -> str:
         change = ""
         if pairs:
             found = student_mean(pairs)
-            change = f"{found.mean:+.1f}"
+            change = f"{found.value:+.1f}"
             if found.low is not None:
                 change += f" ({found.low:+.1f} to {found.high:+.1f})"
         lines.append(

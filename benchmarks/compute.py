@@ -1,7 +1,7 @@
 """Multiply-adds, parameters and milliseconds of an answer, beside a network of the whole image.
 
 For images of 32 to 1024 pixels a side: six glimpses of a retina, read by a recurrent classifier and
-by a canvas. What is computed depends on shapes alone, so that networks and images are random.
+by a canvas; beside them the canvas's network on one glimpse of the whole image. What is computed depends on shapes alone, so that networks and images are random.
 
     python benchmarks/compute.py
 """
@@ -15,12 +15,12 @@ from stable_baselines3 import PPO
 
 from glimpse_envs import GlimpseConfig, ImageDataset
 from glimpse_envs.sb3 import GlimpseVecEnv
-from glimpse_lab.evaluation.compute import measure_compute
+from glimpse_lab.evaluation.compute import measure_compute, measure_full_image
 from policies import GlimpsePolicy
 
 SIDES = (32, 96, 224, 1024)
 CLASSIFIERS = {"gru": {"type": "gru"}, "canvas": {"type": "canvas", "width": 32}}
-N_IMAGES, BUDGET = 16, 6
+N_IMAGES, BUDGET = 8, 6
 
 
 def main(arguments: list[str]) -> None:
@@ -33,33 +33,42 @@ def main(arguments: list[str]) -> None:
     print("| side | classifier | samples | agent: Mmadd | ms | whole image: Mmadd | ms |")
     print("|---|---|---|---|---|---|---|")
     for side in args.sides:
+        data = images_of(side)
+        whole = measure_full_image(make(data, CLASSIFIERS["canvas"]), n_images=N_IMAGES)
         for name, classifier in CLASSIFIERS.items():
-            print(f"| {side} | {name} | {row(side, classifier)} |", flush=True)
+            config = make(data, classifier)
+            model = PPO(GlimpsePolicy, GlimpseVecEnv(config, 2), n_steps=2, batch_size=4)
+            agent = measure_compute(model, config, N_IMAGES)
+            print(
+                f"| {side} | {name} | {BUDGET * config.sensor.samples} | "
+                f"{agent.multiply_adds / 1e6:.1f} | {agent.milliseconds:.2f} | "
+                f"{whole.multiply_adds / 1e6:.1f} | {whole.milliseconds:.2f} |",
+                flush=True,
+            )
 
 
-def row(side: int, classifier: dict[str, object]) -> str:
-    """Return the cells of one agent on images of one size."""
+def images_of(side: int) -> ImageDataset:
+    """Return random images of so many pixels a side."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4 * N_IMAGES, side, side, 3), dtype=np.uint8)
     labels = np.arange(4 * N_IMAGES) % 10
-    data = ImageDataset.from_arrays(images, labels, images[:N_IMAGES], labels[:N_IMAGES])
-    scales = int(np.log2(side / 8))  # the coarsest one sees all of the image
-    config = GlimpseConfig(
+    return ImageDataset.from_arrays(images, labels, images[:N_IMAGES], labels[:N_IMAGES])
+
+
+def make(data: ImageDataset, classifier: dict[str, object]) -> GlimpseConfig:
+    """Return an environment of saccades whose coarsest scale sees all of the image."""
+    return GlimpseConfig(
         dataset=data,
-        sensor={"type": "Retina", "size": 8, "scales": max(1, scales)},
+        sensor={
+            "type": "Retina",
+            "size": 8,
+            "scales": int(np.log2(data.train.images.shape[1] / 8)),
+        },
         scheme="Saccade",
         budget=BUDGET,
         classifier=classifier,
         observe_classifier_features=True,
         split="test",
-    )
-    model = PPO(GlimpsePolicy, GlimpseVecEnv(config, 2), n_steps=2, batch_size=4)
-    found = measure_compute(model, config, N_IMAGES)
-    samples = BUDGET * config.sensor.samples
-    whole = found.full_image
-    return (
-        f"{samples} | {found.multiply_adds / 1e6:.1f} | {found.milliseconds:.2f} | "
-        f"{whole.multiply_adds / 1e6:.1f} | {whole.milliseconds:.2f}"
     )
 
 
