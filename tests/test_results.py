@@ -115,7 +115,7 @@ def test_a_page_with_markers_gets_its_table(root: Path, results: Results) -> Non
     assert "README.md" in failing(root, "--check")
     main([], root)
     begin, end = marked.split("old\n")
-    assert readme.read_text() == f"{begin}{markdown.headline(results)}\n{end}"
+    assert readme.read_text() == f"{begin}\n{markdown.headline(results)}\n\n{end}"
 
 
 @pytest.mark.parametrize(
@@ -248,6 +248,22 @@ def test_seeds_have_a_mean_and_an_interval_over_them(results: Results) -> None:
     assert over_seeds([row]) == (row.accuracy, (row.ci_low, row.ci_high))
 
 
+def test_a_plot_has_the_mean_curve_over_seeds(cells: Tables) -> None:
+    (row,) = (row for row in cells["agents"] if row["run"] == "cluttered-mnist-ram")
+    other = {"run": "cluttered-mnist-ram-s1", "seed": "1", "accuracy": "0.9520", "ci_low": ""}
+    cells["agents"].append({**row, **other, "ci_high": ""})
+    old = [
+        r for r in cells["accuracy_by_glimpse"] if (r["run"], r["gaze"]) == (row["run"], "learned")
+    ]
+    new = [{**r, "run": other["run"]} for r in old]
+    new[0]["accuracy"], new[-1]["accuracy"] = "0.646", "0.952"
+    cells["accuracy_by_glimpse"] += new
+    (learned, random, *_) = plots.plotted(checked(cells))["ClutteredMNIST"]
+    assert learned.points[0] == (432.0, pytest.approx(0.596))
+    assert learned.points[-1] == (3456.0, pytest.approx(0.962)) and len(learned.points) == 8
+    assert random.points[-1] == (3456.0, pytest.approx(0.9486))
+
+
 # ---- further runs
 
 
@@ -304,6 +320,20 @@ def test_gazes_that_were_equally_trained_are_added(run: Run, root: Path) -> None
         METRICS["accuracy_by_glimpse"], abs=5e-4
     )
     assert ("again-s1", "learned") not in results.curves  # it answers when it chooses
+
+
+def test_baselines_may_be_added_later_and_a_group_be_replaced(run: Run, root: Path) -> None:
+    add(root / "results", [run.path], group="again")
+    gaze_beside(run)
+    told = add(root / "results", [run.path], group="again", baselines=True, note="other words")
+    assert "agents.csv: 0 of 2 rows are new" in told and "gazes.csv: 1 of 1 rows are new" in told
+    told = add(root / "results", [run.path], group="newer", replaces="again")
+    assert "2 rows moved from agents.csv to history.csv" in told
+    results = read(root / "results")
+    assert {row.group for row in results.runs("agents")} >= {"newer"}
+    assert [row.run for row in results.runs("history")][-2:] == ["again-s1", "again-s1"]
+    with pytest.raises(ResultsError, match="agents.csv has no group 'again' to be replaced"):
+        add(root / "results", [run.path], group="newest", replaces="again")
 
 
 def test_a_cost_that_is_not_known_is_left_empty(run: Run, root: Path) -> None:

@@ -47,6 +47,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="add what benchmarks/gaze_baselines.py measured beside them, too",
     )
     adding.add_argument(
+        "--replaces", metavar="GROUP", help="whose rows move to the table of superseded runs"
+    )
+    adding.add_argument(
         "--packages", nargs="+", default=[], metavar="NAME", help="of your own that the runs name"
     )
     args = parser.parse_args(argv)
@@ -99,6 +102,7 @@ def add_runs(folder: Path, args: argparse.Namespace) -> None:
         command=args.command,
         note=args.note,
         baselines=args.baselines,
+        replaces=args.replaces,
         packages=args.packages,
     )
     print("\n".join(added))

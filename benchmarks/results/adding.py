@@ -17,6 +17,7 @@ from benchmarks.results.reading import (
     read_cells,
     write_cells,
 )
+from benchmarks.results.rows import SUPERSEDED
 from glimpse_envs.metrics.episodes import Metrics
 from glimpse_lab.config import RunConfig, resolve_config
 from glimpse_lab.evaluation.result import Baseline, Evaluation, TrainedBaselines
@@ -41,11 +42,13 @@ def add(
     command: str | None = None,
     note: str = "",
     baselines: bool = False,
+    replaces: str | None = None,
     packages: Sequence[str] = (),
 ) -> list[str]:
     """Append the evaluations of runs to a table; either all are added or none.
 
-    Every ``metrics*.json`` of a run directory is a row: other budgets and splits too.
+    Every ``metrics*.json`` of a run directory is a row: other budgets and splits too. What is there
+    already is left out, so that baselines may be added later.
 
     :param folder: of the CSV files
     :param runs: directories of runs that differ in the seed alone
@@ -54,12 +57,15 @@ def add(
     :param command: that trained them; None to find it from their settings
     :param note: for each row
     :param baselines: add the equally trained gazes of ``benchmarks/gaze_baselines.py``, too
+    :param replaces: a group whose rows move from the table to that of superseded runs
     :param packages: of the user's own that the runs name, imported already
-    :return: what was added, in words
+    :return: what changed, in words
     :raises ResultsError: for a run that has not been evaluated, whose command is not known, or that
         does not fit the tables
     """
     cells = read_cells(folder)
+    before = {name: list(rows) for name, rows in cells.items()}
+    moved = 0 if replaces is None else _supersede(cells, table, replaces)
     new: dict[str, list[Cells]] = {table: [], "gazes": [], "accuracy_by_glimpse": []}
     for path in runs:
         run = Run.open(path, packages)
@@ -73,11 +79,35 @@ def add(
             for gaze, baseline in _baselines(run).items():
                 new["gazes"].append(_gaze_cells(name, gaze, *baseline))
                 new["accuracy_by_glimpse"] += _curve(name, gaze, baseline[0])
-    checked({name: [*rows, *new.get(name, [])] for name, rows in cells.items()})
+    told = [f"{moved} rows moved from {table}.csv to {SUPERSEDED}.csv"] if moved else []
     for name, rows in new.items():
-        if rows:
-            write_cells(folder, name, [*cells[name], *rows])
-    return [f"{name}.csv: {len(rows)} rows" for name, rows in new.items() if rows]
+        fresh = [row for row in rows if not _is_there(row, cells[name])]
+        cells[name] += fresh
+        told.append(f"{name}.csv: {len(fresh)} of {len(rows)} rows are new")
+    checked(cells)
+    for name, rows in cells.items():
+        if rows != before[name]:
+            write_cells(folder, name, rows)
+    return told
+
+
+def _supersede(cells: dict[str, list[Cells]], table: str, group: str) -> int:
+    """Move the rows of a group to the table of superseded runs; return how many."""
+    old = [row for row in cells[table] if row["group"] == group]
+    if not old or table == SUPERSEDED:
+        raise ResultsError(
+            f"{table}.csv has no group {group!r} to be replaced; wanted one of "
+            f"{', '.join(sorted({row['group'] for row in cells[table]}))}"
+        )
+    cells[table] = [row for row in cells[table] if row["group"] != group]
+    cells[SUPERSEDED] += old
+    return len(old)
+
+
+def _is_there(row: Cells, rows: Iterable[Cells]) -> bool:
+    """Return whether a table has a row, whatever its words are."""
+    words = {"command", "note"}
+    return any(all(row[name] == old[name] for name in row.keys() - words) for old in rows)
 
 
 def command_of(config: RunConfig) -> str:

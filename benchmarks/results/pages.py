@@ -77,7 +77,7 @@ def filled(text: str, results: Results, name: str, image_folder: str) -> str:
             )
         if match["end"] != "<!-- /results -->":
             raise ResultsError(f"{name}: block {block!r} has no <!-- /results --> before the next")
-        return f"<!-- results:{block} -->\n{blocks[block](results)}\n{match['end']}"
+        return f"<!-- results:{block} -->\n\n{blocks[block](results)}\n\n{match['end']}"
 
     new, n_found = _BLOCK.subn(made, text)
     if n_found != len(_BEGIN.findall(text)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 
 from benchmarks.results.columns import GAZES
 from benchmarks.results.reading import Results
-from benchmarks.results.summaries import Summary, scripted, summaries
+from benchmarks.results.summaries import Summary, over_seeds, scripted, summaries
 from glimpse_lab.plots.style import (
     BLUE,
     GREEN,
@@ -85,14 +86,10 @@ def _series(results: Results, scheme: str, members: Sequence[Summary]) -> list[S
     own = next((each for each in members if each.first.eval_budget is None), None)
     if own is None or not own.mean_samples or not own.mean_glimpses:
         return []
-    curves = results.curves
-    run = own.first.run
-    # a curve after each glimpse where the agent always takes all, else its points at other budgets
-    if len(own.rows) == 1 and (run, "learned") in curves:
-        size = float(own.mean_samples / own.mean_glimpses)
-        points = [(size * row.n_glimpses, float(row.accuracy)) for row in curves[run, "learned"]]
-        points[-1] = (float(own.mean_samples), float(own.accuracy))
-    else:
+    size = float(own.mean_samples / own.mean_glimpses)
+    # after each glimpse where the agent always takes all of them, else with several budgets
+    points = _curve(results, [row.run for row in own.rows], "learned", size, own.accuracy)
+    if not points:
         points = sorted(
             (float(each.mean_samples), float(each.accuracy))
             for each in members
@@ -100,14 +97,31 @@ def _series(results: Results, scheme: str, members: Sequence[Summary]) -> list[S
         )
     found = [Series(scheme, "learned", tuple(points), _interval(own.interval))]
     for gaze, rows in scripted(results, own).items():
-        row = rows[0]  # of one seed: a curve has no mean over seeds
-        if (row.run, gaze) not in curves or row.mean_samples is None:
+        if rows[0].mean_samples is None:
             continue
-        size = float(row.mean_samples / row.mean_glimpses)
-        points = [(size * each.n_glimpses, float(each.accuracy)) for each in curves[row.run, gaze]]
-        interval = None if row.ci_low is None else _interval((row.ci_low, row.ci_high))
-        found.append(Series(scheme, gaze, tuple(points), interval))
+        size = float(rows[0].mean_samples / rows[0].mean_glimpses)
+        accuracy, interval = over_seeds(rows)
+        points = _curve(results, [row.run for row in rows], gaze, size, accuracy)
+        if points:
+            found.append(Series(scheme, gaze, tuple(points), _interval(interval)))
     return found
+
+
+def _curve(
+    results: Results, runs: Sequence[str], gaze: str, size: float, end: Decimal
+) -> list[tuple[float, float]]:
+    """Return samples and mean accuracy over runs after each glimpse; nothing if one has none.
+
+    :param size: samples of a glimpse
+    :param end: the accuracy after the last one, with all its digits
+    """
+    curves = [results.curves.get((run, gaze)) for run in runs]
+    if not all(curves):
+        return []
+    columns = zip(*([float(row.accuracy) for row in curve] for curve in curves), strict=True)
+    means = (round(statistics.fmean(column), 6) for column in columns)
+    points = [(size * n, mean) for n, mean in enumerate(means, 1)]
+    return [*points[:-1], (points[-1][0], float(end))]
 
 
 def _interval(interval: tuple[Decimal, Decimal] | None) -> tuple[float, float] | None:

@@ -227,6 +227,7 @@ class StatisticRow(Row):
 
 #: files of evaluated runs, without ".csv"; a run stands in one of them
 RUN_TABLES = ("agents", "variants", "reward_alone", "history")
+SUPERSEDED = "history"
 #: all files, without ".csv", and what a row of each is
 TABLES: dict[str, type[Row]] = {
     **dict.fromkeys(RUN_TABLES, RunRow),
