@@ -145,8 +145,11 @@ def test_a_plot_drawn_twice_is_the_same_file(results: Results, tmp_path: Path) -
 
 
 def test_a_plot_has_the_gazes_beside_the_agent(results: Results) -> None:
-    labels = {each.label for each in plots.plotted(results)["CIFAR"]}
-    assert {"MultiCat, learned gaze", "MultiCat, grid, equally trained"} < labels
+    series = {each.label: each for each in plots.plotted(results)["CIFAR"]}
+    assert "MultiCat, learned gaze" in series
+    grid = series["MultiCat, grid, equally trained"]
+    assert [samples for samples, _ in grid.points] == [64.0, 128.0, 192.0, 256.0, 320.0]
+    assert grid.interval == (0.7946, 0.8102)
 
 
 def test_every_gaze_that_is_measured_has_a_name() -> None:
@@ -252,10 +255,8 @@ def test_a_plot_has_the_mean_curve_over_seeds(cells: Tables) -> None:
     (row,) = (row for row in cells["agents"] if row["run"] == "cluttered-mnist-ram")
     other = {"run": "cluttered-mnist-ram-s1", "seed": "1", "accuracy": "0.9520", "ci_low": ""}
     cells["agents"].append({**row, **other, "ci_high": ""})
-    old = [
-        r for r in cells["accuracy_by_glimpse"] if (r["run"], r["gaze"]) == (row["run"], "learned")
-    ]
-    new = [{**r, "run": other["run"]} for r in old]
+    old = (line for line in cells["accuracy_by_glimpse"] if line["run"] == row["run"])
+    new = [{**line, "run": other["run"]} for line in old if line["gaze"] == "learned"]
     new[0]["accuracy"], new[-1]["accuracy"] = "0.646", "0.952"
     cells["accuracy_by_glimpse"] += new
     (learned, random, *_) = plots.plotted(checked(cells))["ClutteredMNIST"]
@@ -332,7 +333,7 @@ def test_baselines_may_be_added_later_and_a_group_be_replaced(run: Run, root: Pa
     results = read(root / "results")
     assert {row.group for row in results.runs("agents")} >= {"newer"}
     assert [row.run for row in results.runs("history")][-2:] == ["again-s1", "again-s1"]
-    with pytest.raises(ResultsError, match="agents.csv has no group 'again' to be replaced"):
+    with pytest.raises(ResultsError, match=r"agents\.csv has no group 'again' to be replaced"):
         add(root / "results", [run.path], group="newest", replaces="again")
 
 
