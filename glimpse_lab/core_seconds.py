@@ -43,7 +43,8 @@ class CoreSeconds:
         """
         try:
             with replacing(folder / FILE) as temporary:
-                temporary.write_text(json.dumps(asdict(self)) + "\n")
+                told = {k: v if v is None else round(v, 3) for k, v in asdict(self).items()}
+                temporary.write_text(json.dumps(told) + "\n")
         except OSError as error:
             raise RunError(
                 f"{folder / FILE} could not be written ({error.strerror or error}): make room, "
@@ -88,7 +89,7 @@ class CoreTimer(BaseCallback):
         """Of all parts so far; None where those before are not known."""
         if self.before is None or self._begin is None:
             return self.before
-        return round(self.before + time.process_time() - self._begin, 2)
+        return round(self.before + time.process_time() - self._begin, 3)
 
     def _on_training_start(self) -> None:
         self._begin = time.process_time()
