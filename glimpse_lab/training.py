@@ -13,6 +13,7 @@ from stable_baselines3.common.logger import KVWriter
 from stable_baselines3.common.vec_env import VecMonitor
 
 from glimpse_envs.data.loaders import data_directory
+from glimpse_lab.core_seconds import CoreSeconds, CoreTimer
 from glimpse_lab.logs import failed_writes_told_once, n_rows
 from glimpse_lab.runs import Run, RunError, write_failure
 from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
@@ -125,12 +126,16 @@ def learn(
     progress = Progress(statistics)
     cotraining = next((c for c in callbacks if isinstance(c, CoTrainingCallback)), None)
 
+    timer = CoreTimer(_core_seconds_before(run, model))
+
     def save(model: BaseAlgorithm) -> None:
         run.save_model(model, {} if cotraining is None else cotraining.state())
+        before_agent = 0.0 if cotraining is None else cotraining.pretraining.core_seconds
+        CoreSeconds(pretraining=before_agent, training=timer.seconds).write(run.path)
 
     if cotraining is not None:
         cotraining.checkpoint = save
-    callbacks = [Diverged(), *callbacks, statistics, progress, Checkpoint(save)]
+    callbacks = [Diverged(), *callbacks, timer, statistics, progress, Checkpoint(save)]
     done, total = model.num_timesteps, run.config.n_timesteps
     logger = run.make_logger(upto=done)
     logger.output_formats.extend(outputs)
@@ -159,3 +164,11 @@ def learn(
     finally:
         progress.close()
     save(model)
+
+
+def _core_seconds_before(run: Run, model: BaseAlgorithm) -> float | None:
+    """Return what the agent's training has taken so far; None where that is not known."""
+    if not model.num_timesteps:
+        return 0.0
+    known = CoreSeconds.read(run.path)
+    return None if known is None else known.training

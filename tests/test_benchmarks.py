@@ -1,11 +1,14 @@
 """The benchmarks that train: on a tiny budget, with the embedded data."""
 
+import shutil
 from types import ModuleType
 
 import pytest
 import yaml
 from scripts import ROOT, load_script, succeed
 
+from benchmarks.results.adding import add
+from benchmarks.results.reading import read
 from glimpse_lab.cli import train
 from glimpse_lab.evaluation.external_results import equally_trained
 from glimpse_lab.evaluation.result import BaselineKind, Evaluation, TrainedBaselines
@@ -70,6 +73,16 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch):
     ((name, baseline),) = equally_trained(run, measured).items()
     assert name == "random (equally trained)" and baseline.kind is BaselineKind.EQUALLY_TRAINED
     assert baseline.matched_budget is not None
+    # and all of it fits the tables of results
+    tables = tmp_path / "results"
+    shutil.copytree(ROOT / "results", tables)
+    add(tables, [run], group="tiny", command="python train.py --recipe ppo.yml", baselines=True)
+    results = read(tables)
+    (row,) = (row for row in results.runs("agents") if row.group == "tiny")
+    assert float(row.accuracy) == pytest.approx(measured.accuracy, abs=5e-4)
+    assert row.core_minutes is not None and row.budget == measured.budget
+    (gaze,) = (row for row in results.gazes if row.run == "tiny-s0")
+    assert float(gaze.accuracy) == pytest.approx(baseline.accuracy, abs=5e-4)
 
 
 def test_statistics_and_a_frame_are_timed(monkeypatch):

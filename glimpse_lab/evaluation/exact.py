@@ -12,6 +12,7 @@ from tqdm import tqdm
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.metrics.episodes import metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_lab.core_seconds import CoreSeconds
 from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.result import Baseline, BaselineKind, Evaluation
 from glimpse_lab.evaluation.rollout import evaluate
@@ -62,6 +63,7 @@ def evaluate_run(
         timesteps=model.num_timesteps,
         git=git_commit(),
         versions=versions(),
+        core_seconds=CoreSeconds.read(run.path),
         chance=float(np.bincount(paths.labels).max() / len(paths.labels)),
     )
     return Evaluated(result, paths)

@@ -19,6 +19,7 @@ from glimpse_envs.metrics.belief import (
 )
 from glimpse_envs.metrics.episodes import Metrics
 from glimpse_envs.metrics.gaze_statistics import Collapse, GazeDependence, SaccadeSummary
+from glimpse_lab.core_seconds import CoreSeconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,6 +277,8 @@ class Evaluation(Metrics, Subject):
     :param seconds: that the agent's episodes and those of its random gaze took
     :param versions: of the software, by name
     :param chance: share of the commonest class among the images
+    :param core_seconds: that pretraining and training have taken; None for a run that was made
+        before they were kept
     :param minutes_of_last_training: of the call that trained and then evaluated
     :param baselines: by name
     :param statistics: None where only the agent was played
@@ -290,6 +293,7 @@ class Evaluation(Metrics, Subject):
     seconds: float
     versions: dict[str, str]
     chance: float | None = None
+    core_seconds: CoreSeconds | None = None
     minutes_of_last_training: float | None = None
     baselines: dict[str, Baseline] = field(default_factory=dict)
     statistics: Statistics | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -91,10 +91,15 @@ def finish(axes: Axes, drawn: bool = True, note: str = "no values yet") -> None:
         axes.text(0.5, 0.5, note, color=GREY, **middle)
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+def save(
+    figure: Figure,
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, str | None] | None = None,
+) -> Path:
     """Write the figure under a temporary name, then rename it, so that no half file is seen.
 
     :param path: its suffix one that matplotlib writes (.png, .svg, .pdf); missing folders are made
+    :param metadata: what to write into the file, as matplotlib's ``savefig`` takes it
     :return: the path
     :raises ValueError: another suffix
     """
@@ -104,7 +109,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     if path.suffix.lower().lstrip(".") not in kinds:
         raise ValueError(f"got the file name {path.name!r}; wanted a suffix of {sorted(kinds)}")
     with replacing(path) as temporary, literal_text(figure):
-        figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1)
+        figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1, metadata=metadata)
     return path
 
 

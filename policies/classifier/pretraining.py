@@ -1,5 +1,7 @@
 """Classifiers trained along a given gaze, kept by content: the same settings find them again."""
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +31,8 @@ class Pretraining:
     :param handover: share of the learning rate at its end
     :param settings: of the fitter, by which a pretraining is told from others
     :ivar n_done: episodes so far
+    :ivar core_seconds: of processor time that these took, in another run where they were taken from
+        there; None where that is not known
     """
 
     def __init__(
@@ -42,12 +46,13 @@ class Pretraining:
         self.n_episodes, self.gaze = n_episodes, gaze
         self.batch_size, self.handover, self.settings = batch_size, handover, settings
         self.n_done = 0
+        self.core_seconds: float | None = 0.0
         self.restored = False
         self.timer = SaveTimer()
 
     def state(self) -> dict[str, Any]:
         """Return what a resumed training needs beside weights and optimiser."""
-        return {"pretrained": self.n_done}
+        return {"pretrained": self.n_done, "pretraining_core_seconds": self.core_seconds}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state, which may be a stranger's: it is not kept for other runs.
@@ -58,6 +63,7 @@ class Pretraining:
         n_done = state.get("pretrained", 0)
         if not isinstance(n_done, int) or n_done < 0:
             raise ValueError(f"got {n_done!r} pretrained episodes; wanted a number from 0")
+        self.core_seconds = _seconds(state) if n_done else 0.0
         self.n_done, self.restored = n_done, True
 
     def run(
@@ -105,12 +111,14 @@ class Pretraining:
         key = self.key(config, seed)
         file = cache.file(key)
         with cache.alone(key) as writable:
-            if cache.recall(file, key, fitter) is not None:
+            if (kept := cache.recall(file, key, fitter)) is not None:
                 print(f"the classifier was trained before with these settings: {file}")
-                self.n_done = self.n_episodes
+                self.n_done, self.core_seconds = self.n_episodes, _seconds(kept)
                 return
             self._train(fitter, config, seed, checkpoint)
-            if writable and cache.keep(file, key, fitter):
+            if writable and cache.keep(
+                file, key, fitter, pretraining_core_seconds=self.core_seconds
+            ):
                 print(f"the classifier after its pretraining is kept as {file}")
 
     def _train(
@@ -118,6 +126,7 @@ class Pretraining:
     ) -> None:
         draws = [seed, PRETRAINING_DRAWS, self.n_done]
         fitter.rng = np.random.default_rng(draws)
+        before, begin = self.core_seconds, time.process_time()
         self.timer.start()
         for n_done in pretrain(
             fitter,
@@ -130,9 +139,21 @@ class Pretraining:
             seed=draws,
         ):
             self.n_done = n_done
+            if before is not None:
+                self.core_seconds = before + time.process_time() - begin
             if self.timer.due():
                 with self.timer.saving():
                     checkpoint()
         episodes = scripted_validation_episodes(config, self.gaze, _N_CALIBRATION, draws)
         calibrate(fitter.classifier, episodes)
         self.n_done = self.n_episodes
+
+
+def _seconds(state: dict[str, Any]) -> float | None:
+    """Return the seconds that a saved state names.
+
+    None where it names none, or what is none: that a cost is not known stops no training.
+    """
+    seconds = state.get("pretraining_core_seconds")
+    known = isinstance(seconds, float) and math.isfinite(seconds) and seconds >= 0
+    return seconds if known else None

@@ -1,0 +1,1 @@
+"""Commands that measure; none belongs to the installed packages."""
