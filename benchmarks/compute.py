@@ -1,8 +1,8 @@
 """Multiply-adds, parameters and milliseconds of an answer, beside a network of the whole image.
 
 For images of 32 to 1024 pixels a side: six glimpses of a retina, read by a recurrent classifier and
-by a canvas; beside them the canvas's network on one glimpse of the whole image. What is computed depends on shapes alone, so that networks and images
-are random.
+by a canvas; beside them the canvas's network on one glimpse of the whole image. What is
+computed depends on shapes alone, so that networks and images are random.
 
     python benchmarks/compute.py
 """

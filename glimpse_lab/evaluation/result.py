@@ -179,6 +179,7 @@ class Robustness(Subject):
 
 # ---- computing
 
+
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """One part of what computes an answer.
