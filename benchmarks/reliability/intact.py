@@ -53,7 +53,9 @@ def _leftovers(path: Path, data: Path) -> Iterator[Path]:
 def _rows(file: Path) -> tuple[list[int], list[str]]:
     """Return the timesteps of all rows of a table, and what is wrong with it."""
     with file.open(newline="") as lines:
-        header, *rows = csv.reader(lines)
+        header, *rows = list(csv.reader(lines)) or [[]]
+    if _STEPS not in header:
+        return [], [f"{file.name} has no column {_STEPS}"]
     if cut := [k for k, row in enumerate(rows, 2) if len(row) != len(header)]:
         return [], [f"{file.name}: line {cut[0]} has not {len(header)} cells"]
     steps = [int(float(row[header.index(_STEPS)])) for row in rows]

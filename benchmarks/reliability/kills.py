@@ -37,7 +37,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,8 @@ class Training:
     :param folder: of run, data directory and log; made here
     :param seed: of the training
     :param settings: of the command line, beside seed and folders
+    :param bar: of kills and trainings
+    :param note: called after each kill
     :ivar rows: one for each kill so far
     :ivar seconds: of the phases of the last process that ran to its end
     """
@@ -76,6 +80,7 @@ class Training:
     seed: int
     settings: list[object]
     bar: tqdm
+    note: Callable[[], None]
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     process: Watched | None = None
@@ -99,6 +104,7 @@ class Training:
         try:
             for number, kill in enumerate(kills, 1):
                 self._kill(kill, number, seconds)
+                self.note()
                 self.bar.update()
             self._start()
             status = self.process.wait(_HANGING)
@@ -216,15 +222,22 @@ def measure(args: argparse.Namespace) -> list[str]:
     settings = ["--total-timesteps", args.timesteps]
     settings += ["--set", f"callback.CoTrainingCallback.pretraining={args.pretraining}", *args.set]
     plans = draw(args.kills, len(args.seeds), args.draws)
-    rows: list[dict[str, Any]] = []
+    tables: list[list[dict[str, Any]]] = []  # the kills of each training
     runs: list[dict[str, Any]] = []
     wrong: list[str] = []
     seconds: list[dict[str, float]] = []
     jobs = [("unbroken", seed, []) for seed in args.seeds]
     jobs += [("killed", seed, plan) for seed, plan in zip(args.seeds, plans, strict=True)]
+
+    def note() -> None:
+        write_csv(args.out / "kills.csv", list(chain(*tables)))
+
     with tqdm(total=args.kills + len(jobs), unit=" lives", dynamic_ncols=True) as bar:
         for kind, seed, kills in jobs:
-            training = Training(args.out / f"{kind}{seed}", seed, settings, bar)
+            rows: list[dict[str, Any]] = []
+            tables.append(rows)
+            note()
+            training = Training(args.out / f"{kind}{seed}", seed, settings, bar, note, rows)
             bar.set_postfix_str(training.folder.name)
             began = time.time()
             row = {"kind": kind, "seed": seed, "accuracy": None}
@@ -235,15 +248,14 @@ def measure(args: argparse.Namespace) -> list[str]:
                 wrong += [f"{training.folder.name}: {flaw}" for flaw in found]
             except FailedError as error:
                 wrong.append(f"{training.folder.name}: {error}")
-            finally:  # also after Ctrl-C
-                rows += training.rows
-                write_csv(args.out / "kills.csv", rows)
+            note()  # what went on after the last kill
             runs.append({**row, "seconds": round(time.time() - began, 1)})
             write_csv(args.out / "runs.csv", runs)
             if kind == "unbroken" and training.seconds:
                 seconds.append(training.seconds)
             if kind == "unbroken" and not training.seconds:
                 return wrong  # without it nothing tells what to expect of the others
+    rows = list(chain(*tables))
     print(phase_table(rows))
     print(run_table(runs))
     phases = ", ".join(f"{name} {taken:.0f} s" for name, taken in _means(seconds).items())
