@@ -125,8 +125,11 @@ class Run:
     def create(self) -> None:
         """Make the directory and write its ``config.yml``.
 
+        What a process has left that was killed while it did so is removed.
+
         :raises RunError: if the directory exists and is not empty, or cannot be written
         """
+        remove_leftovers(self.path)
         if self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(
                 f"{self.path} exists already; choose another --name, or --resume {self.path}"

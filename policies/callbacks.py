@@ -169,7 +169,7 @@ class Checkpoint(BaseCallback):
 
     :param save: called with the model
     :param timer: that tells when; by default the first save comes soon, and a killed training loses
-        at most 20 seconds (or one update, where that takes longer)
+        at most 20 seconds (or one rollout with its update, where that takes longer)
     """
 
     def __init__(self, save: Callable[[Any], None], timer: SaveTimer | None = None) -> None:

@@ -12,8 +12,13 @@ class SaveTimer:
     ``longest``: a training that is killed every few seconds advances, and one that is not is hardly
     slowed down.
 
-    :param first: seconds from the start to the first save, and the least between two
-    :param longest: the most seconds between two
+    Work can be saved only between its steps, when :meth:`due` is asked. A save is due before the
+    limit is reached if another step, and the saving after it, would go beyond it, both taken to be
+    as long as the ones before.
+
+    :param first: seconds from the start to the first save, and the least between two where
+        ``longest`` permits
+    :param longest: the most seconds of work that a kill may cost, unless a single step is longer
     :param share: of the time that may be spent on saving, where ``longest`` permits
     """
 
@@ -23,19 +28,26 @@ class SaveTimer:
 
     def start(self) -> None:
         """Begin to count."""
-        self._started = self._last = time.monotonic()
-        self._gap = self.first
+        now = time.monotonic()
+        self._started = self._ended = self._saved = self._asked = now
+        self._gap, self._cost = self.first, 0.0
 
     def due(self) -> bool:
-        """Return whether it is time to save."""
-        return time.monotonic() - self._last >= self._gap
+        """Return whether it is time to save; asked once after each step of the work."""
+        now = time.monotonic()
+        step, self._asked = now - self._asked, now
+        lost = (
+            now - self._saved + step + self._cost
+        )  # by a kill, if not now but after the next step
+        return now - self._ended >= self._gap or lost > self.longest
 
     @contextmanager
     def saving(self) -> Iterator[None]:
         """Measure one save, by which the next is timed."""
         began = time.monotonic()
         yield
-        self._last = time.monotonic()
-        cost = (self._last - began) / self.share
-        age = (self._last - self._started) / 10.0
-        self._gap = min(max(self.first, cost, age), self.longest)
+        # what is saved is the state of the beginning; the step that follows begins at the end
+        self._saved, self._ended = began, time.monotonic()
+        self._asked, self._cost = self._ended, self._ended - began
+        age = (self._ended - self._started) / 10.0
+        self._gap = min(max(self.first, self._cost / self.share, age), self.longest)

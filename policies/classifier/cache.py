@@ -16,7 +16,7 @@ import torch as th
 from filelock import FileLock
 
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.files import replacing
+from glimpse_envs.files import remove_leftovers, replacing
 from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.model import ClassifierError, digest_of, read_file
 from policies.classifier.trainer import Fitter
@@ -79,6 +79,7 @@ class ClassifierCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
+            remove_leftovers(self.folder)  # of trainings that were killed while they wrote
         except (OSError, NotImplementedError) as error:
             print(f"the trained classifier will not be kept: {self.folder} ({_reason(error)})")
         try:

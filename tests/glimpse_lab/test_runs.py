@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +116,17 @@ def test_environments_are_made_once(run: Run) -> None:
 def test_a_run_directory_is_not_overwritten(run: Run) -> None:
     with pytest.raises(RunError, match="exists already"):
         run.create()
+
+
+def test_a_run_whose_first_file_was_cut_off_by_a_kill_is_made(run: Run, tmp_path: Path) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    other = Run(tmp_path / "other", run.config)
+    other.path.mkdir()
+    (other.path / f".config.glimpse-tmp-{killed.pid}.yml").write_text("env_id: Glim")
+    other.create()
+    assert [file.name for file in other.path.iterdir()] == ["config.yml"]
+    assert Run.open(other.path).config == run.config
 
 
 def test_progress_goes_on_where_the_checkpoint_was(run: Run) -> None:

@@ -37,6 +37,20 @@ def test_the_first_save_comes_within_seconds_and_none_is_far_from_the_next(
         assert max(gaps) <= 20.2 + cost
 
 
+@pytest.mark.parametrize(("step", "cost"), [(0.1, 0.1), (3.0, 0.1), (7.0, 1.0), (9.0, 2.0)])
+def test_a_kill_costs_no_more_than_promised(
+    step: float, cost: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = Clock(monkeypatch).saves(cost, 600.0, step)
+    # just before a save is written, all work since the state of the one before is at stake
+    assert max(b - (a - cost) for a, b in pairwise(times)) <= 20.0 + 1e-6
+    assert cost * len(times) <= 0.25 * 600.0
+
+
+def test_steps_longer_than_promised_are_saved_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(Clock(monkeypatch).saves(0.1, 600.0, step=30.0)) == 20
+
+
 def test_what_is_killed_every_few_seconds_has_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(Clock(monkeypatch).saves(0.05, 5.0)) >= 3
 

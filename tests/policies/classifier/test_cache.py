@@ -1,6 +1,8 @@
 """Kept pretrainings: found again where they are whole, made anew where not, in no one's way."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,15 @@ def test_a_damaged_file_is_said_and_made_anew(
     assert "is kept as" in shown[1] and len(shown) == 2
     assert pretrained(tmp_path)[0] == digest
     assert "trained before with these settings" in capsys.readouterr().out
+
+
+def test_what_a_kill_left_of_a_write_is_removed(tmp_path: Path) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    (tmp_path / f".0123456789abcdef.glimpse-tmp-{killed.pid}.pt").write_bytes(b"PK")
+    pretrained(tmp_path)
+    assert [file.suffix for file in tmp_path.iterdir()] == [".pt"]
+    assert not list(tmp_path.glob(".*"))
 
 
 def drop_weight(content: dict[str, Any]) -> None:
