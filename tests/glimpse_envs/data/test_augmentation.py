@@ -1,6 +1,7 @@
 """Augmentation: exact pixels, and only where it belongs."""
 
 import pickle
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,10 +12,11 @@ from images import noise as noise_from_zero
 
 from glimpse_envs import GlimpseConfig, ImageDataset
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.data.augmentation import Augmentation, ShiftFlip
+from glimpse_envs.data.augmentation import FILLS, Augmentation, ShiftFlip
 
 N = 600
 KEYS = np.random.default_rng(0).integers(2**64, size=N, dtype=np.uint64)
+KEYS_TWICE = np.random.default_rng(1).integers(2**64, size=2 * N, dtype=np.uint64)
 
 
 #: images without a zero, so that filled pixels are told from others
@@ -81,6 +83,49 @@ def test_a_shift_wider_than_the_image_may_leave_nothing():
     assert (augmented == 0).all((1, 2, 3)).mean() > 0.9
 
 
+def test_the_lowest_bit_of_a_stream_tells_which_mirror_image_is_shown():
+    images, augment = noise(N, 6, 7, 3), ShiftFlip(0, flip=True)
+    clear, set_bit = KEYS & ~np.uint64(1), KEYS | np.uint64(1)
+    np.testing.assert_array_equal(augment(images, clear), images)
+    np.testing.assert_array_equal(augment(images, set_bit), images[:, :, ::-1])
+    np.testing.assert_array_equal(ShiftFlip(0)(images, set_bit), images)
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_a_shift_has_nothing_to_do_with_the_mirror_image(fill):
+    """Every shift comes with either."""
+    image, augment = noise(1, 10, 14, 1), ShiftFlip(1, flip=True, fill=fill)
+    counts = Counter(picture.tobytes() for picture in augment(image.repeat(N, 0), KEYS))
+    assert len(counts) == 18 and min(counts.values()) > 10  # each of 600 with probability 1 / 18
+
+
+def reflected(image: np.ndarray, dx: int, dy: int) -> np.ndarray:
+    """The image moved dx to the right and dy down, itself reflected elsewhere."""
+    reach = max(abs(dx), abs(dy))
+    height, width, _ = image.shape
+    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    return padded[reach - dy : reach - dy + height, reach - dx : reach - dx + width]
+
+
+@pytest.mark.parametrize(("shape", "shift"), [((10, 14, 3), 2), ((9, 9, 1), 1), ((4, 7, 1), 3)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_reflected_shift_is_that_of_a_padded_image(shape, shift, flip):
+    image = noise(1, *shape)
+    augmented = ShiftFlip(shift, flip=flip, fill="reflect")(image.repeat(2 * N, 0), KEYS_TWICE)
+    sides = [image[0], image[0, :, ::-1]] if flip else [image[0]]
+    shifts = range(-shift, shift + 1)
+    wanted = {reflected(side, dx, dy).tobytes() for side in sides for dx in shifts for dy in shifts}
+    assert {picture.tobytes() for picture in augmented} == wanted
+
+
+@pytest.mark.parametrize("shape", [(4, 7, 1), (7, 4, 1)])
+def test_a_reflected_shift_as_wide_as_the_image_is_refused(shape):
+    assert ShiftFlip(3, fill="reflect")(noise(1, *shape), KEYS[:1]).any()
+    message = rf"images of {shape[0]} x {shape[1]}; a reflected shift must be smaller"
+    with pytest.raises(ValueError, match=message):
+        ShiftFlip(4, fill="reflect")(noise(1, *shape), KEYS[:1])
+
+
 def test_equal_keys_give_equal_images_wherever_they_stand():
     image, augment = noise(1, 8, 8, 1), ShiftFlip(3, flip=True)
     all_of_them = augment(image.repeat(N, 0), KEYS)
@@ -134,6 +179,42 @@ def test_the_next_episode_shows_an_image_anew():
         core.reset(core.lanes, np.array([5]))
         seen.add(core.image(0).tobytes())
     assert len(seen) > 15
+
+
+def test_given_streams_say_what_an_episode_shows():
+    settings, lanes = config(augment={**AUGMENT, "fill": "reflect"}), np.arange(8)
+    cores = [GlimpseCore(settings, 8) for _ in range(2)]
+    for seed, core in enumerate(cores):
+        core.seed_all(seed)
+        core.reset(core.lanes)
+    index, stream = np.arange(20, 28), KEYS[:8]
+    observations = [core.reset(core.lanes, index, stream) for core in cores]
+    np.testing.assert_array_equal(observations[0]["glimpse"], observations[1]["glimpse"])
+    wanted = settings.augment(settings.shown_split.images[index], stream)
+    np.testing.assert_array_equal([cores[0].image(lane) for lane in lanes], wanted)
+    # some lanes alone, in another order
+    cores[1].reset(np.array([5, 2]), index[[0, 1]], stream[[0, 1]])
+    np.testing.assert_array_equal(cores[1].image(5), wanted[0])
+    np.testing.assert_array_equal(cores[1].image(2), wanted[1])
+    np.testing.assert_array_equal(cores[1].image(3), wanted[3])
+
+
+def test_a_given_stream_chooses_the_image_where_none_is_given():
+    cores = [GlimpseCore(config(augment=AUGMENT), 8) for _ in range(2)]
+    for core in cores:
+        core.seed_all(0)
+        core.reset(core.lanes)
+    cores[0].reset(cores[0].lanes, stream=KEYS[:8])
+    assert not np.array_equal(cores[0].index, cores[1].index)
+    cores[1].reset(cores[1].lanes, stream=KEYS[:8])
+    np.testing.assert_array_equal(cores[0].index, cores[1].index)
+    for core in cores:  # and the episode after it is the lane's own
+        core.reset(core.lanes)
+    fresh = GlimpseCore(config(augment=AUGMENT), 8)
+    fresh.seed_all(0)
+    for _ in range(3):
+        fresh.reset(fresh.lanes)
+    np.testing.assert_array_equal(cores[0].index, fresh.index)
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -217,6 +298,12 @@ def test_a_shift_that_is_no_number_of_pixels_is_refused(shift):
 def test_a_flip_is_true_or_false(flip):
     with pytest.raises(ValueError, match=r"ShiftFlip\(flip=.*true or false"):
         ShiftFlip(flip=flip)
+
+
+@pytest.mark.parametrize("fill", ["mirror", 0, None])
+def test_an_unknown_fill_is_refused(fill):
+    with pytest.raises(ValueError, match=r"ShiftFlip\(fill=.*wanted one of reflect, zeros"):
+        ShiftFlip(fill=fill)
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,88 @@ def test_what_a_collector_has_played_too_much_is_given_next_time():
         np.testing.assert_array_equal(ours, theirs)
 
 
+# ---- passes ----
+
+
+@pytest.mark.parametrize("lanes", [16, 144, 200])
+def test_each_image_is_shown_once_in_each_pass_in_another_order(lanes):
+    settings = config()
+    n = len(settings.shown_split)
+    assert n == 144
+    collector = Collector(settings, Uniform(), 0, lanes=lanes)
+    passes = [shown(settings, collector.collect(n)) for _ in range(3)]
+    for rows in passes:
+        np.testing.assert_array_equal(np.sort(rows), np.arange(n))
+    assert not np.array_equal(passes[0], passes[1])
+    assert not np.array_equal(passes[0], np.arange(n))
+
+
+MIRRORING = {"type": "ShiftFlip", "shift": 0, "flip": True}
+
+
+def mirrored(episodes: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Which image each episode read, and whether as its mirror image."""
+    plain = config()
+    sides = [plain.shown_split.images, plain.shown_split.images[:, :, ::-1]]
+    gaze = episodes.gaze[:, 0]
+    found = np.full((2, len(gaze)), -1)
+    for row, glimpse in enumerate(episodes.glimpses[:, 0]):
+        for side, images in enumerate(sides):
+            seen = plain.sensor(np.ascontiguousarray(images), gaze[[row]].repeat(len(images), 0))
+            same = (seen == glimpse).all((1, 2, 3)).nonzero()[0]
+            found[side, row] = same[0] if len(same) else -1
+    assert ((found >= 0).sum(axis=0) == 1).all()
+    return found.max(axis=0), found[1] >= 0
+
+
+def sides_by_image(collector: Collector) -> np.ndarray:
+    """Whether each image is mirrored in the next pass, bool (n,)."""
+    rows, sides = mirrored(collector.collect(144))
+    np.testing.assert_array_equal(np.sort(rows), np.arange(144))
+    return sides[np.argsort(rows)]
+
+
+def test_each_image_is_mirrored_in_exactly_one_of_two_passes():
+    collector = Collector(config(augment=MIRRORING), Uniform(), 0, lanes=32)
+    passes = [sides_by_image(collector) for _ in range(4)]
+    np.testing.assert_array_equal(passes[0], ~passes[1])
+    np.testing.assert_array_equal(passes[0], passes[2])
+    np.testing.assert_array_equal(passes[1], passes[3])
+    assert 0.35 < passes[0].mean() < 0.65
+
+
+@pytest.mark.parametrize(("begun", "like"), [(0, 0), (143, 0), (144, 1), (287, 1), (288, 0)])
+def test_a_collector_that_goes_on_shows_the_sides_of_its_pass(begun, like):
+    settings = config(augment=MIRRORING)
+    collector = Collector(settings, Uniform(), 0, lanes=32)
+    passes = [sides_by_image(collector) for _ in range(2)]
+    later = Collector(settings, Uniform(), 5, lanes=32, begun=begun)
+    np.testing.assert_array_equal(sides_by_image(later), passes[like])
+
+
+def test_without_flips_nothing_is_mirrored():
+    _, sides = mirrored(collect(288, augment={**MIRRORING, "flip": False}))
+    assert not sides.any()
+
+
+def test_shifts_differ_from_pass_to_pass():
+    """The streams are new ones but for the bit that mirrors."""
+    augment = {"type": "ShiftFlip", "shift": 3}
+    collector = Collector(config(augment=augment), Grid(1), 0, lanes=144)
+    first, second = collector.collect(144), collector.collect(144)
+    counts = np.array([len(set(map(bytes, part.glimpses[:, 0]))) for part in (first, second)])
+    both = {bytes(glimpse) for part in (first, second) for glimpse in part.glimpses[:, 0]}
+    assert len(both) > 1.5 * counts.min()  # of 49 shifts few come twice
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_collector_of_another_split_shows_its_images_as_they_are(split):
+    settings = config(split=split, augment={**MIRRORING, "shift": 3})
+    n = len(settings.shown_split)
+    rows = shown(settings, Collector(settings, Uniform(), 0, lanes=7).collect(n))
+    np.testing.assert_array_equal(np.sort(rows), np.arange(n))
+
+
 def test_what_is_collected_is_augmented():
     episodes = collect(64, Grid(1), augment={"type": "ShiftFlip", "shift": 3})
     assert (shown(config(), episodes) < 0).mean() > 0.7
