@@ -118,15 +118,27 @@ def drop_optimizer(content: dict[str, Any]) -> None:
 
 
 def spoil_optimizer(content: dict[str, Any]) -> None:
-    content["extras"]["optimizer"]["state"][0]["exp_avg"] *= float("inf")
+    content["extras"]["optimizer"]["adamw"]["state"][0]["exp_avg"] *= float("inf")
+
+
+def spoil_momentum(content: dict[str, Any]) -> None:
+    content["extras"]["optimizer"]["muon"]["state"][0]["momentum_buffer"] *= float("inf")
 
 
 def reshape_optimizer(content: dict[str, Any]) -> None:
-    content["extras"]["optimizer"]["state"][0]["exp_avg"] = th.zeros(3, 3)
+    content["extras"]["optimizer"]["adamw"]["state"][0]["exp_avg"] = th.zeros(3, 3)
 
 
 def empty_groups(content: dict[str, Any]) -> None:
-    content["extras"]["optimizer"]["param_groups"] = []
+    content["extras"]["optimizer"]["muon"]["param_groups"] = []
+
+
+def drop_muon(content: dict[str, Any]) -> None:
+    del content["extras"]["optimizer"]["muon"]
+
+
+def change_temperature(content: dict[str, Any]) -> None:
+    content["weights"]["temperatures"][3] *= 2.0
 
 
 def rename(content: dict[str, Any]) -> None:
@@ -142,7 +154,7 @@ def change_network(content: dict[str, Any]) -> None:
     [
         *(drop_weight, spoil_weight, reshape_weight, change_weight, no_tensor),
         *(drop_optimizer, spoil_optimizer, reshape_optimizer, empty_groups),
-        *(rename, change_network),
+        *(spoil_momentum, drop_muon, change_temperature, rename, change_network),
     ],
 )
 def test_a_file_that_holds_something_else_is_not_used(
@@ -163,7 +175,10 @@ def test_it_comes_back_with_its_optimiser(kept: tuple[bytes, str, str], tmp_path
     (tmp_path / name).write_bytes(data)
     again, fitter = pretrained(tmp_path)
     assert again == digest
-    assert {int(state["step"]) for state in fitter.optimizer.state.values()} == {4}
+    state = fitter.optimizer.state_dict()
+    assert {int(moments["step"]) for moments in state["adamw"]["state"].values()} == {4}
+    assert all(moments["momentum_buffer"].any() for moments in state["muon"]["state"].values())
+    assert not th.equal(fitter.classifier.temperatures, th.ones(32))  # it was calibrated
 
 
 # ---- folders that cannot be used ----

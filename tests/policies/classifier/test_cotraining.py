@@ -71,7 +71,13 @@ def learn(model: BaseAlgorithm, callback: CoTrainingCallback, rollouts: int = 3,
 
 def updates(callback: CoTrainingCallback) -> set[int]:
     """How many steps the optimiser has made with each weight."""
-    return {int(state["step"]) for state in callback.fitter.optimizer.state.values()}
+    state = callback.fitter.optimizer.state_dict()["adamw"]["state"]
+    return {int(moments["step"]) for moments in state.values()}
+
+
+def rate(callback: CoTrainingCallback) -> float:
+    """The learning rate of its last update."""
+    return callback.fitter.optimizer.state_dict()["adamw"]["param_groups"][0]["lr"]
 
 
 # ---- beside the agent ----
@@ -112,8 +118,7 @@ def test_a_frozen_classifier_stays_as_its_pretraining_left_it(kind):
     assert (
         callback.pretraining.n_done == 64 and updates(callback) == {4} and len(callback.store) == 0
     )
-    final = callback.fitter.optimizer.param_groups[0]["lr"]
-    assert final == pytest.approx(2e-3 / 4)  # three quarters of the way from 1 to 0
+    assert rate(callback) == pytest.approx(2e-3 / 4)  # three quarters of the way from 1 to 0
 
 
 def fresh(core: GlimpseCore, lane: int, reader: TorchClassifier) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +179,7 @@ def test_episodes_of_every_lane_are_kept_and_used():
             return True
 
     def end(model: BaseAlgorithm) -> None:
-        made.append(callback.fitter.optimizer.state_dict()["state"][0]["step"].item())
+        made.append(updates(callback).pop())
 
     model.learn(
         5 * LANES * STEPS, callback=[callback, Count(start=lambda m: ended.append(0), end=end)]
@@ -196,8 +201,8 @@ def test_without_epochs_or_pretraining_nothing_is_trained():
 def test_the_learning_rate_falls_over_pretraining_and_training_to_zero():
     env, rates = make_env(classifier("gru")), []
     callback = cotraining(pretraining=160, handover=0.4, learning_rate=1e-2)
-    rate = lambda m: rates.append(callback.fitter.optimizer.param_groups[0]["lr"])  # noqa: E731
-    learn(make_model(env), callback, start=rate, end=rate, rollouts=4)
+    note = lambda m: rates.append(rate(callback))  # noqa: E731
+    learn(make_model(env), callback, start=note, end=note, rollouts=4)
     assert rates[0] == pytest.approx(1e-2 * (1 - 0.6 * 9 / 10))
     ends = rates[1::2]
     np.testing.assert_allclose(ends, [1e-2 * 0.4 * left for left in (1, 0.75, 0.5, 0.25)])
@@ -351,13 +356,14 @@ def test_a_restored_callback_that_was_warm_trains_on_at_once():
     first = cotraining()
     learn(make_model(env), first, rollouts=1)
     state, made = first.state(), updates(first)
-    moment = first.fitter.optimizer.state_dict()["state"][0]["exp_avg"].clone()
+    moment = first.fitter.optimizer.state_dict()["muon"]["state"][0]["momentum_buffer"].clone()
     second, seen = cotraining(epochs=0.0), []
     second.checkpoint = seen.append
     second.restore(state)
     learn(make_model(env), second, rollouts=1)
     assert seen == [] and updates(second) == made
-    assert th.equal(second.fitter.optimizer.state_dict()["state"][0]["exp_avg"], moment)
+    after = second.fitter.optimizer.state_dict()["muon"]["state"][0]["momentum_buffer"]
+    assert th.equal(after, moment)
 
 
 def test_a_callback_that_is_stopped_before_it_starts_keeps_what_was_restored():
