@@ -13,7 +13,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from glimpse_envs.components import resolve
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Sequences
-from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.cache import ClassifierCache
 from policies.classifier.calibration import calibrate
@@ -22,7 +21,11 @@ from policies.classifier.pretraining import ROLLOUT_DRAWS, Pretraining
 from policies.classifier.replay import Collector, SequenceStore, join
 from policies.classifier.schedule import UpdateSchedule
 from policies.classifier.trainer import Fit, Fitter, by_glimpse, check_arguments
-from policies.classifier.validation import scripted_validation_episodes, validation_episodes
+from policies.classifier.validation import (
+    plays_as_shown,
+    scripted_validation_episodes,
+    validation_episodes,
+)
 from policies.classifier.wrapped_rows import ReadAnew
 from policies.limits import check_memory
 from policies.minibatches import check_minibatches
@@ -192,7 +195,7 @@ class CoTrainingCallback(BaseCallback):
             return
         self._calibrated = tenth
         config, seed = self.cores[0].config, self.model.num_timesteps
-        if isinstance(self.training_env, GlimpseVecEnv):
+        if plays_as_shown(self.training_env):
             episodes = validation_episodes(self.model, config, _N_CALIBRATION, seed)
         else:
             episodes = scripted_validation_episodes(config, self.gaze, _N_CALIBRATION, seed)

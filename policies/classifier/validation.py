@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecTransposeImage
 
 from glimpse_envs.boxview import BoxView
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore, Sequences
+from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.replay import Collector, join
 
@@ -28,6 +30,16 @@ def validation_episodes(model: Any, config: GlimpseConfig, n: int, seed: int) ->
     order = np.random.default_rng(seed).permutation(len(unseen.shown_split))[:n]
     batches = np.split(order, range(_LANES, len(order), _LANES))
     return join([_play(model, unseen, batch) for batch in batches])
+
+
+def plays_as_shown(env: VecEnv) -> bool:
+    """Return whether an agent sees the lanes of a ``GlimpseVecEnv`` just as they are.
+
+    :param env: of the agent, with its wrappers; a policy transposes images by itself
+    """
+    while isinstance(env, (VecMonitor, VecTransposeImage)):
+        env = env.venv
+    return isinstance(env, GlimpseVecEnv)
 
 
 def scripted_validation_episodes(
