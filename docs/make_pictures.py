@@ -3,9 +3,9 @@
   python docs/make_pictures.py                what every environment shows
   python docs/make_pictures.py --run RUN_DIR  and what a run of `python train.py` has learnt
 
-MNIST, Fashion-MNIST and CIFAR-10 are downloaded unless they are in the data directory; --data leaves
-some out. In an environment's picture moves and zooms are random draws of its action scheme; of the
-run, validation images are shown.
+MNIST, Fashion-MNIST and CIFAR-10 are downloaded unless they are in the data directory; --data
+leaves some out. In an environment's picture moves and zooms are random draws of its action scheme;
+of the run, validation images are shown.
 """
 
 from __future__ import annotations
