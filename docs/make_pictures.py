@@ -85,7 +85,7 @@ def draw_environments(data: Sequence[str]) -> None:
                 random_episode(config, image=1), columns=2, light=True, height=HEIGHT
             )
             sensor, size = type(config.sensor).__name__, config.sensor.size
-            scales = f", {config.sensor.scales} scales" if sensor == "Retina" else ""
+            scales = f", scales: {config.sensor.scales}" if sensor == "Retina" else ""
             write(f"{name}-{scheme}", picture, f"{scheme}: {sensor} {size} x {size}{scales}")
 
 

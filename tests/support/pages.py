@@ -43,7 +43,7 @@ def commands() -> list[tuple[Block, str]]:
     """Return the command lines of all ``bash`` blocks, comments left out."""
     lines = []
     for block in blocks("bash"):
-        for line in block.code.splitlines():
+        for line in block.code.replace("\\\n", " ").splitlines():
             words = re.sub(r"\s+#\s.*", "", line)
             lines += [(block, part.strip()) for part in words.split("&&") if part.strip()]
     return lines
@@ -53,4 +53,5 @@ def anchors(page: Path) -> set[str]:
     """Return the names of a page's headings, as links give them."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
     headings = re.findall(r"^#+ (.*)$", text, flags=re.M)
-    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in headings}
+    words = (re.sub(r"[^\w\s-]", "", title).strip().lower() for title in headings)
+    return {re.sub(r"[-\s]+", "-", title) for title in words}
