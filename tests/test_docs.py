@@ -77,7 +77,7 @@ def test_a_classifier_of_ones_own_answers(tmp_path: Path, monkeypatch: pytest.Mo
 def test_every_page_has_code_or_a_picture_first() -> None:
     for page in (ROOT / "docs").rglob("*.md"):
         head = page.read_text(encoding="utf-8").split("\n## ")[0]
-        if page.name not in ("results.md", "reliability_kills.md"):
+        if page.name != "results.md":  # which begins with what its numbers mean
             assert "```" in head or "![" in head, page.name
 
 
@@ -112,6 +112,15 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert there.exists(), f"{page.name}: {target}"
         if anchor:
             assert anchor in anchors(there), f"{page.name}: {target}"
+
+
+def test_every_question_is_answered_by_a_link_from_the_readme() -> None:
+    assert "](docs/questions.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")
+    questions = page.split("\n## ")[1:]
+    assert len(questions) > 10
+    for question in questions:  # how to cite is answered there
+        assert LINK.search(question) or "@software" in question, question
 
 
 def test_pictures_are_small() -> None:
