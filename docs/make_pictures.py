@@ -36,7 +36,7 @@ PICTURES = Path(__file__).parent / "pictures"
 N_GLIMPSES = 4
 HEIGHT = 220  # of a scanpath figure, pixels
 HEADING = 30
-COLOURS = 48  # of a file
+COLOURS = 128  # of a file
 
 
 def random_episode(config: GlimpseConfig, image: int) -> Episode:
