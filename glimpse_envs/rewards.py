@@ -18,14 +18,14 @@ _SMALLEST_CROSS_ENTROPY = np.float32(1e-7)  # its inverse stays finite
 class Outcome(NamedTuple):
     """What a step of all lanes came to.
 
-    :param labels: true classes, int64 (B,)
-    :param predictions: answers given in this step (by the agent or by the classifier), int64 (B,),
+    :ivar labels: true classes, int64 (B,)
+    :ivar predictions: answers given in this step (by the agent or by the classifier), int64 (B,),
         -1 for none
-    :param ended: lanes whose episode ended, bool (B,)
-    :param took_glimpse: lanes that took a glimpse, bool (B,)
-    :param belief: class probabilities after the step, float32 (B, K), or None
-    :param previous_belief: those before the step
-    :param newly_seen: share of the image that the episode's windows cover since this step and did
+    :ivar ended: lanes whose episode ended, bool (B,)
+    :ivar took_glimpse: lanes that took a glimpse, bool (B,)
+    :ivar belief: class probabilities after the step, float32 (B, K), or None
+    :ivar previous_belief: those before the step
+    :ivar newly_seen: share of the image that the episode's windows cover since this step and did
         not before (of a retina, those of its first scale), float32 (B,), or None where no reward
         asks for it
     """

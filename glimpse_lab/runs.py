@@ -44,8 +44,8 @@ from policies.limits import check_lanes
 class Agent(NamedTuple):
     """A trained agent and where it acts.
 
-    :param model: for ``model.predict``
-    :param env: its environment
+    :ivar model: for ``model.predict``
+    :ivar env: its environment
     """
 
     model: BaseAlgorithm
