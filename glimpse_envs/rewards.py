@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -188,7 +189,7 @@ class Sum(Reward):
         if isinstance(self.terms, (str, dict)):
             raise ValueError(f"got Sum(terms={self.terms!r}); wanted a list of rewards")
         terms = tuple(resolve(term, Reward) for term in self.terms)
-        weights = (1.0,) * len(terms) if self.weights is None else tuple(map(float, self.weights))
+        weights = (1.0,) * len(terms) if self.weights is None else _weights(self.weights)
         if not terms or len(weights) != len(terms):
             raise ValueError(
                 f"got Sum of {len(terms)} terms with {len(weights)} weights; wanted at least one "
@@ -213,6 +214,16 @@ class Sum(Reward):
         for term, weight in zip(self.terms, self.weights, strict=True):
             total += np.float32(weight) * term(outcome)
         return total
+
+
+def _weights(weights: Any) -> tuple[float, ...]:
+    """Return weights of terms, finite numbers, as floats."""
+    listed = isinstance(weights, (list, tuple, np.ndarray))
+    if not listed or not all(isinstance(w, Real) and math.isfinite(w) for w in weights):
+        raise ValueError(
+            f"got Sum(weights={weights!r}); wanted a list of finite numbers, one for each term"
+        )
+    return tuple(map(float, weights))
 
 
 def _label_log_probability(

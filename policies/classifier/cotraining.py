@@ -24,6 +24,7 @@ from policies.classifier.wrapped_rows import ReadAnew
 from policies.limits import check_memory
 from policies.minibatches import check_minibatches
 from policies.optimizers import check_optimizer_state
+from policies.ranges import argument_types, checked, checks_arguments
 
 
 class CoTrainingCallback(BaseCallback):
@@ -51,6 +52,7 @@ class CoTrainingCallback(BaseCallback):
         ``learning_rate``
     """
 
+    @checks_arguments
     def __init__(
         self,
         *,
@@ -66,6 +68,7 @@ class CoTrainingCallback(BaseCallback):
     ) -> None:
         super().__init__()
         check_arguments(fit)
+        fit = checked(fit, argument_types(Fitter), "CoTrainingCallback: ")
         if (
             not 0.0 <= random_share < 1.0
             or epochs < 0.0
@@ -110,11 +113,15 @@ class CoTrainingCallback(BaseCallback):
         self.pretraining.restore(state)
         self._restored_optimizer = state.get("optimizer")
 
+    def _init_callback(self) -> None:
+        cores = _cores(self.training_env)
+        _shared_classifier(cores)
+        self._check_memory(cores[0].config)
+        check_minibatches(self.model)
+
     def _on_training_start(self) -> None:
         self.cores = _cores(self.training_env)
         config, classifier = self.cores[0].config, _shared_classifier(self.cores)
-        self._check_memory(config)
-        check_minibatches(self.model)
         shown = _joined([core.observation() for core in self.cores])
         self.read_anew = ReadAnew(self.training_env, self.model._last_obs, shown)
         classifier.to(self.model.device)

@@ -20,6 +20,7 @@ from glimpse_envs.files import replacing
 from policies.classifier.canvas import CanvasLayout
 from policies.classifier.memory import MEMORIES, make_memory
 from policies.limits import limited_parameters
+from policies.ranges import argument_types, checked, checks_arguments
 from policies.tensor_files import LARGEST_CHECKPOINT, load_tensors, read_member, read_regular
 
 MEMBER = "classifier.bin"
@@ -100,6 +101,7 @@ class TorchClassifier(nn.Module):
     :param settings: of the memory
     """
 
+    @checks_arguments
     def __init__(
         self, view: View, memory: str = "canvas", *, seed: int = 0, **settings: Any
     ) -> None:
@@ -107,10 +109,18 @@ class TorchClassifier(nn.Module):
         self.view = view
         self.kind, self.seed, self.settings = memory, seed, settings
         # making a classifier changes no other draws
-        with limited_parameters(f"classifier {memory}"), th.random.fork_rng(devices=[]):
-            th.manual_seed(seed)
-            self.memory = make_memory(memory, view.glimpse_shape, view.layout(), **settings)
-            self.readout = nn.Linear(self.memory.hidden_size, view.n_classes)
+        if memory in MEMORIES:
+            settings = checked(settings, argument_types(MEMORIES[memory]), f"classifier {memory}: ")
+        try:
+            with limited_parameters(f"classifier {memory}"), th.random.fork_rng(devices=[]):
+                th.manual_seed(seed)
+                self.memory = make_memory(memory, view.glimpse_shape, view.layout(), **settings)
+                self.readout = nn.Linear(self.memory.hidden_size, view.n_classes)
+        except Exception as error:  # PyTorch's layers fail in many ways
+            raise ClassifierError(
+                f"classifier {memory!r:.80} cannot be made with seed={seed!r:.80} and settings "
+                f"{settings!r:.200}: {error}"
+            ) from error
         self.n_classes = view.n_classes
         self.hidden_size = self.memory.hidden_size
         #: read in bfloat16: faster where the processor does so natively, and a little less exact.

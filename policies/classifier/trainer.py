@@ -17,6 +17,7 @@ from glimpse_envs.core import Sequences
 from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.model import TorchClassifier
 from policies.classifier.replay import Collector
+from policies.ranges import checks_arguments
 
 
 class DivergedError(ValueError):
@@ -55,6 +56,7 @@ class Fitter:
     :param seed: of the draws of prefixes
     """
 
+    @checks_arguments
     def __init__(
         self,
         classifier: TorchClassifier,
