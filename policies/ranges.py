@@ -215,11 +215,10 @@ def _checked(name: str, value: Any, hint: Any, owner: str) -> Any:
     if name == "net_arch":
         _check_widths(value, owner)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and not -LARGEST < value < LARGEST:  # nor NaN; integers beyond have no float
-        number = False
     if number and kinds & {int, float}:
-        fits = float in kinds or (math.isfinite(value) and value == int(value))
-        if fits and math.isfinite(value) and value in RANGES.get(name, Range()):
+        finite = -LARGEST < value < LARGEST  # math.isfinite fails on integers beyond any float
+        fits = finite and (float in kinds or value == int(value))
+        if fits and value in RANGES.get(name, Range()):
             return value if float in kinds else int(value)
     elif type(value) in kinds or (dict in kinds and isinstance(value, Mapping)):
         return value

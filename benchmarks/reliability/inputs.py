@@ -40,6 +40,7 @@ ASSETS = {
 }
 #: what is imported late in the software, as it is seldom needed
 LAZY = (
+    "encodings.cp437",
     "glimpse_lab.cli.train_commands",
     "glimpse_lab.cli.eval_commands",
     "imageio",

@@ -54,6 +54,11 @@ def test_weights_of_a_sum_are_finite_numbers(weights: Any) -> None:
         make_config(reward={"type": "Sum", "terms": ["Terminal"], "weights": weights})
 
 
+def test_a_shift_leaves_something_of_the_image() -> None:
+    with pytest.raises(ValueError, match="wanted a shift smaller than their sides"):
+        make_config(augment={"type": "ShiftFlip", "shift": 16})
+
+
 def test_a_retina_has_an_end() -> None:
     with pytest.raises(ValueError, match="at most 16"):
         make_config(sensor={"type": "Retina", "size": 4, "scales": 17})
