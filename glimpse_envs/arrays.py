@@ -1,4 +1,4 @@
-"""Arrays of what a caller gives."""
+"""Arrays and seeds of what a caller gives."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def as_seed(seed: Any) -> int | None:
+    """Return a seed as Python's integer, or None.
+
+    :raises ValueError: for another kind, or a negative one
+    """
+    if seed is None:
+        return None
+    integer = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not integer or seed < 0:
+        raise ValueError(f"got seed={seed!r:.80}; wanted an integer of at least 0, or None")
+    return int(seed)
 
 
 def as_array(values: Any, part: str = "action") -> NDArray:

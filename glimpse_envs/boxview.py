@@ -56,6 +56,8 @@ class BoxView(spaces.Box):
     """
 
     def __init__(self, space: spaces.Dict) -> None:
+        if not isinstance(space, spaces.Dict):
+            raise ValueError(f"got {space}; wanted a Dict action space")
         self.shown = space
         parts: list[Part] = []
         bounds: list[NDArray] = []
@@ -111,7 +113,7 @@ class BoxView(spaces.Box):
         In float64, so that parts of float32 come back exactly; as float32, what the space holds,
         they come back up to 2^-24 of their range.
 
-        :raises ValueError: for a missing part
+        :raises ValueError: for a missing part, or values outside of a part's space
         """
         columns = []
         for part in self.parts:
@@ -120,7 +122,7 @@ class BoxView(spaces.Box):
                 if key not in value:
                     raise ValueError(f"got actions without {part.name!r}; wanted {self.shown}")
                 value = value[key]
-            columns.append(_encode(part.space, np.asarray(value)))
+            columns.append(_encode(part.space, _checked(part, as_array(value, part.name))))
         return np.concatenate(columns, axis=-1)
 
     def __eq__(self, other: object) -> bool:
@@ -205,6 +207,24 @@ def _decode(part: spaces.Space, columns: NDArray) -> Any:
         value = np.rint(value)
     value = value.reshape(*lead, *part.shape).astype(part.dtype)
     return value.clip(part.low, part.high)  # rounding may overshoot
+
+
+def _checked(part: Part, value: NDArray) -> NDArray:
+    """Return values (..., *shape) of a part, if all lie in its space."""
+    space = part.space
+    if isinstance(space, spaces.Discrete):
+        low, high = space.start, space.start + space.n - 1
+    elif isinstance(space, spaces.MultiDiscrete):
+        low, high = space.start, space.start + space.nvec - 1
+    elif isinstance(space, spaces.MultiBinary):
+        low, high = 0, 1
+    else:
+        low, high = space.low, space.high
+    shape, kinds = space.shape or (), "iuf" if isinstance(space, spaces.Box) else "biu"
+    fits = value.dtype.kind in kinds and value.shape[value.ndim - len(shape) :] == shape
+    if not fits or not ((value >= low) & (value <= high)).all():
+        raise ValueError(f"got {part.name}={value!r:.200}; wanted values of {space}")
+    return value
 
 
 def _encode(part: spaces.Space, value: NDArray) -> NDArray[np.float64]:

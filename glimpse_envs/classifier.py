@@ -19,9 +19,9 @@ from glimpse_envs.components import nearest
 class Reading(NamedTuple):
     """What a classifier makes of one more glimpse of n lanes.
 
-    :param state: what it remembers, (n, *state_shape), of any dtype
-    :param belief: class probabilities, float32 (n, n_classes), rows sum to 1
-    :param hidden: features that a policy may observe, float32 (n, hidden_size)
+    :ivar state: what it remembers, (n, *state_shape), of any dtype
+    :ivar belief: class probabilities, float32 (n, n_classes), rows sum to 1
+    :ivar hidden: features that a policy may observe, float32 (n, hidden_size)
     """
 
     state: NDArray

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +31,10 @@ class MendingCache(FunctionCache):
         """Write what was compiled for a signature, if that is possible."""
         try:
             super().save_overload(sig, data)
-        except Exception:  # an index that broke in between, or no room
+        except OSError as error:  # no room, or no right to write
+            _say_once(error.strerror or str(error))
+            self._forget()
+        except Exception:  # an index that broke in between
             self._forget()
 
     def _forget(self) -> None:
@@ -57,5 +62,14 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     try:
         dispatcher._cache = MendingCache(function)  # as its enable_caching() does with numba's own
     except RuntimeError:  # numba finds no place for the cache
-        pass
+        _say_once("no folder for it can be written")
     return dispatcher
+
+
+@functools.cache
+def _say_once(why: str) -> None:
+    print(
+        f"compiled code is not kept ({why}): every process compiles anew, for some seconds; make "
+        "room, or let NUMBA_CACHE_DIR name a folder that can be written",
+        file=sys.stderr,
+    )

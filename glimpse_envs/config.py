@@ -88,6 +88,8 @@ class GlimpseConfig:
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ValueError(f"got {name}={getattr(self, name)!r}; wanted True or False")
         self._check_size()
+        if self.augment is not None:
+            self.augment.check_shape(*self.shape[:2])
         put("classifier", resolve_classifier(self.classifier, self))
         self._check_classifier()
         _ = self.shown_split, self.geometry  # an unknown split or a sensor that does not fit

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from glimpse_envs.arrays import as_array
+from glimpse_envs.arrays import as_array, as_seed
 from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
 
@@ -108,6 +108,7 @@ class GlimpseEnv(gym.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, NDArray], dict[str, Any]]:
         """Begin an episode. Option ``index`` is the image of the split to show."""
+        seed = as_seed(seed)
         super().reset(seed=seed)
         if seed is not None or self.core.episodes[0] < 0:
             self.core.seed(0, self.np_random)
@@ -195,11 +196,15 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
     ) -> tuple[dict[str, NDArray], dict[str, Any]]:
         """Begin an episode in every lane. Option ``index``: the image of each lane, (num_envs,)."""
         core = self.core
-        super().reset(seed=seed if isinstance(seed, (int, np.integer)) else None)
-        if isinstance(seed, (int, np.integer)) or (seed is None and core.episodes[0] < 0):
-            core.seed_all(seed)
-        elif seed is not None:
+        each = isinstance(seed, (list, tuple, np.ndarray))
+        if each:
+            super().reset(seed=None)
             self._seed_each(seed)
+        else:
+            seed = as_seed(seed)
+            super().reset(seed=seed)
+            if seed is not None or core.episodes[0] < 0:
+                core.seed_all(seed)
         index = chosen_images(options, self.num_envs, len(self.config.shown_split))
         return core.reset(core.lanes, index), self._infos()
 
@@ -260,7 +265,7 @@ class GlimpseVectorEnv(gym.vector.VectorEnv):
         }
 
     def _seed_each(self, seeds: Iterable[int | None]) -> None:
-        seeds = list(seeds)
+        seeds = [as_seed(seed) for seed in seeds]
         if len(seeds) != self.num_envs:
             raise ValueError(f"got {len(seeds)} seeds; wanted one for each of {self.num_envs}")
         for lane, seed in enumerate(seeds):
@@ -281,11 +286,7 @@ def chosen_images(
     options: dict[str, Any] | None, n: int, n_images: int
 ) -> NDArray[np.int64] | None:
     """Return the images that the reset option ``index`` asks for, int64 (n,), or None."""
-    if options is not None and not isinstance(options, dict):
-        raise ValueError(f"got reset options {options!r}; wanted a dict such as {{'index': 0}}")
-    for name in options or {}:
-        if name != "index":
-            raise ValueError(f"got reset option {name!r}; the only one is 'index'")
+    check_options(options)
     if not options:
         return None
     index = as_array(options["index"], "option index")
@@ -297,6 +298,15 @@ def chosen_images(
             f"got option index {options['index']!r}; the split has images 0 to {n_images - 1}"
         )
     return index.astype(np.int64)
+
+
+def check_options(options: Any) -> None:
+    """Raise a ValueError for reset options other than ``index``."""
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(f"got reset options {options!r}; wanted a dict such as {{'index': 0}}")
+    for name in options or {}:
+        if name != "index":
+            raise ValueError(f"got reset option {name!r}; the only one is 'index'")
 
 
 def draw_lane(core: GlimpseCore, lane: int) -> NDArray[np.uint8]:

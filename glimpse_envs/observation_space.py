@@ -14,6 +14,20 @@ NATURE_CNN = 36
 """Pixels a side that the convolutions of SB3's ``NatureCNN`` need."""
 
 
+class _LowerBound(np.ndarray):
+    """The bound -1 of bytes, which ``VecFrameStack`` cannot repeat for a Box of its own."""
+
+    def __array_function__(self, function: Any, *arguments: Any) -> Any:
+        """Refuse ``numpy.repeat``, by which SB3 stacks frames."""
+        if function is np.repeat:
+            raise ValueError(
+                f"got VecFrameStack around glimpses of {self.shape[0]} x {self.shape[1]}; wanted "
+                f"at least {NATURE_CNN} pixels a side: leave it out, and let the agent see all its "
+                "glimpses by observe_history=True"
+            )
+        return super().__array_function__(function, *arguments)
+
+
 class SmallImage(spaces.Box):
     """Bytes of a picture that is too small for ``NatureCNN``: Box(0, 255, (H, W, C), uint8).
 
@@ -28,7 +42,7 @@ class SmallImage(spaces.Box):
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self.image = spaces.Box(0, 255, shape, np.uint8)
         super().__init__(0, 255, shape, np.uint8)
-        self.low = np.full(shape, -1, np.int16)
+        self.low = np.full(shape, -1, np.int16).view(_LowerBound)
 
     @property
     def np_random(self) -> np.random.Generator:

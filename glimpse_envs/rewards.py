@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -18,14 +19,14 @@ _SMALLEST_CROSS_ENTROPY = np.float32(1e-7)  # its inverse stays finite
 class Outcome(NamedTuple):
     """What a step of all lanes came to.
 
-    :param labels: true classes, int64 (B,)
-    :param predictions: answers given in this step (by the agent or by the classifier), int64 (B,),
+    :ivar labels: true classes, int64 (B,)
+    :ivar predictions: answers given in this step (by the agent or by the classifier), int64 (B,),
         -1 for none
-    :param ended: lanes whose episode ended, bool (B,)
-    :param took_glimpse: lanes that took a glimpse, bool (B,)
-    :param belief: class probabilities after the step, float32 (B, K), or None
-    :param previous_belief: those before the step
-    :param newly_seen: share of the image that the episode's windows cover since this step and did
+    :ivar ended: lanes whose episode ended, bool (B,)
+    :ivar took_glimpse: lanes that took a glimpse, bool (B,)
+    :ivar belief: class probabilities after the step, float32 (B, K), or None
+    :ivar previous_belief: those before the step
+    :ivar newly_seen: share of the image that the episode's windows cover since this step and did
         not before (of a retina, those of its first scale), float32 (B,), or None where no reward
         asks for it
     """
@@ -188,7 +189,7 @@ class Sum(Reward):
         if isinstance(self.terms, (str, dict)):
             raise ValueError(f"got Sum(terms={self.terms!r}); wanted a list of rewards")
         terms = tuple(resolve(term, Reward) for term in self.terms)
-        weights = (1.0,) * len(terms) if self.weights is None else tuple(map(float, self.weights))
+        weights = (1.0,) * len(terms) if self.weights is None else _weights(self.weights)
         if not terms or len(weights) != len(terms):
             raise ValueError(
                 f"got Sum of {len(terms)} terms with {len(weights)} weights; wanted at least one "
@@ -213,6 +214,16 @@ class Sum(Reward):
         for term, weight in zip(self.terms, self.weights, strict=True):
             total += np.float32(weight) * term(outcome)
         return total
+
+
+def _weights(weights: Any) -> tuple[float, ...]:
+    """Return weights of terms, finite numbers, as floats."""
+    listed = isinstance(weights, (list, tuple, np.ndarray))
+    if not listed or not all(isinstance(w, Real) and math.isfinite(w) for w in weights):
+        raise ValueError(
+            f"got Sum(weights={weights!r}); wanted a list of finite numbers, one for each term"
+        )
+    return tuple(map(float, weights))
 
 
 def _label_log_probability(

@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from glimpse_envs.arrays import as_array
+from glimpse_envs.arrays import as_array, as_seed
 from glimpse_envs.boxview import BoxView
 from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.envs import GlimpseEnv, check_render_mode, chosen_images, draw_lane
+from glimpse_envs.envs import (
+    GlimpseEnv,
+    check_options,
+    check_render_mode,
+    chosen_images,
+    draw_lane,
+)
 
 EXAMPLE = "GlimpseCIFAR-MultiCat-v0"
 
@@ -59,6 +65,7 @@ class GlimpseVecEnv(VecEnv):
         else:
             self.spec = _glimpse_spec(env)
             self.config = make_config(**{**self.spec.kwargs, **make_kwargs})
+        first = as_seed(seed)
         self.core = GlimpseCore(self.config, n_envs)
         self.render_mode = check_render_mode(render_mode)
         self.metadata = dict(GlimpseEnv.metadata)
@@ -70,7 +77,7 @@ class GlimpseVecEnv(VecEnv):
             self.config.observation_space,
             action_space if self.view is None else self.view,
         )
-        self._seeds = [None if seed is None else seed + lane for lane in range(n_envs)]
+        self._seeds = [None if first is None else first + lane for lane in range(n_envs)]
 
     def reset(self) -> dict[str, NDArray]:
         """Begin an episode in every lane, with the seeds of ``seed()`` or construction at first.
@@ -88,9 +95,13 @@ class GlimpseVecEnv(VecEnv):
         return observation
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Seed lane i with seed + i at the next reset."""
+        """Seed lane i with seed + i at the next reset.
+
+        :raises ValueError: for what is no integer of at least 0
+        """
+        seeds = super().seed(as_seed(seed))
         self._seed_next = True
-        return super().seed(seed)
+        return seeds
 
     def step_async(self, actions: NDArray) -> None:
         """Take the actions of the next step, (num_envs, ...)."""
@@ -130,8 +141,10 @@ class GlimpseVecEnv(VecEnv):
 
     def _chosen_images(self) -> NDArray[np.int64] | None:
         """Return the images that the lanes' reset options ask for."""
-        if not any("index" in options for options in self._options):
+        if not any(self._options):
             return None
+        for options in self._options:
+            check_options(options)
         index = [options.get("index", -1) for options in self._options]  # -1 is refused
         return chosen_images({"index": index}, self.num_envs, len(self.config.shown_split))
 

@@ -78,6 +78,10 @@ class Sensor(Component):
         return self(prepared[rows], gaze)
 
 
+MOST_SCALES = 16
+"""Of a retina: its widest window is then 32,768 times its finest one."""
+
+
 class _AreaSensor(Sensor):
     """A square grid of area averages at one or several scales around the fixation."""
 
@@ -86,7 +90,7 @@ class _AreaSensor(Sensor):
 
     def __post_init__(self) -> None:
         check_integer(self, "size", low=1)
-        check_integer(self, "scales", low=1)
+        check_integer(self, "scales", low=1, high=MOST_SCALES)
 
     def __call__(self, images: NDArray[np.uint8], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
         images, gaze = np.asarray(images), np.asarray(gaze, np.float32)

@@ -6,6 +6,8 @@ import os
 import unicodedata
 
 _UNSEEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
+#: turn the direction of the text around them, so that a console shows another name
+_TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def readable(text: str) -> str:
@@ -13,7 +15,7 @@ def readable(text: str) -> str:
 
     What is fit to be read stays as it is. A name whose bytes are no UTF-8, as of a file that was
     made under Latin-1, is read as Latin-1; a character that cannot be seen, such as a control
-    character, becomes the replacement character.
+    character, or that turns the direction of its neighbours, becomes the replacement character.
 
     :param text: of any characters, surrogates included
     """
@@ -22,7 +24,9 @@ def readable(text: str) -> str:
             text = text.encode("utf-8", "surrogateescape").decode("latin-1")
         except UnicodeEncodeError:  # other surrogates beside those of undecodable bytes
             pass
-    return "".join("\ufffd" if unicodedata.category(c) in _UNSEEN else c for c in text)
+    return "".join(
+        "\ufffd" if c in _TURNING or unicodedata.category(c) in _UNSEEN else c for c in text
+    )
 
 
 def path_text(path: str | os.PathLike[str]) -> str:

@@ -22,9 +22,11 @@ from glimpse_lab.recipes import trust
 from glimpse_lab.report.run_files import summary, write_film, write_report
 from glimpse_lab.runs import Agent, Run, RunError, new_name, run_folder, write_failure
 from glimpse_lab.training import TrainingStoppedError, learn, make, restore, stopping
+from policies.ranges import checks_arguments
 
 
 @forgiving_console()
+@checks_arguments
 def train(
     env_id: str | None = None,
     *,
@@ -97,6 +99,7 @@ def train(
 
 
 @forgiving_console()
+@checks_arguments
 def resume(
     run: Run | str | Path,
     *,
@@ -139,6 +142,7 @@ def resume(
     return run
 
 
+@checks_arguments
 def load(
     run: Run | str | Path,
     split: str = "test",
@@ -167,6 +171,7 @@ def load(
     return _opened(run, packages, dataset).load(split, device)
 
 
+@checks_arguments
 def evaluate(
     run: Run | str | Path,
     split: str = "test",

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from glimpse_envs.files import replacing
 from glimpse_lab.config import RunError
 from policies.classifier.model import MEMBER, ClassifierError, TorchClassifier, read_file
 from policies.optimizers import check_optimizer_state
+from policies.ranges import in_range
 from policies.tensor_files import (
     LARGEST_CHECKPOINT,
     check_archive,
@@ -71,6 +73,7 @@ def load_checkpoint(file: Path, model: BaseAlgorithm) -> None:
         if isinstance(classifier, TorchClassifier):
             content = _read(archive, MEMBER, tensors)
     try:
+        _check_weights(model.policy.state_dict(), weights["policy"])
         check_optimizer_state(model.policy.optimizer, weights["policy.optimizer"])
         model.set_parameters(weights, exact_match=True, device=model.device)
         if isinstance(classifier, TorchClassifier):
@@ -80,6 +83,22 @@ def load_checkpoint(file: Path, model: BaseAlgorithm) -> None:
             f"{file} does not fit the model that {file.parent / 'config.yml'} describes: {error}"
         ) from error
     model.num_timesteps = timesteps
+
+
+def _check_weights(ours: dict[str, th.Tensor], theirs: dict[str, Any]) -> None:
+    """Raise a ValueError for weights of another kind, or that are no finite numbers.
+
+    Names and shapes are left to PyTorch, which would take the others in silence.
+    """
+    for name, weight in theirs.items():
+        if not isinstance(weight, th.Tensor):
+            raise ValueError(f"weight {name} is no tensor")
+        if name in ours and weight.dtype != ours[name].dtype:
+            raise ValueError(f"weight {name} is {weight.dtype}; wanted {ours[name].dtype}")
+        if not th.isfinite(weight).all():
+            raise ValueError(
+                f"weight {name} is not finite: the training has diverged, or it was changed"
+            )
 
 
 def saved_timesteps(file: Path) -> int:
@@ -119,8 +138,8 @@ def _has_classifier(file: Path) -> bool:
 
 def _timesteps(data: bytes) -> int:
     timesteps = int(json.loads(data)["num_timesteps"])
-    if timesteps < 0:
-        raise ValueError(f"got {timesteps} timesteps")
+    if timesteps:
+        in_range("n_timesteps", timesteps)
     return timesteps
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -29,7 +30,6 @@ from glimpse_lab.own_pictures import (
     is_own,
     say_fit,
 )
-from glimpse_lab.ranges import argument_types, checked, in_range
 from glimpse_lab.recipes import (
     ALGORITHMS,
     RECIPES,
@@ -47,6 +47,7 @@ from glimpse_lab.versions import git_commit, versions
 from glimpse_lab.yaml_files import parse_yaml
 from policies.classifier.memory import MEMORIES
 from policies.classifier.model import TorchClassifier
+from policies.ranges import argument_types, checked, checks_arguments, in_range
 
 FORMAT = 2
 """Of ``config.yml`` and ``model.zip``; raised where older runs cannot be read any more."""
@@ -179,6 +180,7 @@ class RunConfig:
         content = content if isinstance(content, dict) else {}
         _check_format(content)
         wrong = [key for key, kind in _KINDS.items() if not isinstance(content.get(key), kind)]
+        wrong += ["seed"] if isinstance(content.get("seed"), bool) else []  # an int to Python
         if wrong:
             raise RunError(f"lacks {', '.join(wrong)}, or has it wrong; train anew")
         if content["algorithm"] not in ALGORITHMS:
@@ -225,6 +227,7 @@ def _check_format(content: dict[str, Any]) -> None:
     )
 
 
+@checks_arguments
 def resolve_config(
     env_id: str | None = None,
     recipe: Path | None = None,
@@ -287,10 +290,18 @@ def resolve_config(
         recipe=settings,
         seed=seed,
         dataset=DatasetRecord(data.name, data.digest),
-        packages=tuple(dict.fromkeys([*packages, *foreign_packages(settings, packages)])),
+        packages=tuple(
+            dict.fromkeys([*packages, *package_of(env_id), *foreign_packages(settings, packages)])
+        ),
         git=git_commit(),
         versions=versions(),
     )
+
+
+def package_of(env_id: str) -> list[str]:
+    """Return the package that "PACKAGE:ID" imports: none of its own accord in a stranger's run."""
+    package, colon, _ = env_id.rpartition(":")
+    return [package] if colon else []
 
 
 def check_env_kwargs(env_kwargs: Any) -> dict[str, Any]:
@@ -310,13 +321,22 @@ def check_env_kwargs(env_kwargs: Any) -> dict[str, Any]:
     return env_kwargs
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes NumPy's numbers as Python's."""
+
+
+_Dumper.add_multi_representer(
+    np.generic, lambda dumper, number: dumper.represent_data(number.item())
+)
+
+
 def plain(content: Any) -> Any:
     """Return what YAML gives back of a content, as a copy: tuples become lists.
 
     :raises ValueError: for what YAML cannot hold, such as objects, or for too much of it
     """
     try:
-        return parse_yaml(yaml.safe_dump(content, sort_keys=False))
+        return parse_yaml(yaml.dump(content, Dumper=_Dumper, sort_keys=False))
     except RecursionError as error:
         raise ValueError("got settings nested too deep, or holding themselves") from error
     except yaml.representer.RepresenterError as error:

@@ -46,11 +46,16 @@ class GrowingCSV(CSVOutputFormat):
         super().write(shown, {safe_cell(key): why for key, why in key_excluded.items()}, step)
 
 
+def _text(file: Path) -> str:
+    """Return the text of a table; bytes that are none, as of a damaged disk, are replaced."""
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
 def _read_rows(file: Path, upto: int) -> tuple[list[str], list[list[str]]]:
     """Return header and whole rows of a progress file, up to so many timesteps."""
     if not file.exists():
         return [], []
-    header, *rows = list(csv.reader(io.StringIO(file.read_text()))) or [[]]
+    header, *rows = list(csv.reader(io.StringIO(_text(file)))) or [[]]
     if "time/total_timesteps" not in header:
         return [], []
     column = header.index("time/total_timesteps")
@@ -66,7 +71,7 @@ def _read_rows(file: Path, upto: int) -> tuple[list[str], list[list[str]]]:
 
 def n_rows(file: Path) -> int:
     """Return how many rows a table has below its header; 0 if there is no such file."""
-    return max(0, len(file.read_text().splitlines()) - 1) if file.exists() else 0
+    return max(0, len(_text(file).splitlines()) - 1) if file.exists() else 0
 
 
 @contextmanager

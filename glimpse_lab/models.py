@@ -15,10 +15,10 @@ from torch import nn
 from torch.nn.modules import activation
 
 from glimpse_envs.components import nearest
-from glimpse_lab.ranges import argument_types, checked, in_range
 from glimpse_lab.recipes import ALGORITHMS, Recipe, RecipeError, import_class
 from policies.limits import check_memory, limited_parameters
 from policies.minibatches import check_rows
+from policies.ranges import argument_types, checked, in_range
 
 #: arguments of an algorithm that no recipe gives, and keys of a recipe that are none
 _MADE = ("self", "env", "_init_setup_model", "seed", "device", "verbose", "tensorboard_log")

@@ -29,6 +29,8 @@ def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     :raises ValueError: if a key reaches inside of what has no keys
     """
     for key, value in overrides.items():
+        if not isinstance(key, str):
+            raise RecipeError(f"got the override {key!r:.80}; wanted a text, such as 'n_steps'")
         if key.startswith(_CALLBACK):
             recipe = _with_callback(recipe, key.removeprefix(_CALLBACK), value)
         else:

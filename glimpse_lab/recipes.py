@@ -20,11 +20,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from glimpse_envs.components import nearest
 from glimpse_lab.dotted import is_key
-from glimpse_lab.ranges import argument_types, checked
 from glimpse_lab.spellings import respelled
 from glimpse_lab.yaml_files import YamlError, parse_yaml, read_yaml
 from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.trainer import Fitter
+from policies.ranges import argument_types, checked
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
 
@@ -231,6 +231,8 @@ def trust(packages: Sequence[str]) -> None:
 
     :raises RecipeError: for a package that does not import
     """
+    if isinstance(packages, str) or not all(isinstance(name, str) for name in packages):
+        raise RecipeError(f"got packages={packages!r:.200}; wanted a list of names")
     if packages and "" not in sys.path:
         sys.path.insert(0, "")
     for package in packages:

@@ -32,20 +32,20 @@ from glimpse_lab.checkpoint import (
     saved_extras,
     saved_timesteps,
 )
-from glimpse_lab.config import RunConfig, RunError
+from glimpse_lab.config import RunConfig, RunError, package_of
 from glimpse_lab.logs import GrowingCSV, truncate_events
-from glimpse_lab.ranges import in_range
 from glimpse_lab.recipes import check_run_callbacks, check_training
 from glimpse_lab.yaml_files import YamlError, read_yaml
 from policies.classifier.model import TorchClassifier
 from policies.limits import check_lanes
+from policies.ranges import in_range
 
 
 class Agent(NamedTuple):
     """A trained agent and where it acts.
 
-    :param model: for ``model.predict``
-    :param env: its environment
+    :ivar model: for ``model.predict``
+    :ivar env: its environment
     """
 
     model: BaseAlgorithm
@@ -95,7 +95,8 @@ class Run:
             config = RunConfig.from_dict(content)
         except ValueError as error:
             raise RunError(f"{file} {error}") from error
-        if absent := set(config.packages) - set(packages):
+        wanted = {*config.packages, *package_of(config.env_id)}
+        if absent := wanted - set(packages):
             names = " ".join(sorted(absent))
             raise RunError(f"{path} was trained with {names}; if you trust it: --packages {names}")
         try:

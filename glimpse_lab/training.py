@@ -71,6 +71,8 @@ def make(run: Run, device: str) -> tuple[BaseAlgorithm, list[BaseCallback]]:
 
     Pretrainings of the same settings are shared by all runs, but for those that begin with the
     weights of a file.
+
+    :raises ValueError: for settings that do not fit, of the callbacks too
     """
     model = run.config.make_model(VecMonitor(run.make_env()), device)
     callbacks = run.config.make_callbacks()
@@ -79,6 +81,7 @@ def make(run: Run, device: str) -> tuple[BaseAlgorithm, list[BaseCallback]]:
     for callback in callbacks:
         if isinstance(callback, CoTrainingCallback) and not from_file:
             callback.cache = data_directory() / "classifiers"
+        callback.init_callback(model)  # what does not fit is said before anything is written
     return model, callbacks
 
 

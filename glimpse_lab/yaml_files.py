@@ -49,8 +49,15 @@ def parse_yaml(text: str | bytes) -> Any:
         place = error.problem_mark or error.context_mark
         where = f" (line {place.line + 1}, column {place.column + 1})" if place else ""
         raise YamlError(f"{error.problem or error.context}{where}") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # of numbers and dates, too
+    except YamlError:
+        raise
+    except yaml.YAMLError as error:
         raise YamlError(" ".join(str(error).split())) from error
+    except Exception as error:  # numbers, dates and words of a wrong tag fail in many ways
+        words = " ".join(str(error).split())
+        raise YamlError(
+            f"a value does not fit its tag ({type(error).__name__}: {words})"
+        ) from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -67,6 +74,8 @@ class _Loader(yaml.SafeLoader):
             raise YamlError(f"it is nested more than {DEEPEST} levels deep")
         node = super().compose_node(parent, index)
         self._depth -= 1
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node)
         return node
 
     def get_single_node(self) -> Any:
@@ -75,6 +84,17 @@ class _Loader(yaml.SafeLoader):
         if node is not None and _size(node, {}) > MOST:
             raise YamlError(f"it holds more than {MOST:,} values, aliases counted")
         return node
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    """Refuse a key that is there twice, of which YAML's readers take the last in silence."""
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if (key.tag, key.value) in seen:
+                line = key.start_mark.line + 1
+                raise YamlError(f"the key {key.value!r:.80} is there twice (line {line})")
+            seen.add((key.tag, key.value))
 
 
 def _size(node: yaml.Node, known: dict[int, int | None]) -> int:

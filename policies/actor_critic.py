@@ -19,6 +19,7 @@ from policies.extractors.glimpse import GlimpseExtractor, GlimpseFeatures
 from policies.extractors.layers import BesideBypass, BypassLayout
 from policies.hybrid_policies import HybridPolicyMixin
 from policies.lstm import LstmStates, lstm_arguments, run_packed, run_padded
+from policies.ranges import checks_arguments
 
 
 class BypassMlpExtractor(MlpExtractor):
@@ -101,6 +102,7 @@ class GlimpsePolicyMixin(HybridPolicyMixin):
     :raises ValueError: for arguments that the actions have no use for
     """
 
+    @checks_arguments
     def __init__(
         self,
         *args: Any,

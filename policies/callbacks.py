@@ -24,20 +24,22 @@ class PackedSequences(BaseCallback):
     model's buffer when training starts.
     """
 
-    def _on_training_start(self) -> None:
+    def _init_callback(self) -> None:
         model = self.model
         check_minibatches(model)
         stock = getattr(model, "rollout_buffer", None)
-        if isinstance(stock, PackedRecurrentDictRolloutBuffer):
-            return
-        if not isinstance(stock, RecurrentDictRolloutBuffer) or not isinstance(
-            model.policy, GlimpseLstmPolicy
-        ):
+        kinds = (RecurrentDictRolloutBuffer, PackedRecurrentDictRolloutBuffer)
+        if not isinstance(stock, kinds) or not isinstance(model.policy, GlimpseLstmPolicy):
             raise ValueError(
                 f"PackedSequences got {type(model).__name__} with {type(model.policy).__name__}, "
                 "wanted RecurrentPPO with GlimpseLstmPolicy; drop the callback or use these"
             )
-        model.rollout_buffer = PackedRecurrentDictRolloutBuffer(
+
+    def _on_training_start(self) -> None:
+        stock = self.model.rollout_buffer
+        if isinstance(stock, PackedRecurrentDictRolloutBuffer):
+            return
+        self.model.rollout_buffer = PackedRecurrentDictRolloutBuffer(
             stock.buffer_size,
             stock.observation_space,
             stock.action_space,

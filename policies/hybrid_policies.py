@@ -19,6 +19,14 @@ from stable_baselines3.common.type_aliases import Schedule
 from policies.actions.hybrid import HybridDistribution
 from policies.lstm import lstm_arguments
 from policies.minibatches import refuse_undefined_gradient
+from policies.ranges import argument_types, checked, checks_arguments
+
+#: what an algorithm asks of its policy at first, and what to do
+_PARTS_OF_OTHERS = {
+    "lstm_actor": "RecurrentPPO; wanted one with a memory, such as GlimpseLstmPolicy, or plain PPO",
+    "q_net": "DQN; wanted MultiInputPolicy, or PPO",
+    "quantile_net": "QRDQN; wanted MultiInputPolicy, or PPO",
+}
 
 
 class HybridPolicyMixin(ActorCriticPolicy):
@@ -33,6 +41,7 @@ class HybridPolicyMixin(ActorCriticPolicy):
     :param kwargs: as for SB3's policies; ``log_std_init`` is of the continuous parts
     """
 
+    @checks_arguments
     def __init__(
         self,
         *args: Any,
@@ -42,6 +51,8 @@ class HybridPolicyMixin(ActorCriticPolicy):
         features_extractor_class: type[BaseFeaturesExtractor] | None = None,
         **kwargs: Any,
     ) -> None:
+        for name, weight in (entropy_weights or {}).items():
+            checked({"weight": weight}, {"weight": float}, f"entropy_weights of {name!r}: ")
         self.gates = gates
         self.entropy_weights = entropy_weights
         self.continuous = continuous
@@ -54,7 +65,18 @@ class HybridPolicyMixin(ActorCriticPolicy):
             observed = args[0] if args else kwargs["observation_space"]
             is_dict = isinstance(observed, spaces.Dict)
             features_extractor_class = CombinedExtractor if is_dict else FlattenExtractor
+        own = {key: value for key, value in kwargs.items() if key != "net_arch"}
+        kwargs |= checked(own, argument_types(type(self)), f"{type(self).__name__}: ")
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        """Say which algorithm asks for a part that this policy does not have."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in _PARTS_OF_OTHERS:
+                raise
+        raise ValueError(f"{type(self).__name__} is no policy for {_PARTS_OF_OTHERS[name]}")
 
     def make_action_distribution(self) -> Distribution | None:
         """Return the distribution of the actions, None for SB3's own."""

@@ -11,6 +11,7 @@ from policies.actor_critic import GlimpseLstmPolicy
 from policies.extractors.attention import MemoryTransformer
 from policies.extractors.vit import ViTExtractor
 from policies.lstm import lstm_arguments
+from policies.ranges import checks_arguments
 
 
 class GlimpseTokenPolicy(GlimpseLstmPolicy):
@@ -37,6 +38,7 @@ class GlimpseTokenPolicy(GlimpseLstmPolicy):
     :raises ValueError: for arguments of an LSTM
     """
 
+    @checks_arguments
     def __init__(
         self,
         observation_space: Any,

@@ -22,8 +22,8 @@ GO_ON = -1
 class Move(NamedTuple):
     """What a batch of actions means.
 
-    :param gaze: the next gaze where the agent goes on, clamped, float32 (B, 3)
-    :param answers: the class it answers, int64 (B,), or ``GO_ON``
+    :ivar gaze: the next gaze where the agent goes on, clamped, float32 (B, 3)
+    :ivar answers: the class it answers, int64 (B,), or ``GO_ON``
     """
 
     gaze: NDArray[np.float32]

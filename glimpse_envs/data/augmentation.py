@@ -24,6 +24,9 @@ class Augmentation(Component):
     validation and test images are shown as they are.
     """
 
+    def check_shape(self, height: int, width: int) -> None:
+        """Raise a ValueError for images that are too small for it; by default none is."""
+
     def __call__(self, images: NDArray[np.uint8], keys: NDArray[np.uint64]) -> NDArray[np.uint8]:
         """Return the augmented images, uint8 (n, H, W, C).
 
@@ -55,6 +58,14 @@ class ShiftFlip(Augmentation):
             raise ValueError(f"got ShiftFlip(flip={self.flip!r}); wanted true or false")
         if self.fill not in FILLS:
             raise ValueError(f"got ShiftFlip(fill={self.fill!r}); wanted one of {', '.join(FILLS)}")
+
+    def check_shape(self, height: int, width: int) -> None:
+        """Raise a ValueError where a shift could leave nothing of an image."""
+        if self.shift >= min(height, width):
+            raise ValueError(
+                f"got ShiftFlip(shift={self.shift}) for images of {height} x {width}; wanted a "
+                "shift smaller than their sides"
+            )
 
     def __call__(self, images: NDArray[np.uint8], keys: NDArray[np.uint64]) -> NDArray[np.uint8]:
         """Return the images shifted and mirrored, each by its own draws."""

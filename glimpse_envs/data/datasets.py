@@ -105,6 +105,8 @@ class ImageDataset(_Shared):
         self.train = train
         self.validation = validation
         self.test = test
+        if isinstance(classes, str) or not isinstance(classes, Iterable):
+            raise DatasetError(f"got classes={classes!r:.80}; wanted a list of names")
         self.classes = tuple(readable(str(c)) for c in classes)
         self.source: str | dict[str, Any] | None = None
         self._loader: Callable[[Any], ImageDataset] | None = None

@@ -135,6 +135,8 @@ def pack_dataset(
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise DatasetError("got no regular file")
     try:
         with np.load(path, allow_pickle=False) as file:
             missing = [key for key in KEYS if key not in file]

@@ -167,6 +167,12 @@ def _sub_folders(root: Path) -> list[str]:
 
 def _class_names(root: Path) -> list[str]:
     classes = _sub_folders(root)
+    here = Path(os.path.realpath(root))
+    for name in classes:
+        if here.is_relative_to(os.path.realpath(root / name)):
+            raise DatasetError(
+                f"{root / name}: a class that is a link to the folder it lies in; remove the link"
+            )
     if len(classes) < 2:
         raise DatasetError(
             f"{root}: got {len(classes)} folders of classes ({', '.join(classes) or 'none'}); "

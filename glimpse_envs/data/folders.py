@@ -81,7 +81,7 @@ def load_folder(
         ) from error
     files = [file for listing in folder.splits.values() for file in listing.files]
     headers = [read_header(file) for file in progress(files, "headers")]
-    deep = [file for file, header in zip(files, headers, strict=True) if header.integer]
+    deep = [file for file, header in zip(files, headers, strict=True) if header.deep]
     shape = _common_shape(headers, size, fit)
     how = Reading(shape, fit, background, depth_of(deep) if deep else 8)
     _say(root, _what_is_done(headers, how))
@@ -181,7 +181,7 @@ def _what_is_done(headers: list[Header], how: Reading) -> str:
         done.append(f"{oblong} get {how.background} bars")
     if transparent := sum(header.transparent for header in headers):
         done.append(f"{transparent} with transparency are laid on {how.background}")
-    if deep := sum(header.integer for header in headers):
+    if deep := sum(header.deep for header in headers):
         done.append(f"{deep} of more than 8 bits are scaled from {how.bits} bits")
     return "; ".join(done)
 

@@ -78,8 +78,8 @@ def _resolve(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         spec = {"type": name, "path": path} if name == "folder" and colon else {"type": spec}
     if not isinstance(spec, Mapping) or not isinstance(spec.get("type"), str):
         raise DatasetError(
-            f"got data set {spec!r}; wanted an ImageDataset, a name such as 'digits', or a dict "
-            "such as {'type': 'folder', 'path': 'pictures', 'size': 32}"
+            f"got data set {spec!r:.200}; wanted an ImageDataset, a name such as 'digits', or a "
+            "dict such as {'type': 'folder', 'path': 'pictures', 'size': 32}"
         )
     arguments = {key: value for key, value in spec.items() if key != "type"}
     allowed = {"path", "size", "fit", "background"} if spec["type"] == "folder" else set()

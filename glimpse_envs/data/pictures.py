@@ -11,6 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.data.datasets import DatasetError
+from glimpse_envs.data.deep_pixels import (
+    colours,
+    deep_pixels,
+    is_deep,
+    is_deep_grey,
+    to_bytes,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,14 +41,14 @@ class Header(NamedTuple):
     :param width: of the upright image
     :param height: of the upright image
     :param grey: it has no colours
-    :param integer: its pixels may have more than 8 bits
+    :param deep: its pixels may have more than 8 bits a channel
     :param transparent: parts of it may be transparent
     """
 
     width: int
     height: int
     grey: bool
-    integer: bool
+    deep: bool
     transparent: bool
 
 
@@ -85,14 +92,15 @@ def read_header(file: Path) -> Header:
     with _opened(file) as image:
         if image.mode == "F":
             raise ValueError("floating-point pixels have no known range; save 8 or 16 bits")
+        deep, deep_grey = is_deep(image), is_deep_grey(image)  # before anything loads the pixels
         width, height = image.size
         if image.getexif().get(EXIF_ORIENTATION, 1) >= 5:  # lies on its side
             width, height = height, width
         return Header(
             width,
             height,
-            image.mode in GREY_MODES,
-            image.mode.startswith("I"),
+            image.mode in GREY_MODES or deep_grey,
+            deep,
             image.has_transparency_data,
         )
 
@@ -100,13 +108,13 @@ def read_header(file: Path) -> Header:
 def depth_of(files: Iterable[Path]) -> int:
     """Return the fewest bits, 8, 10, 12, 14, 16 or more, that hold the largest of all pixels.
 
-    :param files: images of integers
+    :param files: images that may have more than 8 bits a channel; transparency does not count
     :raises DatasetError: for a broken file, or one with negative pixels
     """
     largest = 0
     for file in files:
         with _opened(file) as image:
-            pixels = np.asarray(image)
+            pixels = colours(deep_pixels(image, file))
             if pixels.min() < 0:
                 raise ValueError("negative pixels; save 8 or 16 bits without sign")
             largest = max(largest, int(pixels.max()))
@@ -127,7 +135,7 @@ def read_images(files: list[Path], how: Reading) -> NDArray[np.uint8]:
         ) from error
     for index, file in enumerate(progress(files, "images")):
         with _opened(file) as image:
-            images[index] = _pixels(image, how)
+            images[index] = _pixels(image, file, how)
     return images
 
 
@@ -154,14 +162,15 @@ def _opened(file: Path) -> Iterator[Image]:
         ) from error
 
 
-def _pixels(image: Image, how: Reading) -> NDArray[np.uint8]:
+def _pixels(image: Image, file: Path, how: Reading) -> NDArray[np.uint8]:
     """uint8 of the shape wanted: upright, opaque, cropped or padded, and resized."""
     from PIL import Image, ImageOps
 
     height, width, channels = how.shape
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # Pillow's own conversion would clip to 255
-        image = Image.fromarray((np.asarray(image) >> (how.bits - 8)).astype(np.uint8))
+    if is_deep(image):  # Pillow's own conversion would clip to 255, or drop the lower bits
+        image = to_bytes(deep_pixels(image, file), how.bits)
+    else:
+        image = ImageOps.exif_transpose(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, how.background)

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from glimpse_lab.console import forgiving_console
 
+LONGEST = 1_000  # characters of a message, which may repeat what it was given
 FORESEEN = (ValueError, OSError, ImportError)  # ImportError: of an extra that is not installed
 
 
@@ -84,8 +85,13 @@ def threads(word: str) -> int:
 
 
 def one_line(error: object) -> str:
-    """Return the message of an error in one line; its kind, where it says nothing."""
+    """Return the message of an error in one line, its middle left out where it is very long.
+
+    Its kind, where it says nothing.
+    """
     words = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if len(words) > LONGEST:
+        words = f"{words[: LONGEST // 2]} [...] {words[-LONGEST // 2 :]}"
     return words or type(error).__name__
 
 

@@ -90,9 +90,14 @@ def check_output(args: argparse.Namespace, run: Run) -> None:
     """Say before the work, not after it, what of its output cannot be written."""
     if args.export is not None:
         check_name(args.export)
+        if args.export.is_dir():
+            raise ValueError(f"got --export {args.export}, which is a folder; wanted a file's name")
         check_writable(args.export.parent)
     if not args.quick or args.video or args.scanpaths:
         check_writable(run.path)
+        figures = run.path / "figures"
+        if not args.quick and figures.exists() and not figures.is_dir():
+            raise ValueError(f"{figures} is a file; wanted a folder for the figures: remove it")
 
 
 def _side(args: argparse.Namespace) -> TextIO:

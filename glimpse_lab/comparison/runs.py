@@ -16,8 +16,10 @@ from glimpse_lab.evaluation.rollout import evaluate, image_numbers
 from glimpse_lab.plots.training import read_progress
 from glimpse_lab.recipes import trust
 from glimpse_lab.runs import Run
+from policies.ranges import checks_arguments
 
 
+@checks_arguments
 def compare_runs(
     runs: Sequence[Run | str | Path],
     split: str = "test",
@@ -43,6 +45,9 @@ def compare_runs(
     :raises ValueError: as ``compare``, for a run that is broken (``glimpse_lab.runs.RunError``), or
         for a directory given twice
     """
+    listed = isinstance(runs, Sequence) and not isinstance(runs, str | bytes)
+    if not listed or not all(isinstance(run, Run | str | Path) for run in runs):
+        raise ValueError(f"got runs={runs!r:.200}; wanted a list of at least two runs")
     places = [(run.path if isinstance(run, Run) else Path(run)).resolve() for run in runs]
     if len(set(places)) < max(2, len(places)):
         raise ValueError(

@@ -254,7 +254,10 @@ def image_numbers(config: GlimpseConfig, index: _Index) -> NDArray[np.int64]:
         if index < 1:
             raise ValueError(f"got index={index}; wanted at least 1 image")
         return np.arange(min(int(index), n))
-    index = np.asarray(index, np.int64)
+    index = np.asarray(index)
+    if index.dtype.kind not in "iu":
+        raise ValueError(f"got index {index}; wanted integers, the numbers of images")
+    index = index.astype(np.int64)
     if index.ndim != 1 or not len(index) or index.min() < 0 or index.max() >= n:
         raise ValueError(f"got index {index}; wanted numbers of the split's {n} images, from 0")
     return index

@@ -14,6 +14,7 @@ from stable_baselines3.common.logger import Image, TensorBoardOutputFormat
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_lab.evaluation.rollout import evaluate, record
+from policies.ranges import checks_arguments
 
 
 class ScanpathImages(BaseCallback):
@@ -30,6 +31,7 @@ class ScanpathImages(BaseCallback):
     :param split: of the images; by default one that training does not use
     """
 
+    @checks_arguments
     def __init__(
         self, *, n_images: int = 4, every: int = 50_000, split: str = "validation"
     ) -> None:
@@ -39,7 +41,7 @@ class ScanpathImages(BaseCallback):
         self.n_images, self.every = int(n_images), int(every)
         self.split = split
 
-    def _on_training_start(self) -> None:
+    def _init_callback(self) -> None:
         try:
             config: GlimpseConfig = self.training_env.get_attr("config", [0])[0]
         except AttributeError as error:
@@ -50,6 +52,8 @@ class ScanpathImages(BaseCallback):
         n = len(self.config.shown_split)
         # drawn, since image folders come sorted by class
         self.index = np.random.default_rng(0).permutation(n)[: self.n_images]
+
+    def _on_training_start(self) -> None:
         self._last = self.model.num_timesteps
         self._draw()
 

@@ -26,7 +26,7 @@ def read_progress(csv_path: str | os.PathLike[str]) -> dict[str, NDArray[np.floa
 
     :raises FileNotFoundError: no such file
     """
-    with open(csv_path, newline="", encoding="utf-8") as file:
+    with open(csv_path, newline="", encoding="utf-8", errors="replace") as file:
         rows = list(csv.reader(file))
     if not rows:
         return {}

@@ -10,6 +10,7 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.callbacks import BaseCallback
 
 from policies.actions.hybrid import HybridDistribution
+from policies.ranges import checks_arguments
 
 
 class CACLA(BaseCallback):
@@ -26,13 +27,14 @@ class CACLA(BaseCallback):
     :param weight: factor of the loss
     """
 
+    @checks_arguments
     def __init__(self, epochs: int = 2, weight: float = 1.0) -> None:
         super().__init__()
         if epochs < 1 or weight <= 0.0:
             raise ValueError(f"got epochs={epochs}, weight={weight}; wanted at least 1, above 0")
         self.epochs, self.weight = int(epochs), weight
 
-    def _on_training_start(self) -> None:
+    def _init_callback(self) -> None:
         distribution = self.model.policy.action_dist
         if (
             not isinstance(distribution, HybridDistribution)

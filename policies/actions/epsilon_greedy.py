@@ -10,6 +10,7 @@ from stable_baselines3.common.distributions import CategoricalDistribution
 from torch.nn import functional as F
 
 from policies.actions.heads import CERTAIN
+from policies.ranges import checks_arguments
 
 
 class EpsilonGreedyCategorical(CategoricalDistribution):
@@ -68,6 +69,7 @@ class EpsilonGreedy(BaseCallback):
     :param fraction: share of the training over which it falls, in (0, 1]
     """
 
+    @checks_arguments
     def __init__(self, initial: float = 0.2, final: float = 0.0, fraction: float = 0.5) -> None:
         super().__init__()
         if not (0.0 <= initial <= 1.0 and 0.0 <= final <= 1.0 and 0.0 < fraction <= 1.0):
@@ -85,7 +87,7 @@ class EpsilonGreedy(BaseCallback):
         fallen = min(1.0, progress / self.fraction)
         return self.initial + (self.final - self.initial) * fallen
 
-    def _on_training_start(self) -> None:
+    def _init_callback(self) -> None:
         self.distribution = self.model.policy.action_dist
         if not isinstance(self.distribution, EpsilonGreedyCategorical):
             raise ValueError(

@@ -29,6 +29,7 @@ from policies.classifier.validation import (
 from policies.classifier.wrapped_rows import ReadAnew
 from policies.limits import check_memory
 from policies.minibatches import check_minibatches
+from policies.ranges import argument_types, checked, checks_arguments
 
 #: validation episodes, at most, that the belief is calibrated on
 _N_CALIBRATION = 1000
@@ -61,6 +62,7 @@ class CoTrainingCallback(BaseCallback):
         ``learning_rate``
     """
 
+    @checks_arguments
     def __init__(
         self,
         *,
@@ -76,6 +78,7 @@ class CoTrainingCallback(BaseCallback):
     ) -> None:
         super().__init__()
         check_arguments(fit)
+        fit = checked(fit, argument_types(Fitter), "CoTrainingCallback: ")
         if (
             not 0.0 <= random_share < 1.0
             or epochs < 0.0
@@ -120,11 +123,15 @@ class CoTrainingCallback(BaseCallback):
         self.pretraining.restore(state)
         self._restored_optimizer = state.get("optimizer")
 
+    def _init_callback(self) -> None:
+        cores = _cores(self.training_env)
+        _shared_classifier(cores)
+        self._check_memory(cores[0].config)
+        check_minibatches(self.model)
+
     def _on_training_start(self) -> None:
         self.cores = _cores(self.training_env)
         config, classifier = self.cores[0].config, _shared_classifier(self.cores)
-        self._check_memory(config)
-        check_minibatches(self.model)
         shown = _joined([core.observation() for core in self.cores])
         self.read_anew = ReadAnew(self.training_env, self.model._last_obs, shown)
         classifier.to(self.model.device)

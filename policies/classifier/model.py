@@ -20,6 +20,7 @@ from glimpse_envs.files import replacing
 from policies.classifier.canvas import CanvasLayout
 from policies.classifier.memory import MEMORIES, make_memory
 from policies.limits import limited_parameters
+from policies.ranges import argument_types, checked, checks_arguments
 from policies.tensor_files import LARGEST_CHECKPOINT, load_tensors, read_member, read_regular
 
 N_TEMPERATURES = 32
@@ -106,6 +107,7 @@ class TorchClassifier(nn.Module):
     :param settings: of the memory
     """
 
+    @checks_arguments
     def __init__(
         self, view: View, memory: str = "canvas", *, seed: int = 0, **settings: Any
     ) -> None:
@@ -113,10 +115,18 @@ class TorchClassifier(nn.Module):
         self.view = view
         self.kind, self.seed, self.settings = memory, seed, settings
         # making a classifier changes no other draws
-        with limited_parameters(f"classifier {memory}"), th.random.fork_rng(devices=[]):
-            th.manual_seed(seed)
-            self.memory = make_memory(memory, view.glimpse_shape, view.layout(), **settings)
-            self.readout = nn.Linear(self.memory.hidden_size, view.n_classes)
+        if memory in MEMORIES:
+            settings = checked(settings, argument_types(MEMORIES[memory]), f"classifier {memory}: ")
+        try:
+            with limited_parameters(f"classifier {memory}"), th.random.fork_rng(devices=[]):
+                th.manual_seed(seed)
+                self.memory = make_memory(memory, view.glimpse_shape, view.layout(), **settings)
+                self.readout = nn.Linear(self.memory.hidden_size, view.n_classes)
+        except Exception as error:  # PyTorch's layers fail in many ways
+            raise ClassifierError(
+                f"classifier {memory!r:.80} cannot be made with seed={seed!r:.80} and settings "
+                f"{settings!r:.200}: {error}"
+            ) from error
         self.temperatures: th.Tensor
         self.register_buffer("temperatures", th.ones(N_TEMPERATURES))
         self.n_classes = view.n_classes

@@ -18,6 +18,7 @@ from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.model import TorchClassifier
 from policies.classifier.optimizer import ClassifierOptimizer
 from policies.classifier.replay import Collector
+from policies.ranges import checks_arguments
 
 
 class DivergedError(ValueError):
@@ -59,6 +60,7 @@ class Fitter:
     :param seed: of the draws of prefixes
     """
 
+    @checks_arguments
     def __init__(
         self,
         classifier: TorchClassifier,

@@ -8,6 +8,7 @@ from stable_baselines3.common.type_aliases import TensorDict
 from torch import nn
 
 from policies.extractors.layers import BypassLayout, FourierFeatures, GlimpseEncoder
+from policies.ranges import checks_arguments
 
 NEEDED = {"glimpse", "gaze", "remaining"}
 """Keys that an observation must have; any other holds a vector: ``map``, ``belief``,
@@ -137,6 +138,7 @@ class GlimpseExtractor(GlimpseFeatures):
     :param normalize_images: see :class:`GlimpseFeatures`
     """
 
+    @checks_arguments
     def __init__(
         self,
         observation_space: spaces.Dict,

@@ -10,6 +10,7 @@ from torch import nn
 from policies.extractors.attention import PatchEmbedding, TransformerBlock
 from policies.extractors.glimpse import GlimpseFeatures, picture_shape
 from policies.extractors.layers import FourierFeatures
+from policies.ranges import checks_arguments
 
 
 class ViTExtractor(GlimpseFeatures):
@@ -34,6 +35,7 @@ class ViTExtractor(GlimpseFeatures):
         :class:`~policies.extractors.attention.PatchEmbedding`
     """
 
+    @checks_arguments
     def __init__(
         self,
         observation_space: spaces.Dict,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from glimpse_envs import compiled
 from glimpse_envs.compiled import kernel
 
 EPISODE = """
@@ -61,6 +62,7 @@ def test_without_compilation_the_numbers_are_the_same(script):
 
 
 KERNEL = """
+from glimpse_envs import compiled
 from glimpse_envs.compiled import kernel
 
 @kernel
@@ -128,3 +130,17 @@ def test_a_full_disk_costs_only_the_cache(monkeypatch):
 
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_data", no_room)
     assert kernel(twice)(21) == 42
+
+
+def test_a_full_disk_is_said_once_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    compiled._say_once.cache_clear()
+    monkeypatch.setattr(compiled.FunctionCache, "save_overload", full)
+    for _ in range(2):
+        kernel(lambda x: x + 1)(1)
+    said = capsys.readouterr().err
+    assert said.count("No space left on device") == 1 and "NUMBA_CACHE_DIR" in said

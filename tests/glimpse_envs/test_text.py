@@ -19,6 +19,7 @@ from glimpse_envs.text import readable
         ("猫 é 😀", "猫 é 😀"),
         (b"caf\xe9".decode("utf-8", "surrogateescape"), "café"),
         ("\ud800x", "\ufffdx"),
+        ("\u202egnp.exe\u2066", "\ufffdgnp.exe\ufffd"),
         ("a\nb\x1b[31m\0", "a\ufffdb\ufffd[31m\ufffd"),
     ],
 )

@@ -40,6 +40,41 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> glimpse_lab.Run:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("train", {"env_id": 5}, "env_id=5; wanted a text or null"),
+        ("train", {"classifier": {"type": "canvas"}}, "wanted a text"),
+        ("train", {"seed": True}, "wanted an integer"),
+        ("train", {"overrides": "n_steps=8"}, "wanted a mapping"),
+        ("train", {"overrides": {5: 1}}, "got the override 5"),
+        ("train", {"runs": None}, "wanted a text or Path"),
+        ("train", {"device": 5}, "wanted a text"),
+        ("train", {"packages": "mine"}, "wanted a list of names"),
+        ("load", {"run": 5}, "wanted Run or a text or Path"),
+        ("evaluate", {"run": "x", "split": None}, "wanted a text"),
+        ("evaluate", {"run": "x", "budget": "3"}, "wanted an integer"),
+        ("resume", {"run": "x", "total_timesteps": float("nan")}, "wanted a number"),
+        ("compare_runs", {"runs": "x"}, "wanted a list of at least two runs"),
+        ("compare_runs", {"runs": None}, "wanted a list of at least two runs"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_before_anything_is_done(
+    name: str, arguments: dict[str, Any], message: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        getattr(glimpse_lab, name)(**arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_may_be_numbers_of_numpy() -> None:
+    overrides = {"n_steps": np.int64(8), "learning_rate": np.float32(0.5)}
+    config = glimpse_lab.resolve_config(ENV_ID, overrides=overrides, seed=np.int64(3))
+    assert type(config.recipe["n_steps"]) is int and config.recipe["learning_rate"] == 0.5
+    assert type(config.seed) is int
+
+
 def test_a_trained_run_is_in_its_directory(run: glimpse_lab.Run) -> None:
     names = {file.name for file in run.path.iterdir()}
     assert {"config.yml", "model.zip", "progress.csv", "metrics.json"} <= names

@@ -136,3 +136,12 @@ def test_a_failed_write_of_a_thread_is_not_told_by_the_thread(
             fail_in_thread(ZeroDivisionError())
         fail_in_thread(OSError())
     assert told == [ZeroDivisionError, OSError] and not capsys.readouterr().err
+
+
+def test_a_table_of_no_text_is_begun_anew(tmp_path: Path) -> None:
+    file = tmp_path / "progress.csv"
+    file.write_bytes(bytes(range(256)))
+    table = GrowingCSV(file, 100)
+    table.write({"time/total_timesteps": 8}, {"time/total_timesteps": ()}, 8)
+    table.close()
+    assert file.read_text() == "time/total_timesteps\n8\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ import glimpse_lab
 from glimpse_lab.checkpoint import save_checkpoint
 from glimpse_lab.cli import train as train_script
 from glimpse_lab.integrations.hub import pull
-from glimpse_lab.recipes import RUN_CALLBACKS, import_class
+from glimpse_lab.recipes import RECIPES, RUN_CALLBACKS, import_class
 from glimpse_lab.runs import Run, RunError
 from glimpse_lab.training import make, restore
 from policies.classifier.model import MEMBER
@@ -386,3 +388,53 @@ def test_a_bomb_in_the_place_of_a_number_is_refused(run: Run) -> None:
     (run.path / "config.yml").write_text(f"a0: &a0 [x]\n{levels}\n{broken}")
     with pytest.raises(RunError, match="more than 20,000 values"):
         Run.open(run.path)
+
+
+# ---- ids and weights ----
+
+
+def test_an_id_imports_no_package_of_its_own_accord(run: Run) -> None:
+    file = run.path / "config.yml"
+    file.write_text(file.read_text().replace("env_id: Glimpse", "env_id: antigravity:Glimpse"))
+    with pytest.raises(RunError, match="if you trust it: --packages antigravity"):
+        Run.open(run.path)
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weight: weight * float("nan"), "is not finite"),
+        (lambda weight: weight.to(th.complex64), "is torch.complex64; wanted torch.float32"),
+        (lambda weight: "text", "is no tensor"),
+    ],
+)
+def test_weights_are_finite_numbers_of_their_own_kind(
+    run: Run, change: Callable[[th.Tensor], Any], message: str
+) -> None:
+    with zipfile.ZipFile(run.model_file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = th.load(io.BytesIO(members["policy.pth"]), weights_only=True)
+    name = next(iter(weights))
+    weights[name] = change(weights[name])
+    buffer = io.BytesIO()
+    th.save(weights, buffer)
+    members["policy.pth"] = buffer.getvalue()
+    with zipfile.ZipFile(run.model_file, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+    with pytest.raises(RunError, match=message):
+        glimpse_lab.load(run.path)
+
+
+def test_callbacks_that_do_not_fit_leave_no_run_behind(tmp_path: Path) -> None:
+    for callback in ("policies.CACLA", "policies.EpsilonGreedy", "policies.PackedSequences"):
+        with pytest.raises(ValueError, match="got"):
+            glimpse_lab.train(
+                "GlimpseDigits-MultiCat-v0",
+                classifier="none",
+                recipe=RECIPES / "ppo.yml",
+                overrides={"callback": [callback], "env_kwargs.reward": "Terminal"},
+                runs=tmp_path,
+            )
+    assert not list(tmp_path.iterdir())

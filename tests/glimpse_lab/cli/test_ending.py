@@ -37,6 +37,12 @@ def test_a_failure_is_one_line(
         carry_out(lambda: raising(error), debug=True, interrupted="")
 
 
+def test_a_very_long_message_keeps_its_ends() -> None:
+    told = one_line(ValueError(f"got --name {'x' * 10_000}; wanted a plain name"))
+    assert len(told) < 1_100 and "[...]" in told
+    assert told.startswith("got --name x") and told.endswith("x; wanted a plain name")
+
+
 def test_ctrl_c_is_told_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         carry_out(lambda: raising(KeyboardInterrupt()), debug=False, interrupted="stopped")

@@ -6,11 +6,21 @@ The types are those of the signatures; the ranges stand in one table, ``RANGES``
 from __future__ import annotations
 
 import collections.abc
+import functools
+import inspect
 import math
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+LARGEST = 2**1000
+"""Numbers beyond are not looked at further."""
 
 
 class Range(NamedTuple):
@@ -145,30 +155,77 @@ def checked(values: Mapping[str, Any], hints: Mapping[str, Any], owner: str = ""
     return {name: _checked(name, value, hints.get(name), owner) for name, value in values.items()}
 
 
+def checks_arguments(function: F) -> F:
+    """Decorate a function or a constructor: its arguments are checked as those of a recipe.
+
+    That is, those of plain types and unions of classes. Numbers of NumPy come in as Python's.
+    """
+    signature = inspect.signature(function)
+    owner = function.__qualname__.partition(".")[0].removesuffix("Mixin") + ": "
+
+    @functools.wraps(function)
+    def checking(*args: Any, **kwargs: Any) -> Any:
+        bound, hints = signature.bind(*args, **kwargs), _hints(function)
+        given = {name: value for name, value in bound.arguments.items() if name in hints}
+        bound.arguments.update(checked(given, hints, owner))
+        for name, value in given.items():
+            _check_class(name, value, hints[name], owner)
+        return function(*bound.args, **bound.kwargs)
+
+    return checking  # type: ignore[return-value]
+
+
+def _check_class(name: str, value: Any, hint: Any, owner: str) -> None:
+    """Raise a ValueError for an object of none of the classes of a union, such as str | Path."""
+    classes = get_args(hint) if isinstance(hint, types.UnionType) else ()
+    if not classes or _kinds(hint) is not None or not all(isinstance(c, type) for c in classes):
+        return
+    if any(get_origin(each) for each in classes) or isinstance(value, classes):
+        return
+    wanted = " or ".join(_WORDS.get(each, each.__name__) for each in classes)
+    raise ValueError(f"got {owner}{name}={value!r:.200}; wanted {wanted}")
+
+
+@functools.cache
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of the arguments that are given by name."""
+    of_many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(function).parameters
+    hints = get_type_hints(function)
+    return {
+        name: hints[name]
+        for name, parameter in parameters.items()
+        if name in hints and parameter.kind not in of_many
+    }
+
+
 def in_range(name: str, value: float, owner: str = "") -> None:
     """Raise a ValueError for a number that is not finite, or out of its range."""
     allowed = RANGES.get(name, Range())
-    if not math.isfinite(value) or value not in allowed:
-        raise ValueError(f"got {owner}{name}={value!r}; wanted a finite number{allowed}")
+    if not -LARGEST < value < LARGEST or value not in allowed:
+        raise ValueError(f"got {owner}{name}={value!r:.80}; wanted a finite number{allowed}")
 
 
 def _checked(name: str, value: Any, hint: Any, owner: str) -> Any:
     kinds = _kinds(hint)
     if kinds is None or callable(value):  # of its own kind, or a schedule
         return value
+    if isinstance(value, np.generic):
+        value = value.item()
     if name == "net_arch":
         _check_widths(value, owner)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and kinds & {int, float}:
-        fits = float in kinds or (math.isfinite(value) and value == int(value))
-        if fits and math.isfinite(value) and value in RANGES.get(name, Range()):
+        finite = -LARGEST < value < LARGEST  # math.isfinite fails on integers beyond any float
+        fits = finite and (float in kinds or value == int(value))
+        if fits and value in RANGES.get(name, Range()):
             return value if float in kinds else int(value)
-    elif type(value) in kinds:
+    elif type(value) in kinds or (dict in kinds and isinstance(value, Mapping)):
         return value
     wanted = " or ".join(words for kind, words in _WORDS.items() if kind in kinds)
     if kinds & {int, float}:
         wanted += str(RANGES.get(name, ""))
-    raise ValueError(f"got {owner}{name}={value!r}; wanted {wanted}")
+    raise ValueError(f"got {owner}{name}={value!r:.200}; wanted {wanted}")
 
 
 def _kinds(hint: Any) -> set[type] | None:

@@ -1,0 +1,119 @@
+"""Draw the pictures of the documentation, into ``docs/pictures``.
+
+  python docs/make_pictures.py                what every environment shows
+  python docs/make_pictures.py --run RUN_DIR  and what a run of `python train.py` has learnt
+
+MNIST, Fashion-MNIST and CIFAR-10 are downloaded unless they are in the data directory; --data
+leaves some out. In an environment's picture moves and zooms are random draws of its action scheme;
+of the run, validation images are shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+import glimpse_envs  # noqa: F401  # registers the environments
+from glimpse_envs.config import GlimpseConfig, make_config
+from glimpse_envs.files import replacing
+from glimpse_envs.registration import DATA, SCHEMES
+from glimpse_envs.render.drawing import LIGHT, font
+from glimpse_envs.render.episode import Episode
+from glimpse_envs.render.scanpath_figure import draw_scanpath
+from glimpse_envs.strategies import Blind, Walk
+from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
+from glimpse_lab.report.gallery import HELPED, choose, recorded_episodes
+from glimpse_lab.runs import Run
+
+PICTURES = Path(__file__).parent / "pictures"
+N_GLIMPSES = 4
+HEIGHT = 220  # of a scanpath figure, pixels
+HEADING = 30
+COLOURS = 128  # of a file
+
+
+def random_episode(config: GlimpseConfig, image: int) -> Episode:
+    """Play an episode of random moves and zooms; of the first draws in which each glimpse is new.
+
+    :param config: the environment
+    :param image: of its split
+    """
+    index = np.array([image])
+    for seed in range(1000):
+        paths = evaluate_gaze(Walk(), config, classifier=Blind(10), seed=seed, index=index)
+        if len(np.unique(paths.windows[0], axis=0)) == N_GLIMPSES:
+            break
+    (episode,) = recorded_episodes(paths, config, [0], index=index)
+    return replace(episode, beliefs=None, prediction=-1, ended=False)
+
+
+def write(name: str, picture: NDArray[np.uint8], heading: str | None = None) -> None:
+    """Write a picture with few colours, which keeps its file small.
+
+    :param picture: uint8 (H, W, 3)
+    :param heading: to stand above it
+    """
+    drawn = Image.fromarray(picture)
+    if heading:
+        sheet = Image.new("RGB", (drawn.width, drawn.height + HEADING), LIGHT.background)
+        sheet.paste(drawn, (0, HEADING))
+        place = (8, HEADING // 2 + 2)
+        ImageDraw.Draw(sheet).text(place, heading, LIGHT.text, font(17), anchor="lm")
+        drawn = sheet
+    PICTURES.mkdir(exist_ok=True)
+    path = PICTURES / f"{name}.png"
+    with replacing(path) as temporary:
+        drawn.quantize(COLOURS, dither=Image.Dither.NONE).save(temporary, optimize=True)
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def draw_environments(data: Sequence[str]) -> None:
+    """Draw an episode of every scheme on each of these data."""
+    for name in data:
+        for scheme in SCHEMES:
+            parts = gymnasium.spec(f"Glimpse{name}-{scheme}-v0").kwargs
+            given = {"split": "validation", "budget": N_GLIMPSES, "classifier": Blind(10)}
+            config = make_config(**{**parts, **given})
+            picture = draw_scanpath(
+                random_episode(config, image=1), columns=2, light=True, height=HEIGHT
+            )
+            sensor, size = type(config.sensor).__name__, config.sensor.size
+            scales = f", scales: {config.sensor.scales}" if sensor == "Retina" else ""
+            write(f"{name}-{scheme}", picture, f"{scheme}: {sensor} {size} x {size}{scales}")
+
+
+def draw_run(folder: Path) -> None:
+    """Draw what a trained agent does, and how it learnt."""
+    agent = Run.open(folder).load("validation")
+    config = agent.env.config
+    paths = evaluate(agent.model, config)
+    group = next(group for group in choose(paths) if group.title == HELPED)
+    (episode,) = recorded_episodes(paths, config, group.rows[:1])
+    write("belief", draw_scanpath(episode, columns=3, light=True, height=300))
+    for name in ("learning_curve", "figures/accuracy_samples"):
+        source = folder / f"{name}.png"
+        with Image.open(source) as figure:
+            figure.thumbnail((900, 900))
+            write(source.stem, np.array(figure.convert("RGB")))
+
+
+def main() -> None:
+    """Draw what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", nargs="*", default=list(DATA), choices=list(DATA), help="of ids")
+    parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="evaluated by eval.py")
+    args = parser.parse_args()
+    draw_environments(args.data)
+    if args.run is not None:
+        draw_run(args.run)
+
+
+if __name__ == "__main__":
+    main()
