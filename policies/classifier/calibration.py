@@ -15,13 +15,16 @@ from policies.classifier.model import N_TEMPERATURES, TorchClassifier
 
 #: temperatures are sought from 1 / 20 to 20
 _LARGEST = 20.0
+#: episodes that a temperature is fitted on, at least
+_FEWEST = 100
 _CHUNK = 1024
 
 
 def calibrate(classifier: TorchClassifier, episodes: Sequences) -> None:
     """Fit the temperatures to the cross-entropy after each glimpse of some episodes.
 
-    For numbers of glimpses that no episode has, that of the most that one has is taken.
+    For numbers of glimpses that fewer than a hundred episodes have, the temperature of the number
+    before is taken, from 1 on: so few tell too little.
 
     :param classifier: whose temperatures are set
     :param episodes: of images that it was not trained on
@@ -30,6 +33,8 @@ def calibrate(classifier: TorchClassifier, episodes: Sequences) -> None:
     logits = _logits(classifier, episodes)
     for t in range(min(episodes.counts.max(), N_TEMPERATURES)):
         rows = episodes.counts > t
+        if rows.sum() < _FEWEST:
+            break
         temperatures[t:] = _fit(logits[rows, t], episodes.labels[rows])
     classifier.temperatures.copy_(th.as_tensor(temperatures))
 

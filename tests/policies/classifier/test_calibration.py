@@ -85,7 +85,7 @@ def test_each_number_of_glimpses_has_its_own():
 
 @pytest.mark.parametrize("kind", MEMORIES)
 def test_the_cross_entropy_falls_to_that_of_the_best_temperature(kind):
-    reader, episodes = sharp(kind), random_episodes(300)
+    reader, episodes = sharp(kind), random_episodes(600)
     before, said = losses(reader, episodes), logits(reader, episodes)
     calibrate(reader, episodes)
     after = losses(reader, episodes)
@@ -99,10 +99,10 @@ def test_the_cross_entropy_falls_to_that_of_the_best_temperature(kind):
 
 
 def test_what_is_answered_stays():
-    reader, episodes = sharp("gru"), random_episodes(50)
-    before = reader.update(reader.start(50), episodes.glimpses[:, 0], episodes.gaze[:, 0])
+    reader, episodes = sharp("gru"), random_episodes(200)
+    before = reader.update(reader.start(200), episodes.glimpses[:, 0], episodes.gaze[:, 0])
     calibrate(reader, episodes)
-    after = reader.update(reader.start(50), episodes.glimpses[:, 0], episodes.gaze[:, 0])
+    after = reader.update(reader.start(200), episodes.glimpses[:, 0], episodes.gaze[:, 0])
     np.testing.assert_array_equal(before.belief.argmax(1), after.belief.argmax(1))
     np.testing.assert_array_equal(before.hidden, after.hidden)
     assert not np.allclose(before.belief, after.belief)
@@ -119,10 +119,21 @@ def test_temperatures_of_before_do_not_matter():
 
 def test_after_more_glimpses_than_the_episodes_have_the_last_temperature_holds():
     reader = sharp("gru")
-    calibrate(reader, random_episodes(200, budget=3))
+    calibrate(reader, random_episodes(400, budget=3))
     temperatures = reader.temperatures.tolist()
     assert len(set(temperatures[:3])) == 3
     assert temperatures[3:] == [temperatures[2]] * 29
+
+
+def test_a_few_episodes_tell_too_little():
+    reader = sharp("gru")
+    calibrate(reader, random_episodes(99))
+    assert th.equal(reader.temperatures, th.ones(32))
+    calibrate(reader, random_episodes(250, budget=2))  # 125 of two glimpses
+    calibrate(reader, random_episodes(150, budget=2))  # 75 of them
+    assert reader.temperatures[0] != 1 and th.equal(
+        reader.temperatures, reader.temperatures[:1].expand(32)
+    )
 
 
 def test_episodes_of_more_than_32_glimpses_give_32_temperatures():

@@ -9,7 +9,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from glimpse_envs.sb3 import GlimpseVecEnv
 from policies import GlimpsePolicy
-from policies.classifier import cotraining
+from policies.classifier import calibration, cotraining
 from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.validation import plays_as_shown, validation_episodes
 
@@ -72,6 +72,7 @@ def test_the_belief_is_calibrated_anew_after_each_tenth_of_the_training(wrap, wa
         fitted.append(reader.temperatures.clone())
 
     monkeypatch.setattr(cotraining, "calibrate", noted)
+    monkeypatch.setattr(calibration, "_FEWEST", 1)  # of few validation images
     callback = CoTrainingCallback(pretraining=64, batch_size=16, epochs=2.0, bfloat16=False)
     model = make_model(wrap(make_env()))
     model.learn(20 * LANES * STEPS, callback=callback)
