@@ -65,7 +65,8 @@ class HybridPolicyMixin(ActorCriticPolicy):
             observed = args[0] if args else kwargs["observation_space"]
             is_dict = isinstance(observed, spaces.Dict)
             features_extractor_class = CombinedExtractor if is_dict else FlattenExtractor
-        own = {key: value for key, value in kwargs.items() if key != "net_arch"}
+        # SB3 saves arguments of distributions that it did not make as None
+        own = {k: value for k, value in kwargs.items() if k != "net_arch" and value is not None}
         kwargs |= checked(own, argument_types(type(self)), f"{type(self).__name__}: ")
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 

@@ -110,7 +110,7 @@ RANGES = {
     "handover": SHARE,
     "muon_learning_rate": POSITIVE,
     "weight_decay": NOT_NEGATIVE,
-    "early_weight": NOT_NEGATIVE,
+    "early_weight": SHARE,
     "label_smoothing": Range(0, 1, below=True),
     "initial": SHARE,
     "final": SHARE,

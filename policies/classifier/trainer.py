@@ -75,12 +75,6 @@ class Fitter:
         bfloat16: bool = True,
         seed: int = 0,
     ) -> None:
-        if not min(learning_rate, muon_learning_rate) > 0.0 or not 0.0 <= early_weight <= 1.0:
-            raise ValueError(
-                f"got learning_rate={learning_rate}, muon_learning_rate={muon_learning_rate}, "
-                f"early_weight={early_weight}; wanted learning rates above 0 and a weight from 0 "
-                "to 1"
-            )
         self.classifier = classifier
         self.early_weight = early_weight
         self.label_smoothing = label_smoothing

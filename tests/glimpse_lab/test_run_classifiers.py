@@ -92,7 +92,12 @@ def test_what_a_resumed_training_needs_is_kept_beside_the_weights(run: Run) -> N
     second.restore(extras)
     second.epochs = 0.0  # so that nothing is trained before we look
     resumed.learn(32, callback=second, reset_num_timesteps=False)
-    ours, theirs = (c.fitter.optimizer.state_dict()["state"] for c in (callback, second))
+    states = [c.fitter.optimizer.state_dict() for c in (callback, second)]
+    ours, theirs = (state["muon"]["state"] for state in states)
+    assert ours.keys() == theirs.keys() and len(ours) > 4
+    for key in ours:
+        assert th.equal(ours[key]["momentum_buffer"], theirs[key]["momentum_buffer"])
+    ours, theirs = (state["adamw"]["state"] for state in states)
     assert ours.keys() == theirs.keys() and len(ours) > 4
     for key in ours:
         assert ours[key]["step"] == theirs[key]["step"] > 4

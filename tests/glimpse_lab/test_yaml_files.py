@@ -36,7 +36,7 @@ MERGES = "\n".join(
         ("? " * 20_000, "nested more than 32"),
         ("\n".join(" " * k + "a:" for k in range(600)), "nested more than 32"),
         ("&a [*a]", "holds itself"),
-        ("a: 1\nb: 2\na: 3", "the key 'a' is there twice (line 3)"),
+        ("a: 1\nb: 2\na: 3", "the key 'a' is there twice \\(line 3\\)"),
         ("{x: {k: 1, k: 1}}", "the key 'k' is there twice"),
         ("!!int ''", "does not fit its tag"),
         ("!!bool maybe", "does not fit its tag"),

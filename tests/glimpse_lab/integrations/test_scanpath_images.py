@@ -100,7 +100,7 @@ def test_without_tensorboard_nothing_is_played(tmp_path: Path) -> None:
 
 
 def test_other_environments_and_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match="n_images=0, every=50000; wanted at least 1"):
+    with pytest.raises(ValueError, match="n_images=0; wanted an integer, at least 1"):
         ScanpathImages(n_images=0)
     model = PPO("MlpPolicy", make_vec_env("CartPole-v1"), n_steps=8, batch_size=8, device="cpu")
     with pytest.raises(ValueError, match="needs glimpse environments"):

@@ -215,7 +215,7 @@ def test_epsilon_may_fall_over_the_whole_training_or_not_at_all():
 )
 def test_wrong_settings_are_named(kwargs: dict[str, float]):
     (name, value), *_ = kwargs.items()
-    with pytest.raises(ValueError, match=f"{name}={value}.*wanted each in"):
+    with pytest.raises(ValueError, match=f"{name}={value}.*wanted"):
         EpsilonGreedy(**kwargs)
 
 

@@ -235,17 +235,17 @@ def test_a_loss_that_is_no_number_leaves_the_statistics_of_a_canvas_alone():
     ],
 )
 def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match="wanted learning rates above 0 and a weight from 0 to 1"):
+    with pytest.raises(ValueError, match="wanted a number"):
         Fitter(classifier("gru"), **wrong)
 
 
 def test_an_unknown_optimiser_is_refused():
     with pytest.raises(ValueError, match="optimizer='sgd'; wanted one of muon, adamw"):
         Fitter(classifier("gru"), optimizer="sgd")
-    with pytest.raises(ValueError, match=r"optimizer=3 .*wanted a name"):
-        check_arguments({"optimizer": 3})
-    with pytest.raises(ValueError, match=r"learning_rate='fast' .*wanted a number"):
-        check_arguments({"learning_rate": "fast"})
+    with pytest.raises(ValueError, match="optimizer=3; wanted a text"):
+        Fitter(classifier("gru"), optimizer=3)
+    with pytest.raises(ValueError, match="learning_rate='fast'; wanted a number"):
+        Fitter(classifier("gru"), learning_rate="fast")
     check_arguments({"optimizer": "adamw", "learning_rate": 1e-3, "max_grad_norm": 1})
 
 
