@@ -261,6 +261,11 @@ class TorchClassifier(nn.Module):
         """
         content = read_file(path)
         made = content["specification"]
+        if isinstance(content["weights"], dict) and "temperatures" not in content["weights"]:
+            raise ClassifierError(
+                f"classifier {path} is of an earlier version, whose networks were others; train "
+                "another one"
+            )
         try:
             view = made["view"] | {
                 key: tuple(made["view"][key]) for key in ("glimpse_shape", "image_shape")

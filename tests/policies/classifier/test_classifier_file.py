@@ -111,3 +111,12 @@ def test_a_missing_or_broken_file_is_refused(tmp_path):
     th.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ClassifierError, match="is no classifier"):
         TorchClassifier.load(tmp_path / "list.pt")
+
+
+def test_a_file_of_an_earlier_version_is_named_so(tmp_path):
+    classifier().save(tmp_path / "c.pt")
+    content = read_file(tmp_path / "c.pt")
+    del content["weights"]["temperatures"]
+    th.save(content, tmp_path / "c.pt")
+    with pytest.raises(ClassifierError, match="of an earlier version"):
+        TorchClassifier.load(tmp_path / "c.pt")
