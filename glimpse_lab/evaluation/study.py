@@ -30,6 +30,7 @@ from glimpse_envs.metrics.gaze_statistics import collapse, gaze_dependence, sacc
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed, lattice
 from glimpse_lab.evaluation.compute import measure_compute
+from glimpse_lab.evaluation.confidence_stop import stopped, threshold_for
 from glimpse_lab.evaluation.exact import Evaluated
 from glimpse_lab.evaluation.external_results import equally_trained, full_image, robustness
 from glimpse_lab.evaluation.matched_budget import matched_budget
@@ -182,7 +183,8 @@ class _Baselines:
         """How many images all of them are shown together."""
         if not self.scripted:
             return 0
-        return self.n_images * (len(self.scripted) + 1) + len(self.some) * len(self.oracles)
+        whole = len(self.scripted) + 1 + self.config.scheme.answers
+        return self.n_images * whole + len(self.some) * len(self.oracles)
 
     def all(self, advance: _Advance) -> dict[str, Baseline]:
         """Return all baselines by name.
@@ -197,6 +199,8 @@ class _Baselines:
             for name, strategy in self.scripted.items()
         }
         found["best-fixed"] = self._best_fixed(roll_out)
+        if self.config.scheme.answers:
+            found["stopping grid"] = self._stopping_grid(roll_out)
         for name, gaze in self.oracles.items():
             few = f"; on {len(self.some)} images" if len(self.some) < self.n_images else ""
             found[name] = self._measured(
@@ -220,6 +224,21 @@ class _Baselines:
             kind=BaselineKind.FIXED_SEQUENCE,
             note=f"the best sequence for all, found on {n_found} validation images{own}",
             gazes=strategy.gazes,
+        )
+
+    def _stopping_grid(self, roll_out: Callable[..., Scanpaths]) -> Baseline:
+        """The grid as long as the classifier is less sure than for as many glimpses as the agent.
+
+        How sure that is, is read off validation images.
+        """
+        grid = self.scripted["grid"]
+        unseen = replace(self.config, split="validation")
+        paths = evaluate_gaze(grid, unseen, seed=self.seed)
+        threshold = threshold_for(paths, self.agent.n_glimpses.mean())
+        return self._measured(
+            stopped(roll_out(grid), threshold),
+            kind=BaselineKind.SCRIPTED,
+            note=f"{_NOTES['grid']}, until the classifier is {100 * threshold:.0f} % sure",
         )
 
     def _measured(

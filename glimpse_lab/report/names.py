@@ -6,6 +6,7 @@ _SHOWN = {
     "random": "random windows",
     "centre": "always the middle",
     "grid": "four quadrants in turn",
+    "stopping grid": "four quadrants in turn until sure",
     "overview-random": "overview, then random",
     "best-fixed": "best fixed sequence",
     "saliency": "strongest edges",
