@@ -243,7 +243,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained: Path) -> None:
         (["--set", "n_steps=many"], "got n_steps='many'; wanted an integer"),
         (["--set", "learning_rat=1", "--set", "n_epochs=1"], "'learning_rate'"),
         (["--set", "callback=os.getcwd"], "--packages"),
-        (["--total-timesteps", "nan"], "n_timesteps"),
+        (["--total-timesteps", "nan"], "total_timesteps"),
         (["--device", "abacus"], "cannot be used"),
         (["--name", "../x"], "wanted a plain name"),
         (["--packages", "nowhere"], "does not import"),

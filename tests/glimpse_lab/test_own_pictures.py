@@ -96,7 +96,7 @@ def test_what_is_set_stands(folder: str) -> None:
 
 def test_an_id_keeps_its_recipe_and_its_passes_over_the_images(folder: str, capsys: Any) -> None:
     config = resolve_config(CIFAR, dataset=folder)
-    assert pretraining(config) == 40_000 and config.n_timesteps == 250_000
+    assert pretraining(config) == 40_000 and config.n_timesteps == 500_000
     assert config.env_kwargs["augment"] == {
         "type": "ShiftFlip",
         "shift": 4,
