@@ -30,6 +30,7 @@ from glimpse_lab.checkpoint import saved_timesteps
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.storage import StorageError, read_result, to_json
 from glimpse_lab.recipes import ALGORITHMS, trust
+from glimpse_lab.report.verdict import verdict
 from glimpse_lab.runs import Run, RunError
 from glimpse_lab.yaml_files import YamlError, read_yaml
 from policies.tensor_files import LARGEST_CHECKPOINT
@@ -291,6 +292,7 @@ def _card(run: Run, result: Evaluation) -> str:
         env=env,
         seed=run.config.seed,
         result=result,
+        verdict=verdict(result),
         recipe=yaml.safe_dump(settings, sort_keys=False).strip(),
         software=", ".join(installed),
     )

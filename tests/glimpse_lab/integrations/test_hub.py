@@ -17,10 +17,13 @@ from made_runs import ENV_ID as ENV
 from made_runs import make_run
 
 from glimpse_lab.evaluation.exact import evaluate_run
+from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.rollout import evaluate
+from glimpse_lab.evaluation.storage import read_result
 from glimpse_lab.integrations import hub as our_hub
 from glimpse_lab.integrations.hub import Package, load, model_name, package, pull, push
 from glimpse_lab.report.run_files import write_film, write_report
+from glimpse_lab.report.verdict import verdict
 from glimpse_lab.runs import Run, RunError
 from policies import CoTrainingCallback
 
@@ -79,6 +82,8 @@ def test_the_card_says_what_was_measured(trained: Run, tmp_path: Path) -> None:
     assert figures == {key: measured[key] for key in ("mean_reward", "accuracy", "mean_glimpses")}
     assert card.data.library_name == "stable-baselines3" and ENV in card.data.tags
     assert f"{100 * measured['accuracy']:.2f} %" in card.text
+    told = verdict(read_result(trained.path / "metrics.json", Evaluation))
+    assert told in card.text  # whether the gaze helped
     assert "UncertaintyReduction" in card.text  # settings that differ from those of the id
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["n_eval_episodes"] == measured["n_images"] and results["is_deterministic"]
