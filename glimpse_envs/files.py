@@ -17,9 +17,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary name beside ``path``, renamed to it at the end, or removed after an error.
 
     Missing folders are made; the suffix is kept, since many writers go by it.
+
+    :raises NotADirectoryError: where a file is in the place of a folder
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(
+            f"{path} cannot be written: a file is where {path.parent} should be; choose another "
+            "name"
+        ) from error
     temporary = path.with_name(f".{path.stem}.glimpse-tmp-{os.getpid()}{path.suffix}")
     try:
         yield temporary

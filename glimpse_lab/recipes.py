@@ -231,7 +231,8 @@ def trust(packages: Sequence[str]) -> None:
 
     :raises RecipeError: for a package that does not import
     """
-    if isinstance(packages, str) or not all(isinstance(name, str) for name in packages):
+    several = isinstance(packages, Sequence) and not isinstance(packages, str)
+    if not several or not all(isinstance(name, str) for name in packages):
         raise RecipeError(f"got packages={packages!r:.200}; wanted a list of names")
     if packages and "" not in sys.path:
         sys.path.insert(0, "")

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from glimpse_lab.console import forgiving_console
 
@@ -16,12 +16,15 @@ FORESEEN = (ValueError, OSError, ImportError)  # ImportError: of an extra that i
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of command lines that says in one line what is wrong, without the usage."""
+    """A parser of command lines that says in one line what is wrong, without the usage.
 
-    def __init__(self, description: str | None) -> None:
-        super().__init__(
-            description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+    :param description: shown by --help as it is
+    :param settings: of ``argparse.ArgumentParser``
+    """
+
+    def __init__(self, description: str | None = None, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(description=description, **settings)
 
     def error(self, message: str) -> NoReturn:
         """End with the message."""

@@ -14,7 +14,6 @@ import copy
 import os
 import shutil
 import stat
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from typing import Any
 import yaml
 
 from glimpse_lab.checkpoint import saved_timesteps
+from glimpse_lab.cli.ending import Parser, carry_out
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.storage import StorageError, read_result, to_json
 from glimpse_lab.recipes import ALGORITHMS, trust
@@ -81,7 +81,8 @@ def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Packa
     if not video.exists():
         raise RunError(f"{run_dir} has no video.mp4; python eval.py {run_dir} --video 9 makes it")
     card = _card(run, result)
-    _empty(out_dir)
+    _check_free(out_dir)
+    out_dir.mkdir(exist_ok=True)
     made = Package(out_dir, replace(run.config, env_kwargs=_portable(run.config.env_kwargs)))
     shutil.copyfile(run.model_file, made.model_file)
     made.write_config()
@@ -148,12 +149,12 @@ def pull(source: str, out_dir: Path, *, revision: str | None = None) -> Run:
     Only plain files are copied: what a link points to stays where it is.
 
     :param out_dir: missing or empty
-    :raises RunError: for what is neither, or is incomplete; the folder is empty then
+    :raises RunError: for what is neither, or is incomplete; the folder is as before then
     """
     local = Path(source).is_dir()
     folder = Path(source) if local else _download(source, revision)
-    _empty(out_dir)
-    with tempfile.TemporaryDirectory(dir=out_dir) as temporary:
+    _check_free(out_dir)
+    with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=".pull-") as temporary:
         copied = Path(temporary)
         for file in sorted(folder.iterdir()):
             if any(fnmatch(file.name, pattern) for pattern in _FILES):
@@ -164,6 +165,7 @@ def pull(source: str, out_dir: Path, *, revision: str | None = None) -> Run:
             saved_timesteps(packaged.model_file)  # that it is a model at all
         except RunError as error:
             raise RunError(str(error).replace(str(copied), str(folder))) from error
+        out_dir.mkdir(exist_ok=True)
         for name, file in (
             ("model.zip", packaged.model_file),
             ("video.mp4", copied / "replay.mp4"),
@@ -299,11 +301,16 @@ def _card(run: Run, result: Evaluation) -> str:
     return str(card) + "\n"
 
 
-def _empty(folder: Path) -> None:
-    """Make a folder, which must be missing or empty."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder} exists already and is not empty; choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+def _check_free(folder: Path) -> None:
+    """Raise a RunError unless a folder is missing or empty, and can be made."""
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(f"{folder} exists already and is not empty; choose another folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be made ({error.strerror or error}); choose another folder"
+        ) from error
 
 
 def _download(repo: str, revision: str | None) -> Path:
@@ -327,11 +334,9 @@ def _hub() -> ModuleType:
 
 def main(argv: list[str] | None = None) -> None:
     """Run ``push`` or ``pull``."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    pushing = commands.add_parser("push", help="upload a run")
+    pushing = commands.add_parser("push", help="upload a run", description="Upload a run.")
     pushing.add_argument("run", type=Path, metavar="RUN_DIR", help="made by train.py")
     pushing.add_argument("--repo", required=True, metavar="USER/NAME", help="made if missing")
     pushing.add_argument("--private", action="store_true", help="a new repository is private")
@@ -339,11 +344,18 @@ def main(argv: list[str] | None = None) -> None:
     pushing.add_argument(
         "--packages", nargs="+", default=[], metavar="NAME", help="of your own that the run names"
     )
-    pulling = commands.add_parser("pull", help="download a run directory")
+    pulling = commands.add_parser(
+        "pull", help="download a run directory", description="Download a run directory."
+    )
     pulling.add_argument("repo", metavar="USER/NAME")
     pulling.add_argument("dir", type=Path, metavar="DIR", help="missing or empty")
     pulling.add_argument("--revision", help="branch, tag or commit")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure, too")
     args = parser.parse_args(argv)
+    carry_out(lambda: _run(args), debug=args.debug, interrupted="stopped")
+
+
+def _run(args: argparse.Namespace) -> None:
     if args.command == "push":
         trust(args.packages)
         address = push(
@@ -362,7 +374,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
+    main()

@@ -214,4 +214,7 @@ def _check_space(space: spaces.Space) -> None:
         )
     for key, size in (("gaze", 3), ("remaining", 1)):
         if space[key].shape != (size,):
-            raise ValueError(f"observation {key!r} has shape {space[key].shape}, wanted ({size},)")
+            raise ValueError(
+                f"observation {key!r} has shape {space[key].shape}, wanted ({size},); for several "
+                "glimpses at once take no frame stack but observe_history=True"
+            )

@@ -314,7 +314,7 @@ CASES: list[Case] = [
         ),
     ),
     works("MultiInputPolicy on a VecFrameStack", _stacked("MultiInputPolicy")),
-    works("GlimpsePolicy on a VecFrameStack", _stacked(GlimpsePolicy)),
+    refused("GlimpsePolicy on a VecFrameStack", _stacked(GlimpsePolicy)),
     works(
         "a classifier co-trained",
         _acts(
