@@ -32,10 +32,17 @@ _Measures = dict[str, Callable[..., Any]]
 
 
 class _Meter:
-    """Adds up the time and the multiply-adds of calls."""
+    """Adds up the time and the multiply-adds of calls.
 
-    def __init__(self) -> None:
+    :param network: that is called, or called by what is
+    """
+
+    def __init__(self, network: Any = None) -> None:
         self.seconds, self.multiply_adds = 0.0, 0.0
+        modules = network.modules() if isinstance(network, nn.Module) else ()
+        # of oneDNN an LSTM is one operation, which the counter does not know; all else is
+        # computed several times as fast by it
+        self.without_onednn = any(isinstance(module, nn.LSTM) for module in modules)
 
     def timed(self, function: Callable[..., _T], *args: Any) -> _T:
         begin = time.perf_counter()
@@ -44,11 +51,12 @@ class _Meter:
         return result
 
     def counted(self, function: Callable[..., _T], *args: Any) -> _T:
+        enabled = th.backends.mkldnn.is_available() and not self.without_onednn
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # switching oneDNN off speaks of GPUs
-            # an LSTM of oneDNN is one operation, which the counter does not know
-            with FlopCounterMode(display=False) as counter, th.backends.mkldnn.flags(enabled=False):
-                result = function(*args)
+            warnings.simplefilter("ignore", UserWarning)  # switching oneDNN speaks of GPUs
+            with FlopCounterMode(display=False) as counter:
+                with th.backends.mkldnn.flags(enabled=enabled):
+                    result = function(*args)
         self.multiply_adds += counter.get_total_flops() / 2  # it counts both
         return result
 
@@ -71,7 +79,8 @@ def measure_compute(model: BaseAlgorithm, config: GlimpseConfig, n_images: int =
     :param n_images: at most
     """
     n_images = min(n_images, len(config.shown_split))
-    meters = {name: _Meter() for name in ("sensor", "policy", "classifier")}
+    networks = {"sensor": None, "policy": model.policy, "classifier": config.classifier}
+    meters = {name: _Meter(network) for name, network in networks.items()}
     n_glimpses = 0
     for name in ("counted", "timed"):
         for begin in range(0, n_images, _LANES):
@@ -103,7 +112,8 @@ def measure_full_image(config: GlimpseConfig, *, n_images: int = _LANES) -> Part
     :param n_images: that the means are over
     """
     glance = full_image_config(config)
-    network, meter = glance.classifier, _Meter()
+    network = glance.classifier
+    meter = _Meter(network)
     index = np.arange(min(_LANES, n_images, len(glance.shown_split)))
     core = GlimpseCore(glance, len(index))
     core.reset(core.lanes, index)
