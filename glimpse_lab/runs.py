@@ -257,6 +257,8 @@ class Run:
         env = self.make_env(split)
         model = self.config.make_model(env, device)
         self.load_weights(model)
+        if isinstance(env.config.classifier, TorchClassifier):
+            env.config.classifier.to(model.device)
         return Agent(model, env)
 
     def save_model(self, model: BaseAlgorithm, extras: dict[str, Any] | None = None) -> None:

@@ -18,6 +18,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from glimpse_envs.boxview import BoxView
@@ -54,9 +55,13 @@ class _Meter:
         enabled = th.backends.mkldnn.is_available() and not self.without_onednn
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # switching oneDNN speaks of GPUs
-            with FlopCounterMode(display=False) as counter:
-                with th.backends.mkldnn.flags(enabled=enabled):
-                    result = function(*args)
+            with (
+                FlopCounterMode(display=False) as counter,
+                th.backends.mkldnn.flags(enabled=enabled),
+                th.backends.cudnn.flags(enabled=False),  # as with oneDNN
+                sdpa_kernel(SDPBackend.MATH),  # the counter knows no fused attention of CPUs
+            ):
+                result = function(*args)
         self.multiply_adds += counter.get_total_flops() / 2  # it counts both
         return result
 
@@ -113,6 +118,8 @@ def measure_full_image(config: GlimpseConfig, *, n_images: int = _LANES) -> Part
     """
     glance = full_image_config(config)
     network = glance.classifier
+    if isinstance(config.classifier, nn.Module):
+        network.to(next(config.classifier.parameters()).device)
     meter = _Meter(network)
     index = np.arange(min(_LANES, n_images, len(glance.shown_split)))
     core = GlimpseCore(glance, len(index))

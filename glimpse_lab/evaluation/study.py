@@ -157,9 +157,10 @@ class _Baselines:
     """Gazes beside an agent, none without a classifier or a gaze to choose.
 
     They look with the agent's own classifier, which has learnt from the agent's glimpses, and
-    always take all glimpses of the budget. Oracle gazes see fewer images, evenly spread over the
-    split, since they try many glimpses before each; the search of a fixed sequence as many, of the
-    validation split (which is no test of it where that is the split to evaluate).
+    always take all glimpses of the budget, but for the grid that stops when sure. Oracle gazes see
+    fewer images, evenly spread over the split, since they try many glimpses before each; the search
+    of a fixed sequence as many, of the validation split (which is no test of it where that is the
+    split to evaluate).
 
     :param config: the environment, with the split to evaluate, without augmentation
     :param agent: its episodes, of all images of the split

@@ -17,7 +17,8 @@ from policies.classifier.model import N_TEMPERATURES, TorchClassifier
 _LARGEST = 20.0
 #: episodes that a temperature is fitted on, at least
 _FEWEST = 100
-_CHUNK = 1024
+#: bytes of states and glimpses that are read together, at most
+_CHUNK_BYTES = 2**25
 
 
 def calibrate(classifier: TorchClassifier, episodes: Sequences) -> None:
@@ -39,12 +40,14 @@ def calibrate(classifier: TorchClassifier, episodes: Sequences) -> None:
     classifier.temperatures.copy_(th.as_tensor(temperatures))
 
 
-def _logits(classifier: TorchClassifier, episodes: Sequences) -> NDArray[np.float64]:
+def _logits(classifier: TorchClassifier, episodes: Sequences) -> NDArray[np.float32]:
     """Return what the readout says after each glimpse, (n, T, K), 0 after an episode's last."""
     n, length = episodes.gaze.shape[:2]
-    logits = np.zeros((n, length, classifier.n_classes))
-    for begin in range(0, n, _CHUNK):
-        chunk = np.arange(begin, min(begin + _CHUNK, n))
+    logits = np.zeros((n, length, classifier.n_classes), np.float32)
+    each = classifier.start(1).nbytes + episodes.glimpses[0, 0].nbytes
+    size = max(1, min(1024, _CHUNK_BYTES // each))
+    for begin in range(0, n, size):
+        chunk = np.arange(begin, min(begin + size, n))
         state = classifier.start(len(chunk))
         for t in range(episodes.counts[chunk].max()):
             inside = (episodes.counts[chunk] > t).nonzero()[0]
@@ -58,8 +61,9 @@ def _logits(classifier: TorchClassifier, episodes: Sequences) -> NDArray[np.floa
     return logits
 
 
-def _fit(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+def _fit(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """Return the temperature of the smallest cross-entropy."""
+    logits = logits.astype(np.float64)
     rows = np.arange(len(labels))
 
     def cross_entropy(log_temperature: float) -> float:

@@ -153,7 +153,7 @@ class CanvasLayout:
         :param canvases: uint8 (n, bytes), as :meth:`paint` leaves them
         :param device: of the result
         :param dtype: of the result on a CPU, ``float32`` or ``bfloat16``
-        :return: (n, n_planes, grid height, grid width), channels last in memory
+        :return: (n, n_planes, grid height, grid width); on a CPU channels last in memory
         """
         if device.type != "cpu":  # a quarter of the bytes to move
             return self.unfold(th.as_tensor(canvases, device=device))

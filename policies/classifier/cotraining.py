@@ -190,23 +190,25 @@ class CoTrainingCallback(BaseCallback):
             return
         scale, n_updates = self.schedule.scale, self.schedule.take(self.store.total)
         fits = [self.fitter.update(self._batch(), scale) for _ in range(n_updates)]
-        if fits:
-            self._calibrate()
+        calibrated = self._calibrate()
+        if fits or calibrated:
             self._refresh()
+        if fits:
             self._report(fits)
 
-    def _calibrate(self) -> None:
-        """Fit the temperatures anew where another tenth of the training is done."""
+    def _calibrate(self) -> bool:
+        """Fit the temperatures anew where another tenth of the training is done; tell whether."""
         tenth = 10 * self.model.num_timesteps // self.model._total_timesteps
         if tenth == self._calibrated:
-            return
-        self._calibrated = tenth
+            return False
         config, seed = self.cores[0].config, self.model.num_timesteps
         if plays_as_shown(self.training_env):
             episodes = validation_episodes(self.model, config, _N_CALIBRATION, seed)
         else:
             episodes = scripted_validation_episodes(config, self.gaze, _N_CALIBRATION, seed)
         calibrate(self.fitter.classifier, episodes)
+        self._calibrated = tenth
+        return True
 
     def _on_training_end(self) -> None:
         if self.fitter is None:  # rl_zoo3 calls this, too, when training could not begin

@@ -138,7 +138,8 @@ class Pretraining:
             scales=(1.0, self.handover),
             seed=draws,
         ):
-            self.n_done = n_done
+            # it is done when it is calibrated, too: a resume repeats the last update if need be
+            self.n_done = min(n_done, self.n_episodes - 1)
             if before is not None:
                 self.core_seconds = before + time.process_time() - begin
             if self.timer.due():
@@ -146,6 +147,8 @@ class Pretraining:
                     checkpoint()
         episodes = scripted_validation_episodes(config, self.gaze, _N_CALIBRATION, draws)
         calibrate(fitter.classifier, episodes)
+        if before is not None:
+            self.core_seconds = before + time.process_time() - begin
         self.n_done = self.n_episodes
 
 

@@ -1,13 +1,14 @@
 """What an answer costs to compute, against what the layers' sizes say."""
 
 import pytest
+import torch as th
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
 from torch import nn
 
 from glimpse_envs.config import make_config
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
-from glimpse_lab.evaluation.compute import measure_compute
+from glimpse_lab.evaluation.compute import _Meter, measure_compute
 from glimpse_lab.evaluation.rollout import evaluate
 from policies import GlimpseLstmPolicy, GlimpsePolicy
 
@@ -74,3 +75,11 @@ def test_the_network_of_the_whole_image_is_of_the_classifiers_kind() -> None:
         side**2 - settings.sensor.size**2
     ) * 16  # the same layers, but for a glimpse of the whole image
     assert found.multiply_adds == linear(settings.classifier) + first
+
+
+def test_attention_is_counted() -> None:
+    """Every query meets every key, and every weight a value."""
+    meter, tokens = _Meter(), th.zeros(2, 4, 9, 16)  # images, heads, tokens, size
+    with th.inference_mode():
+        meter.counted(th.nn.functional.scaled_dot_product_attention, tokens, tokens, tokens)
+    assert meter.multiply_adds == 2 * (2 * 4 * 9 * 9 * 16)
