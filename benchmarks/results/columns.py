@@ -17,6 +17,7 @@ GAZES = {
     "random": "random",
     "centre": "the middle",
     "grid": "grid",
+    "stopping-grid": "grid that stops when sure",
     "overview-random": "overview, then random",
     "best-fixed": "best fixed sequence",
     "uncertainty": "oracle: surest next window",

@@ -67,11 +67,17 @@ def headline(results: Results) -> str:
 
 
 def _rival(results: Results, summary: Summary) -> str:
-    """Return the best of the equally trained gazes that are the same for every image."""
+    """Return the best of the equally trained gazes that are the same for every image.
+
+    Of those that read as few pixels as the agent, or a twentieth more, where there are any.
+    """
     gazes = scripted(results, summary)
     fixed = {name: over_seeds(rows) for name, rows in gazes.items() if name != "random"}
     if fixed:
-        name = max(fixed, key=lambda name: fixed[name][0])
+        most = summary.pixel_share and summary.pixel_share * Decimal("1.05")
+        shares = {name: gazes[name][0].pixel_share for name in fixed}
+        few = [name for name, share in shares.items() if most and share and share <= most]
+        name = max(few or fixed, key=lambda name: fixed[name][0])
         words, (share, interval) = GAZES[name], fixed[name]
     elif "random" in gazes:
         name, words = "random", "not measured; random"
