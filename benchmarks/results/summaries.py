@@ -16,6 +16,9 @@ from benchmarks.results.rows import GazeRow, RunRow
 
 _NUMBERS = ("mean_glimpses", "mean_samples", "pixel_share", "random_gaze", "core_minutes")
 
+#: that a mean gets an interval for
+_FEWEST_SEEDS = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -68,16 +71,18 @@ def over_seeds(
     """Return the accuracy of a single row with its own interval, or the mean of many.
 
     :param rows: one for each seed
-    :return: accuracy; low and high, of Student's t over seeds for many
+    :return: accuracy; low and high, of Student's t over seeds, three or more
     """
     if len(rows) == 1:
         return _of(rows[0])
     values = [row.accuracy for row in rows]
     mean = sum(values, Decimal(0)) / len(values)
+    unit = min(values, key=lambda value: value.as_tuple().exponent)
+    if len(values) < _FEWEST_SEEDS:
+        return mean.quantize(unit), None
     error = float(statistics.stdev(values)) / len(values) ** 0.5
     half = Decimal(float(t.ppf(0.975, len(values) - 1)) * error)
     low, high = max(mean - half, Decimal(0)), min(mean + half, Decimal(1))
-    unit = min(values, key=lambda value: value.as_tuple().exponent)
     return mean.quantize(unit), (low.quantize(unit), high.quantize(unit))
 
 
