@@ -102,8 +102,8 @@ def _series(results: Results, scheme: str, members: Sequence[Summary]) -> list[S
         size = float(rows[0].mean_samples / rows[0].mean_glimpses)
         accuracy, interval = over_seeds(rows)
         points = _curve(results, [row.run for row in rows], gaze, size, accuracy)
-        if points:
-            found.append(Series(scheme, gaze, tuple(points), _interval(interval)))
+        points = points or [(float(rows[0].mean_samples), float(accuracy))]  # one that stops itself
+        found.append(Series(scheme, gaze, tuple(points), _interval(interval)))
     return found
 
 
@@ -188,7 +188,7 @@ def _draw_series(axes: Axes, series: Series) -> None:
         color=_COLOURS[series.scheme],
         linestyle=_DASHES.get(series.gaze, (0, (1, 3))),
         linewidth=2.5 if strong else 1.6,
-        marker="o" if strong else "",
+        marker="o" if strong else "x" if len(series.points) == 1 else "",
         markersize=5,
         label=series.label,
         zorder=4 if strong else 3,
