@@ -30,6 +30,9 @@ def command(script: str, *words: object, packages: Sequence[str] = ()) -> str:
 
 
 def stop() -> NoReturn:
-    """End after Ctrl-C, where the same command goes on."""
-    print(f"\nstopped. Go on with the same command:  {command('train.py', *sys.argv[1:])}")
-    sys.exit(130)
+    """End after Ctrl-C, where the same command goes on.
+
+    :raises KeyboardInterrupt: which says so
+    """
+    go_on = command("train.py", *sys.argv[1:])
+    raise KeyboardInterrupt(f"stopped. Go on with the same command:  {go_on}") from None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -101,28 +104,74 @@ def one_line(error: object) -> str:
 def carry_out(work: Callable[[], None], *, debug: bool, interrupted: str) -> None:
     """Do the work of a command; end the process with one line if it fails.
 
+    The first Ctrl-C ends the work and the second its saving. More pass unheard, so that they do not
+    cut off the last word, which is what the ``KeyboardInterrupt`` says.
+
     :param work: what the command does
     :param debug: let failures through, with their tracebacks
-    :param interrupted: what to say after Ctrl-C
+    :param interrupted: the last word where the ``KeyboardInterrupt`` says nothing
     :raises SystemExit: with status 1 after a failure, 130 after Ctrl-C
     """
-    with forgiving_console():
+    with forgiving_console(), _interrupted_at_most_twice():
         try:
-            work()
-        except KeyboardInterrupt:
-            print(interrupted, file=sys.stderr)
-            sys.exit(130)
-        except FORESEEN as error:
-            if debug:
-                raise
-            _fail(one_line(error))
-        except Exception as error:
-            if debug:
-                raise
-            kind = type(error).__name__
-            _fail(
-                f"unexpected {kind}: {one_line(error)}; the same command with --debug shows where"
-            )
+            try:
+                _tell_failures(work, debug)
+            except KeyboardInterrupt as interrupt:
+                _stop(interrupt, interrupted)
+        except KeyboardInterrupt as second:  # while that was said
+            _stop(second, interrupted)
+
+
+def _tell_failures(work: Callable[[], None], debug: bool) -> None:
+    try:
+        work()
+    except FORESEEN as error:
+        if debug:
+            raise
+        _fail(one_line(error))
+    except Exception as error:
+        if debug:
+            raise
+        kind = type(error).__name__
+        _fail(f"unexpected {kind}: {one_line(error)}; the same command with --debug shows where")
+
+
+@contextmanager
+def _interrupted_at_most_twice() -> Iterator[None]:
+    """Let Ctrl-C raise ``KeyboardInterrupt`` twice; after one, it is not heard any more at the end.
+
+    Elsewhere than in the main thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal heard
+        heard += 1
+        if heard <= 2:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        # the interpreter, while it ends, would be killed by one more
+        signal.signal(signal.SIGINT, signal.SIG_IGN if heard else before)
+
+
+def _stop(interrupt: BaseException, otherwise: str) -> NoReturn:
+    """Say the last word, which the interrupt may have from the one that it came upon."""
+    said: BaseException | None = interrupt
+    while said is not None and not (isinstance(said, KeyboardInterrupt) and str(said)):
+        said = said.__context__
+    if said is None:
+        print(otherwise, file=sys.stderr)
+    else:
+        print(f"\n{said}")
+    sys.stdout.flush()
+    sys.exit(130)
 
 
 def _fail(message: str) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,6 @@ from glimpse_lab.runs import Run, RunError, latest, run_folder
 from glimpse_lab.sweeps.changes import Change, choose_sweep, parse_seeds
 from glimpse_lab.sweeps.groups import check_members, digest, make_members, settings, train_group
 from glimpse_lab.sweeps.summary import report_group
-from glimpse_lab.training import TrainingStoppedError
 from glimpse_lab.tuning.search import Study, check_optuna
 from glimpse_lab.tuning.space import default_space, read_space
 
@@ -37,12 +35,7 @@ def run_command(args: argparse.Namespace) -> None:
     elif args.seeds is not None or args.sweep is not None or args.sweep_cost is not None:
         train_many(args)
     else:
-        try:
-            run = train_one(args)
-        except TrainingStoppedError as stopped:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the last word is said to its end
-            print(f"\n{stopped}")
-            sys.exit(130)
+        run = train_one(args)
         go_on = command("eval.py", run.path, "--video", 16, packages=run.config.packages)
         print(f"next:  {go_on}")
         print(f"       tensorboard --logdir {run.path.parent}")

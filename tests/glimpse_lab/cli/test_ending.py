@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import pytest
 
+from glimpse_lab.cli import ending
 from glimpse_lab.cli.ending import carry_out, one_line
 from glimpse_lab.console import forgiving_console
 
@@ -62,3 +66,62 @@ def test_a_console_that_lacks_characters_gets_others(monkeypatch: pytest.MonkeyP
     assert console.buffer.getvalue() == b"caf? ? ?\n" and console.errors == "strict"
     with pytest.raises(UnicodeEncodeError):
         print("caf\xe9")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """What Ctrl-C does is put back after the test."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_is_heard_twice_and_the_last_word_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    heard = 0
+
+    def work() -> None:
+        nonlocal heard
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            heard += 1
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                heard += 1
+                signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt("stopped at 7")
+
+    with pytest.raises(SystemExit) as end:
+        carry_out(work, debug=False, interrupted="stopped")
+    assert end.value.code == 130 and heard == 2
+    assert capsys.readouterr().out == "\nstopped at 7\n"
+    signal.raise_signal(signal.SIGINT)  # as while the interpreter ends
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_second_ctrl_c_while_the_last_word_is_said_cuts_nothing_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("stopped at 7") from None
+
+    stop, called = ending._stop, []
+
+    def interrupted(*args: Any) -> NoReturn:
+        called.append(1)
+        if len(called) == 1:
+            signal.raise_signal(signal.SIGINT)
+        stop(*args)
+
+    monkeypatch.setattr(ending, "_stop", interrupted)
+    with pytest.raises(SystemExit) as end:
+        carry_out(work, debug=False, interrupted="stopped")
+    assert end.value.code == 130 and len(called) == 2
+    assert capsys.readouterr().out == "\nstopped at 7\n"
