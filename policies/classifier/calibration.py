@@ -31,6 +31,7 @@ def calibrate(classifier: TorchClassifier, episodes: Sequences) -> None:
     :param episodes: of images that it was not trained on
     """
     temperatures = np.ones(N_TEMPERATURES, np.float32)
+    classifier.temperatures.fill_(1.0)
     logits = _logits(classifier, episodes)
     for t in range(min(episodes.counts.max(), N_TEMPERATURES)):
         rows = episodes.counts > t
@@ -41,7 +42,7 @@ def calibrate(classifier: TorchClassifier, episodes: Sequences) -> None:
 
 
 def _logits(classifier: TorchClassifier, episodes: Sequences) -> NDArray[np.float32]:
-    """Return what the readout says after each glimpse, (n, T, K), 0 after an episode's last."""
+    """Return log-beliefs after each glimpse, (n, T, K), 0 after an episode's last."""
     n, length = episodes.gaze.shape[:2]
     logits = np.zeros((n, length, classifier.n_classes), np.float32)
     each = classifier.start(1).nbytes + episodes.glimpses[0, 0].nbytes
@@ -55,9 +56,7 @@ def _logits(classifier: TorchClassifier, episodes: Sequences) -> NDArray[np.floa
             gaze = np.ascontiguousarray(episodes.gaze[rows, t])
             reading = classifier.update(state[inside], episodes.glimpses[rows, t], gaze)
             state[inside] = reading.state
-            with th.inference_mode():
-                hidden = th.as_tensor(reading.hidden, device=classifier.readout.weight.device)
-                logits[rows, t] = classifier.readout(hidden).cpu().numpy()
+            logits[rows, t] = np.log(np.maximum(reading.belief, np.finfo(np.float32).tiny))
     return logits
 
 

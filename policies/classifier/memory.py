@@ -19,6 +19,9 @@ from policies.extractors.layers import FourierFeatures, GlimpseEncoder
 class Memory(nn.Module):
     """From glimpses and their gazes to a hidden vector.
 
+    Where a memory reads several views of the same, such as a canvas and its mirror image, hidden
+    vectors are (n, views, hidden_size): the logits of all are averaged, and agents see the first.
+
     :ivar hidden_size: size of that vector
     :cvar takes_bfloat16: whether computing in bfloat16 pays
     """
@@ -218,6 +221,8 @@ class Canvas(Memory):
     :param width: channels of the first layer; the last ones have four times as many
     :param place_channels: channels that keep their places
     :param residual: with the residual pairs; a plain stack of convolutions without them
+    :param mirror: read the canvas mirrored, too, but for training: twice the work; for pictures
+        whose mirror images are of the same classes and are trained on
     :param interpolate: see :class:`~policies.classifier.canvas.CanvasLayout`
     """
 
@@ -230,9 +235,11 @@ class Canvas(Memory):
         width: int = 32,
         place_channels: int = 8,
         residual: bool = True,
+        mirror: bool = False,
         interpolate: bool = False,
     ) -> None:
         super().__init__()
+        self.mirror = mirror
         self.layout = layout = replace(layout, interpolate=interpolate)
         self.residual = residual
         self._folded: list[list[nn.Conv2d]] | None = None
@@ -258,7 +265,7 @@ class Canvas(Memory):
         self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
 
     def encode(self, canvases: NDArray[np.uint8]) -> th.Tensor:
-        """Return float32 (n, hidden_size).
+        """Return float32 (n, hidden_size), or (n, 2, hidden_size) with the mirrored view.
 
         :param canvases: uint8 (n, bytes)
         """
@@ -269,10 +276,16 @@ class Canvas(Memory):
         return self.read(planes)
 
     def read(self, planes: th.Tensor) -> th.Tensor:
-        """Return float32 (n, hidden_size).
+        """Return float32 (n, hidden_size), or (n, 2, hidden_size) with the mirrored view.
 
         :param planes: (n, n_planes, grid height, grid width), of unfolded canvases
         """
+        if self.mirror and not self.training:
+            both = self._read(th.cat([planes, planes.flip(3)]))
+            return both.unflatten(0, (2, -1)).transpose(0, 1)
+        return self._read(planes)
+
+    def _read(self, planes: th.Tensor) -> th.Tensor:
         features = planes.contiguous(memory_format=th.channels_last)
         for piece in self.trunk if self.training else self._without_norms():
             entering = features

@@ -175,17 +175,22 @@ class TorchClassifier(nn.Module):
         ):
             memory, hidden = self.memory.step(np.ascontiguousarray(state[:, 1:]), glimpse, gaze)
             belief = self.logits(hidden, counts[:, 0].astype(np.int64)).softmax(dim=1)
+            if hidden.dim() == 3:
+                hidden = hidden[:, 0]
         state = np.concatenate([counts.astype(state.dtype), memory], axis=1)
         return Reading(state, belief.cpu().numpy(), hidden.float().cpu().numpy())
 
     def logits(self, hidden: th.Tensor, counts: NDArray[np.int64]) -> th.Tensor:
         """Return what the belief is the softmax of, float32 (n, K).
 
-        :param hidden: of the memory, float (n, hidden_size)
+        :param hidden: of the memory, float (n, hidden_size), or (n, views, hidden_size)
         :param counts: after how many glimpses, int64 (n,), from 1
         """
+        logits = self.readout(hidden).float()
+        if logits.dim() == 3:
+            logits = logits.mean(dim=1)
         rows = th.as_tensor(np.minimum(counts, N_TEMPERATURES) - 1, device=hidden.device)
-        return self.readout(hidden).float() / self.temperatures[rows][:, None]
+        return logits / self.temperatures[rows][:, None]
 
     def check_config(self, config: GlimpseConfig) -> None:
         """Check that this classifier can read an environment's glimpses.

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch as th
-from episodes import N_CLASSES, SMALL, classifier, random_episodes
+from episodes import N_CLASSES, SMALL, classifier, random_episodes, shake
 
+from glimpse_envs.classifier import Reading
 from policies.classifier.canvas import CanvasLayout
 from policies.classifier.memory import MEMORIES, Memory, make_memory
-from policies.classifier.model import View
+from policies.classifier.model import TorchClassifier, View
 
 SHAPE = (8, 8, 1)
 
@@ -240,3 +241,45 @@ def test_a_canvas_that_has_read_reads_on_after_it_was_moved():
     layers = [layer for piece in reader._without_norms() for layer in piece]
     devices = {weight.device.type for layer in layers for weight in layer.parameters()}
     assert devices == {"meta"}
+
+
+def read_overview(reader: TorchClassifier, glimpse: np.ndarray) -> Reading:
+    """What is read of the whole image at once."""
+    gaze = np.tile(np.float32([0.5, 0.5, 0.0]), (len(glimpse), 1))
+    return reader.update(reader.start(len(glimpse)), glimpse, gaze)
+
+
+def test_with_a_mirrored_view_an_image_and_its_mirror_image_are_believed_alike():
+    glimpse = random_episodes(6).glimpses[:, 0]
+    back = np.ascontiguousarray(glimpse[:, :, ::-1])
+    for mirror in (True, False):
+        reader = classifier("canvas", mirror=mirror)
+        shake(reader)
+        there, again = (read_overview(reader, pixels).belief for pixels in (glimpse, back))
+        assert np.allclose(there, again, atol=1e-5) == mirror
+
+
+def test_the_logits_of_both_views_are_averaged_and_agents_see_the_plain_one():
+    glimpse = random_episodes(6).glimpses[:, 0]
+    both, plain = classifier("canvas", mirror=True), classifier("canvas")
+    for reader in (both, plain):
+        shake(reader)
+    mirrored, there = read_overview(both, glimpse), read_overview(plain, glimpse)
+    back = read_overview(plain, np.ascontiguousarray(glimpse[:, :, ::-1]))
+    wanted = np.sqrt(there.belief * back.belief)
+    wanted /= wanted.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(mirrored.belief, wanted, rtol=1e-4)
+    np.testing.assert_allclose(mirrored.hidden, there.hidden, rtol=1e-4, atol=1e-6)
+
+
+def test_a_mirrored_view_is_read_along_whole_episodes_but_not_in_training():
+    reader, episodes = classifier("canvas", mirror=True).memory, random_episodes(6)
+    glimpses = th.as_tensor(episodes.glimpses).permute(0, 1, 4, 2, 3).float()
+    with th.no_grad():
+        followed = reader.follow(glimpses, episodes.gaze, episodes.counts)
+        assert followed.shape == (6, 2, reader.hidden_size)
+        wanted = stepped(reader, episodes)[np.arange(6), episodes.counts - 1]
+        np.testing.assert_allclose(followed, wanted, rtol=1e-4, atol=1e-4)
+        reader.train()
+        prefixes = reader.prefixes(episodes, 0.3, np.random.default_rng(0))
+    assert prefixes.hidden.shape == (6, reader.hidden_size)
