@@ -127,6 +127,7 @@ VARIANTS = {
     "shifts filled with zeros": Variant(augment=ShiftFlip(4, flip=True)),
     "planes per resolution": Variant(layout=PlanesPerResolution),
     "no residual connections": Variant(memory={"residual": False}),
+    "read mirrored, too": Variant(memory={"mirror": True}),
 }
 
 
