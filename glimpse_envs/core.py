@@ -77,6 +77,7 @@ class GlimpseCore:
         self.lanes = np.arange(n_lanes)
         self.keys = np.zeros(n_lanes, np.uint64)
         self.episodes = np.full(n_lanes, -1, np.int64)
+        self._stream = np.zeros(n_lanes, np.uint64)  # randomness of what is shown
         self.index = np.zeros(n_lanes, np.int64)
         self.labels = np.zeros(n_lanes, np.int64)
         self.gaze = np.zeros((n_lanes, 3), np.float32)
@@ -127,6 +128,7 @@ class GlimpseCore:
         self.labels[lanes] = config.shown_split.labels[index]
         if config.split != "train":  # what is shown depends on the image alone
             stream = episode_keys(np.full(len(lanes), config.scene_seed, np.uint64), index)
+        self._stream[lanes] = stream
         self.source.reset(lanes, index, stream)
         if config.observe_history:
             self.history[lanes] = 0.0
@@ -267,6 +269,21 @@ class GlimpseCore:
     def image(self, lane: int) -> NDArray[np.uint8]:
         """Return what is shown to a lane, uint8 (H, W, C)."""
         return self.source.image(lane)
+
+    def targets(self) -> NDArray[np.int64]:
+        """Return where each lane's image lies in what is shown: left, top, width, height, pixels.
+
+        To train with and to measure by; no observation tells it.
+
+        :return: int64 (B, 4)
+        :raises NotImplementedError: for a scene or augmentation that does not say so
+        """
+        config = self.config
+        height, width, _ = config.dataset.image_shape
+        corners = config.scene.places(height, width, self._stream)
+        if config.augmented:
+            corners = config.augment.moved(corners, (height, width), config.shape[1], self._stream)
+        return np.concatenate([corners, np.tile([width, height], (self.n_lanes, 1))], axis=1)
 
     def windows(self, lane: int) -> NDArray[np.float64]:
         """Return left, top and side of the windows of a lane's episode so far, float64 (T, 3)."""

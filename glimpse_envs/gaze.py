@@ -79,6 +79,36 @@ class Geometry:
         """
         return _shift(np.asarray(gaze, np.float32), step, *self._scalars)
 
+    def after_each(
+        self, gaze: NDArray[np.float32], steps: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the gaze after each of some relative steps, float32 (B, n, 3).
+
+        :param gaze: float32 (B, 3)
+        :param steps: as :meth:`shift` takes them, float32 (n, 3)
+        """
+        size, n = len(gaze), len(steps)
+        after = self.shift(np.repeat(gaze, n, axis=0), np.tile(steps, (size, 1)))
+        return after.reshape(size, n, 3)
+
+    def nearest_step(
+        self, gaze: NDArray[np.float32], steps: NDArray[np.float32], target: NDArray[np.float32]
+    ) -> NDArray[np.int64]:
+        """Return which of some relative steps comes nearest to another gaze, int64 (B,).
+
+        Windows are the nearer, the less their corners differ.
+
+        :param gaze: float32 (B, 3)
+        :param steps: as :meth:`shift` takes them, float32 (n, 3)
+        :param target: float32 (B, 3)
+        """
+        after = self.after_each(gaze, steps)
+        reached = self.windows(after.reshape(-1, 3)).reshape(after.shape)
+        wanted = self.windows(self.clamp(target))[:, None]
+        ends = [windows[..., :2] + windows[..., 2:] for windows in (reached, wanted)]
+        apart = np.abs(reached[..., :2] - wanted[..., :2]) + np.abs(ends[0] - ends[1])
+        return apart.sum(axis=2).argmin(axis=1)
+
     def windows(self, gaze: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return left, top and side of each gaze's window in pixels, float64 (B, 3)."""
         return _windows(np.asarray(gaze, np.float32), *self._scalars[:3])

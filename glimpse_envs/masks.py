@@ -26,7 +26,7 @@ def discrete_masks(
     :param steps: relative ones, as ``Geometry.shift`` takes them, float32 (n, 3)
     :param last: bool (B,), the lanes that have taken the last glimpse of their budget
     """
-    changes = _differ(_after(gaze, steps, geometry), gaze[:, None]).any(2)  # (B, n)
+    changes = _differ(geometry.after_each(gaze, steps), gaze[:, None]).any(2)  # (B, n)
     answers = np.ones((len(gaze), n_classes), np.bool_)
     return np.concatenate([changes & ~last[:, None], answers], axis=1)
 
@@ -53,7 +53,7 @@ def multi_discrete_masks(
     :param last: bool (B,), the lanes that have taken the last glimpse of their budget
     """
     n_moves, n_zooms, _ = steps.shape
-    after = _after(gaze, steps.reshape(-1, 3), geometry).reshape(-1, n_moves, n_zooms, 3)
+    after = geometry.after_each(gaze, steps.reshape(-1, 3)).reshape(-1, n_moves, n_zooms, 3)
     left = ~last[:, None]
     zooms = _differ(after[:, 0, :, 2], gaze[:, 2:]) & left  # (B, 3)
     zooms[:, 1] = True
@@ -62,15 +62,6 @@ def multi_discrete_masks(
     moves[:, 0] = True
     answers = np.ones((len(gaze), n_classes), np.bool_)
     return np.concatenate([moves, zooms, left, answers], axis=1)
-
-
-def _after(
-    gaze: NDArray[np.float32], steps: NDArray[np.float32], geometry: Geometry
-) -> NDArray[np.float32]:
-    """Return the gaze of every lane after each of n steps, float32 (B, n, 3)."""
-    n = len(steps)
-    after = geometry.shift(gaze.repeat(n, axis=0), np.tile(steps, (len(gaze), 1)))
-    return after.reshape(len(gaze), n, 3)
 
 
 def _differ(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -40,6 +40,15 @@ class Scene(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define compose")
 
+    def places(self, height: int, width: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return left and top of the images in what ``compose`` shows of them, int64 (n, 2).
+
+        :param height: of the images, pixels
+        :param width: likewise
+        :param keys: as ``compose`` takes them
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define places")
+
 
 @dataclass(frozen=True)
 class Plain(Scene):
@@ -56,6 +65,10 @@ class Plain(Scene):
     ) -> NDArray[np.uint8]:
         """Return what is shown of the images ``index``, uint8 (n, H, W, C)."""
         return images[index]
+
+    def places(self, height: int, width: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return left and top of the images in what is shown, int64 (n, 2)."""
+        return np.zeros((len(keys), 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -114,6 +127,12 @@ class ClutteredCanvas(Scene):
         _compose(canvas, images, index, keys, self.pieces, self.piece, self.blend == "paste")
         return canvas
 
+    def places(self, height: int, width: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return left and top of the images in what is shown, int64 (n, 2)."""
+        places = np.empty((len(keys), 2), np.int64)
+        _places(keys, self.side - width + 1, self.side - height + 1, places)
+        return places
+
 
 @dataclass(frozen=True)
 class TranslatedCanvas(Scene):
@@ -139,6 +158,10 @@ class TranslatedCanvas(Scene):
         """Return what is shown of the images ``index``, uint8 (n, H, W, C)."""
         return ClutteredCanvas(self.side, pieces=0).compose(images, index, keys)
 
+    def places(self, height: int, width: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return left and top of the images in what is shown, int64 (n, 2)."""
+        return ClutteredCanvas(self.side, pieces=0).places(height, width, keys)
+
 
 @kernel
 def _compose(canvas, images, index, keys, pieces, piece, paste):
@@ -161,9 +184,19 @@ def _compose(canvas, images, index, keys, pieces, piece, paste):
             left = draw_below(key, number + 4, side - piece + 1)
             cut = images[other, y : y + piece, x : x + piece]
             _blend(canvas[i, top : top + piece, left : left + piece], cut, paste)
-        top = draw_below(key, 0, side - height + 1)
-        left = draw_below(key, 1, side - width + 1)
+        left, top = _place(key, side - width + 1, side - height + 1)
         _blend(canvas[i, top : top + height, left : left + width], images[index[i]], paste)
+
+
+@kernel(inline="always")
+def _place(key, columns, rows):
+    return draw_below(key, 1, columns), draw_below(key, 0, rows)
+
+
+@kernel
+def _places(keys, columns, rows, places):
+    for i in range(keys.shape[0]):
+        places[i] = _place(keys[i], columns, rows)
 
 
 @kernel

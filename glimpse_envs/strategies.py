@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
@@ -13,6 +13,9 @@ from glimpse_envs.actions import Anywhere
 from glimpse_envs.classifier import GlimpseClassifier, Reading
 from glimpse_envs.components import Component, check_integer, check_number, resolve
 from glimpse_envs.config import GlimpseConfig
+
+if TYPE_CHECKING:
+    from glimpse_envs.core import GlimpseCore
 
 
 class ScriptedGaze(Component):
@@ -34,6 +37,20 @@ class ScriptedGaze(Component):
         :param rng: for random draws
         """
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
+
+    def look(
+        self, step: int, core: GlimpseCore, config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Return the gaze of the next glimpse of all lanes, float32 (B, 3) in [0, 1].
+
+        Gazes that need more than the present one override it.
+
+        :param step: as of the call
+        :param core: the lanes, which have all taken as many glimpses
+        :param config: as of the call
+        :param rng: as of the call
+        """
+        return self(step, core.gaze, config, rng).clip(0.0, 1.0)
 
     def identity(self, config: GlimpseConfig) -> str:
         """Return what tells the gazes it gives from those of others, image and sensor aside."""
@@ -115,8 +132,14 @@ class Mixture(ScriptedGaze):
     ) -> NDArray[np.float32]:
         """Return the next gaze of each lane, float32 (B, 3)."""
         options = np.stack([strategy(step, gaze, config, rng) for strategy in self.strategies])
-        chosen = rng.integers(len(options), size=len(gaze))
-        return options[chosen, np.arange(len(gaze))]
+        return _one_each(options, rng)
+
+    def look(
+        self, step: int, core: GlimpseCore, config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Return the gaze of the next glimpse of all lanes, float32 (B, 3)."""
+        options = [strategy.look(step, core, config, rng) for strategy in self.strategies]
+        return _one_each(np.stack(options), rng)
 
     def identity(self, config: GlimpseConfig) -> str:
         """Return text that tells this gaze from others, for caches."""
@@ -228,6 +251,55 @@ class Fixed(ScriptedGaze):
     ) -> NDArray[np.float32]:
         """Return the next gaze of each lane, float32 (B, 3)."""
         return np.tile(np.asarray(self.gazes[step % len(self.gazes)], np.float32), (len(gaze), 1))
+
+
+@dataclass(frozen=True)
+class OnTarget(ScriptedGaze):
+    """The image on its canvas, wherever it lies: a gaze to learn from, which no agent could have.
+
+    The window is the one nearest to the image in size of those that an agent reaches. Off by some
+    of its side, it teaches a classifier, and an agent that clones it, to be content with less.
+
+    :param jitter: largest distance from there in x and in y, sides of the window
+    """
+
+    schemeless = True
+
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "jitter", low=0.0)
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Nothing is known here of where images lie."""
+        raise ValueError("OnTarget looks where the images lie: call look() with the lanes")
+
+    def look(
+        self, step: int, core: GlimpseCore, config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Return the gaze of the next glimpse of all lanes, float32 (B, 3)."""
+        left, top, width, height = core.targets().T
+        zooms = reachable_zooms(config)
+        middle = np.full((len(zooms), 3), 0.5, np.float32)
+        middle[:, 2] = zooms
+        sides = config.geometry.windows(middle)[:, 2] * config.sensor.span
+        chosen = np.abs(np.log(sides / max(width[0], height[0]))).argmin()
+        gaze = np.empty((core.n_lanes, 3), np.float32)
+        gaze[:, 0] = (left + 0.5 * width) / config.shape[1]
+        gaze[:, 1] = (top + 0.5 * height) / config.shape[0]
+        gaze[:, 2] = zooms[chosen]
+        if self.jitter:
+            off = rng.uniform(-self.jitter, self.jitter, (core.n_lanes, 2)) * sides[chosen]
+            gaze[:, :2] += off / (config.shape[1], config.shape[0])
+        return config.geometry.clamp(gaze.clip(0.0, 1.0))
+
+
+def _one_each(options: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return one of the options (n, B, 3) for each lane, drawn with equal probability."""
+    chosen = rng.integers(len(options), size=options.shape[1])
+    return options[chosen, np.arange(options.shape[1])]
 
 
 class Blind:

@@ -47,6 +47,7 @@ RUN_CALLBACKS = frozenset(
         "policies.callbacks.EpisodeStatistics",
         "policies.callbacks.PackedSequences",
         "policies.classifier.cotraining.CoTrainingCallback",
+        "policies.imitation.Imitation",
         "stable_baselines3.common.callbacks.LogEveryNTimesteps",
         "stable_baselines3.common.callbacks.ProgressBarCallback",
         "stable_baselines3.common.callbacks.StopTrainingOnMaxEpisodes",

@@ -13,6 +13,7 @@ from policies.classifier.model import TorchClassifier
 from policies.extractors.glimpse import GlimpseExtractor
 from policies.extractors.vit import ViTExtractor
 from policies.hybrid_policies import HybridLstmPolicy, HybridPolicy
+from policies.imitation import Imitation
 from policies.memory_tokens import GlimpseTokenPolicy
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "HybridDistribution",
     "HybridLstmPolicy",
     "HybridPolicy",
+    "Imitation",
     "PackedSequences",
     "TorchClassifier",
     "ViTExtractor",

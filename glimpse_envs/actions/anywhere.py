@@ -49,6 +49,12 @@ class Anywhere(ActionScheme):
         target = reals(actions, (n, 3), 0.0)
         return Move(geometry.clamp(target), np.full(n, GO_ON, np.int64))
 
+    def toward(
+        self, target: NDArray[np.float32], gaze: NDArray[np.float32], geometry: Geometry
+    ) -> NDArray[np.float32]:
+        """Return the other gaze itself, float32 (B, 3)."""
+        return geometry.clamp(target)
+
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
         """Return the actions with their moves and zooms drawn anew, answers kept."""
         return rng.random(np.shape(actions), np.float32)

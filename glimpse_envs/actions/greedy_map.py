@@ -63,6 +63,20 @@ class GreedyMap(ActionScheme):
         steps[4:6, 2] = geometry.zoom_step, -geometry.zoom_step
         return steps
 
+    def toward(
+        self, target: NDArray[np.float32], gaze: NDArray[np.float32], geometry: Geometry
+    ) -> NDArray[np.int64]:
+        """Return the moves that come nearest to another gaze, int64 (B,)."""
+        return geometry.nearest_step(gaze, self._steps(geometry, self.N_MOVES), target)
+
+    def answering(
+        self, actions: Any, lanes: NDArray[np.int64], classes: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the actions, in which some lanes answer."""
+        actions = np.array(actions)
+        actions[lanes] = self.N_MOVES + classes
+        return actions
+
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
         """Return the actions with their moves and zooms drawn anew, answers kept."""
         random = rng.integers(self.N_MOVES, size=np.shape(actions))

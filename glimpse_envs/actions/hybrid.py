@@ -48,6 +48,27 @@ class Hybrid(ActionScheme):
         target[:, 2:] = reals(actions["zoom"], (n, 1), 0.0, "zoom")
         return Move(geometry.clamp(target), np.where(decision == 1, classes, GO_ON))
 
+    def toward(
+        self, target: NDArray[np.float32], gaze: NDArray[np.float32], geometry: Geometry
+    ) -> dict[str, NDArray]:
+        """Return the actions that go on at another gaze."""
+        target = geometry.clamp(target)
+        nothing = np.zeros(len(gaze), np.int64)
+        return {
+            "decision": nothing,
+            "class": nothing,
+            "move": target[:, :2],
+            "zoom": target[:, 2:],
+        }
+
+    def answering(
+        self, actions: Any, lanes: NDArray[np.int64], classes: NDArray[np.int64]
+    ) -> dict[str, NDArray]:
+        """Return the actions, in which some lanes answer."""
+        decision, answers = np.array(actions["decision"]), np.array(actions["class"])
+        decision[lanes], answers[lanes] = 1, classes
+        return {**actions, "decision": decision, "class": answers}
+
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
         """Return the actions with their moves and zooms drawn anew, answers kept."""
         n = len(actions["decision"])

@@ -60,6 +60,21 @@ class MultiCategorical(ActionScheme):
         _multi_categorical_step(actions, DIRECTIONS, self.stride, geometry.zoom_step, steps)
         return steps
 
+    def toward(
+        self, target: NDArray[np.float32], gaze: NDArray[np.float32], geometry: Geometry
+    ) -> NDArray[np.int64]:
+        """Return the actions that go on and come nearest to another gaze, int64 (B, 3)."""
+        steps = self._steps(_MOVES_AND_ZOOMS, geometry)
+        return _MOVES_AND_ZOOMS[geometry.nearest_step(gaze, steps, target)]
+
+    def answering(
+        self, actions: Any, lanes: NDArray[np.int64], classes: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the actions, in which some lanes answer."""
+        actions = np.array(actions)
+        actions[lanes, 2] = classes + 1
+        return actions
+
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
         """Return the actions with their moves and zooms drawn anew, answers kept."""
         actions = np.array(actions)

@@ -54,6 +54,14 @@ class Saccade(ActionScheme):
         target[:, :2] = 0.5 + 0.5 * reals(actions, (n, 2), -1.0)
         return Move(geometry.clamp(target), np.full(n, GO_ON, np.int64))
 
+    def toward(
+        self, target: NDArray[np.float32], gaze: NDArray[np.float32], geometry: Geometry
+    ) -> NDArray[np.float32]:
+        """Return the fixations nearest to another gaze, float32 (B, 2)."""
+        target = np.array(target, np.float32)
+        target[:, 2] = self.zoom
+        return 2.0 * geometry.clamp(target)[:, :2] - 1.0
+
     def with_random_gaze(self, actions: Any, rng: np.random.Generator) -> Any:
         """Return the actions with their moves and zooms drawn anew, answers kept."""
         return rng.uniform(-1.0, 1.0, np.shape(actions)).astype(np.float32)

@@ -85,6 +85,25 @@ class ActionScheme(Component):
         """Return a batch of actions with moves and zooms drawn uniformly, decisions kept."""
         raise NotImplementedError(f"{type(self).__name__} does not define with_random_gaze")
 
+    def toward(
+        self, target: NDArray[np.float32], gaze: NDArray[np.float32], geometry: Geometry
+    ) -> Any:
+        """Return the actions that go on and come nearest to another gaze, a batch of B.
+
+        :param target: float32 (B, 3)
+        :param gaze: the present one, float32 (B, 3)
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define toward")
+
+    def answering(self, actions: Any, lanes: NDArray[np.int64], classes: NDArray[np.int64]) -> Any:
+        """Return a batch of actions in which some lanes answer instead of going on.
+
+        :param actions: (B, ...), which stay as they are
+        :param lanes: which lanes, int64 (n,)
+        :param classes: what they answer, int64 (n,)
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define answering")
+
     def memory(self, n: int) -> dict[str, NDArray[np.float32]]:
         """Return the empty memory of n lanes: further observations, float32 (n, size) each."""
         return {}

@@ -35,6 +35,22 @@ class Augmentation(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
+    def moved(
+        self,
+        corners: NDArray[np.int64],
+        size: tuple[int, int],
+        width: int,
+        keys: NDArray[np.uint64],
+    ) -> NDArray[np.int64]:
+        """Return where parts of the images lie in the augmented ones: left and top, int64 (n, 2).
+
+        :param corners: left and top of one part in each image, int64 (n, 2)
+        :param size: height and width of these parts
+        :param width: of the images
+        :param keys: as the call takes them
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define moved")
+
 
 @dataclass(frozen=True)
 class ShiftFlip(Augmentation):
@@ -78,14 +94,40 @@ class ShiftFlip(Augmentation):
         _augment(images, keys, self.shift, self.flip, self.fill == "reflect", out)
         return out
 
+    def moved(
+        self,
+        corners: NDArray[np.int64],
+        size: tuple[int, int],
+        width: int,
+        keys: NDArray[np.uint64],
+    ) -> NDArray[np.int64]:
+        """Return where parts of the images lie in the augmented ones, int64 (n, 2)."""
+        moved = np.empty_like(corners)
+        _move(corners, size[1], width, keys, self.shift, self.flip, moved)
+        return moved
+
+
+@kernel(inline="always")
+def _drawn(key, shift, flip):
+    """Return the shift to the right and downwards, and whether the image is mirrored before it."""
+    dx = draw_below(key, _SHIFT_X, 2 * shift + 1) - shift
+    dy = draw_below(key, _SHIFT_Y, 2 * shift + 1) - shift
+    return dx, dy, flip and key & np.uint64(1) == 1
+
+
+@kernel
+def _move(corners, part, width, keys, shift, flip, moved):
+    for i in range(corners.shape[0]):
+        dx, dy, mirror = _drawn(keys[i], shift, flip)
+        left = width - part - corners[i, 0] if mirror else corners[i, 0]
+        moved[i, 0], moved[i, 1] = left + dx, corners[i, 1] + dy
+
 
 @kernel
 def _augment(images, keys, shift, flip, reflect, out):
     _, height, width, channels = images.shape
     for i in range(images.shape[0]):
-        dx = draw_below(keys[i], _SHIFT_X, 2 * shift + 1) - shift
-        dy = draw_below(keys[i], _SHIFT_Y, 2 * shift + 1) - shift
-        mirror = flip and keys[i] & np.uint64(1) == 1
+        dx, dy, mirror = _drawn(keys[i], shift, flip)
         for y in range(height):
             row = y - dy
             if not 0 <= row < height:

@@ -218,7 +218,7 @@ class _Script:
     def __call__(self, core: GlimpseCore, observation: Observation, step: int) -> Any:
         if isinstance(self.strategy, OracleGaze):
             return self.strategy(step, core, self.config).clip(0.0, 1.0)
-        return self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0)
+        return self.strategy.look(step, core, self.config, self.rng)
 
 
 _Actor = Callable[[GlimpseCore, Observation, int], Any]

@@ -124,13 +124,13 @@ class CoTrainingCallback(BaseCallback):
         self._restored_optimizer = state.get("optimizer")
 
     def _init_callback(self) -> None:
-        cores = _cores(self.training_env)
+        cores = cores_of(self.training_env)
         _shared_classifier(cores)
         self._check_memory(cores[0].config)
         check_minibatches(self.model)
 
     def _on_training_start(self) -> None:
-        self.cores = _cores(self.training_env)
+        self.cores = cores_of(self.training_env)
         config, classifier = self.cores[0].config, _shared_classifier(self.cores)
         shown = _joined([core.observation() for core in self.cores])
         self.read_anew = ReadAnew(self.training_env, self.model._last_obs, shown)
@@ -244,12 +244,15 @@ def _joined(observations: list[dict[str, NDArray]]) -> dict[str, NDArray]:
     return {key: np.concatenate([each[key] for each in observations]) for key in observations[0]}
 
 
-def _cores(env: Any) -> list[GlimpseCore]:
-    """Return the simulations behind a vector environment, each once."""
+def cores_of(env: Any) -> list[GlimpseCore]:
+    """Return the simulations behind a vector environment, each once.
+
+    :raises ValueError: for environments that have none
+    """
     try:
         cores = env.get_attr("core")
     except AttributeError as error:
-        raise ValueError(f"CoTrainingCallback needs glimpse environments, got {env}") from error
+        raise ValueError(f"this callback needs glimpse environments, got {env}") from error
     return list({id(core): core for core in cores}.values())
 
 

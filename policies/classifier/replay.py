@@ -106,7 +106,7 @@ class Collector:
         core = self.core
         while sum(len(part.labels) for part in self._parts) < n:
             for step in range(core.config.budget - 1):
-                core.step(self.strategy(step, core.gaze, self.config, self.rng).clip(0.0, 1.0))
+                core.step(self.strategy.look(step, core, self.config, self.rng))
             self._reset()
         collected = join(self._parts)
         self._parts[:] = [take(collected, slice(n, None))]  # for the next time

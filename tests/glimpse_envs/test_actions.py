@@ -331,3 +331,39 @@ def test_a_refused_action_changes_nothing():
         env.step(99)
     ours, theirs = env.step(4)[0], twin.step(4)[0]
     assert all(np.array_equal(ours[key], theirs[key]) for key in theirs)
+
+
+# ---- actions that reach a gaze ----
+
+
+@pytest.mark.parametrize("scheme", [MultiCategorical(1.0), Hybrid(), Anywhere()])
+def test_the_quadrants_are_reached_in_one_step_from_the_overview_and_from_each_other(scheme):
+    places = [(0.25, 0.25, 0.5), (0.75, 0.25, 0.5), (0.25, 0.75, 0.5), (0.75, 0.75, 0.5)]
+    for start in [(0.5, 0.5, 0.0), *places]:
+        now, wanted = gaze(start).repeat(4, 0), gaze(*places)
+        move = scheme.decode(scheme.toward(wanted, now, GEOMETRY), now, GEOMETRY, K)
+        np.testing.assert_allclose(move.gaze, wanted, atol=1e-6)
+        assert (move.answers < 0).all()
+
+
+def test_the_nearest_step_is_taken_where_one_does_not_reach():
+    now, wanted = gaze((0.5, 0.5, 0.0), (0.25, 0.5, 0.5)), gaze((0.25, 0.25, 1.0), (0.9, 0.5, 0.5))
+    assert GreedyMap().toward(wanted, now, GEOMETRY).tolist() == [4, 1]  # zoom in, then right
+    actions = MultiCategorical().toward(wanted, now, GEOMETRY)
+    np.testing.assert_array_equal(actions, [[5, 2, 0], [2, 1, 0]])  # up left and in, then right
+
+
+def test_a_saccade_keeps_its_zoom():
+    scheme, now = Saccade(0.5), gaze((0.5, 0.5, 0.5)).repeat(2, 0)
+    wanted = gaze((0.4, 0.6, 0.0), (0.0, 0.0, 1.0))
+    move = scheme.decode(scheme.toward(wanted, now, GEOMETRY), now, GEOMETRY, K)
+    np.testing.assert_allclose(move.gaze, gaze((0.4, 0.6, 0.5), (0.25, 0.25, 0.5)), atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", [GreedyMap(), MultiCategorical(), Hybrid()])
+def test_some_lanes_answer_instead(scheme):
+    now = gaze(MIDDLE).repeat(3, 0)
+    actions = scheme.toward(gaze((0.75, 0.5, 0.5)).repeat(3, 0), now, GEOMETRY)
+    answering = scheme.answering(actions, np.array([0, 2]), np.array([7, 0]))
+    assert scheme.decode(answering, now, GEOMETRY, K).answers.tolist() == [7, -1, 0]
+    assert scheme.decode(actions, now, GEOMETRY, K).answers.tolist() == [-1, -1, -1]

@@ -4,8 +4,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from glimpse_envs import ImageDataset
-from glimpse_envs.scenes import ClutteredCanvas, Plain, TranslatedCanvas
+from glimpse_envs import GlimpseConfig, ImageDataset
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.scenes import ClutteredCanvas, Plain, Scene, TranslatedCanvas
 
 
 def keys(n: int, seed: int = 0) -> np.ndarray:
@@ -213,3 +214,41 @@ def test_the_plain_scene_shows_the_data_sets_own_images():
     _, info = env.reset(options={"index": 2})
     np.testing.assert_array_equal(env.core.image(0), images[2])
     assert info["label"] == 0
+
+
+# ---- where the image lies ----
+
+
+@pytest.mark.parametrize("shift", [0, 3])
+@pytest.mark.parametrize("scene", [{"type": "ClutteredCanvas", "side": 24}, "Plain"])
+def test_the_target_is_where_the_image_lies_mirrored_and_shifted_or_not(scene, shift):
+    corner = np.zeros((6, 10, 1), np.uint8)
+    corner[:2, :3] = 255  # brighter than all else: tells where the image lies and which way round
+    images = np.tile(corner, (30, 1, 1, 1))
+    dataset = ImageDataset.from_arrays(images, np.arange(30) % 3, images, np.arange(30) % 3)
+    if scene != "Plain":
+        scene = {**scene, "pieces": 0}
+    augment = {"type": "ShiftFlip", "shift": shift, "flip": True}
+    config = GlimpseConfig(
+        dataset=dataset, scene=scene, sensor={"type": "Crop", "size": 4}, augment=augment
+    )
+    core = GlimpseCore(config, 200)
+    core.seed_all(0)
+    core.reset(core.lanes)
+    targets, shown, height, width = core.targets(), core.images()[..., 0], *config.shape[:2]
+    assert targets.shape == (200, 4) and (targets[:, 2:] == (10, 6)).all()
+    for (left, top, _, _), picture, stream in zip(targets, shown, core._stream, strict=True):
+        start = left + 7 if stream & np.uint64(1) else left
+        wanted = np.zeros((height, width), np.uint8)
+        rows = slice(max(top, 0), max(top + 2, 0))
+        wanted[rows, max(start, 0) : max(start + 3, 0)] = 255
+        np.testing.assert_array_equal(picture, wanted)
+
+
+def test_a_scene_that_does_not_say_where_its_images_lie_says_so():
+    class Own(Plain):
+        places = Scene.places
+
+    core = GlimpseCore(GlimpseConfig(dataset="digits", scene=Own(), sensor={"type": "Crop"}), 2)
+    with pytest.raises(NotImplementedError, match="Own does not define places"):
+        core.targets()

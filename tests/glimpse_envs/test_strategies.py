@@ -16,6 +16,7 @@ from glimpse_envs.strategies import (
     Glance,
     Grid,
     Mixture,
+    OnTarget,
     ScriptedGaze,
     Uniform,
     Walk,
@@ -365,3 +366,60 @@ def test_a_glance_is_an_overview_unless_the_environment_gave_one():
         later = Glance()(step, gazes(), config(start=start), rng())
         assert (later[:, 2] == 1.0).all()
         assert len(np.unique(later[:, 0])) > 1
+
+
+# ---- where the image lies ----
+
+
+def on_a_canvas(n: int = 300, **parts) -> GlimpseCore:
+    """Images of 8 x 8 on canvases of 32 x 32, where windows are 32, 16 or 8 pixels wide."""
+    images = np.zeros((40, 8, 8, 1), np.uint8)
+    labels = np.arange(40) % 4
+    dataset = ImageDataset.from_arrays(images, labels, images, labels)
+    core = GlimpseCore(
+        config(dataset=dataset, scene={"type": "TranslatedCanvas", "side": 32}, **parts), n
+    )
+    core.seed_all(0)
+    core.reset(core.lanes)
+    return core
+
+
+def test_on_target_the_window_is_the_image():
+    core = on_a_canvas()
+    gaze = OnTarget().look(0, core, core.config, rng())
+    windows = core.geometry.windows(gaze)
+    np.testing.assert_allclose(windows, core.targets()[:, :3], atol=1e-3)
+
+
+def test_the_zoom_is_the_nearest_that_an_agent_reaches():
+    core = on_a_canvas(sensor={"type": "Crop", "size": 4})  # windows of 32, 16, 8, 4
+    assert np.allclose(OnTarget().look(0, core, core.config, rng())[:, 2], 2 / 3)
+    core = on_a_canvas(sensor={"type": "Retina", "size": 4, "scales": 2}, scheme=Saccade(1.0))
+    assert np.allclose(OnTarget().look(0, core, core.config, rng())[:, 2], 1.0)
+
+
+def test_the_jitter_is_uniform_and_kept_inside():
+    core = on_a_canvas()
+    gaze = OnTarget(jitter=0.5).look(0, core, core.config, rng())
+    windows, targets = core.geometry.windows(gaze), core.targets()
+    off = windows[:, :2] - targets[:, :2]
+    assert np.abs(off).max() <= 4.0 + 1e-3 and 1.8 < np.abs(off).mean() < 2.2
+    assert (windows[:, :2] >= -1e-3).all() and (windows[:, :2] <= 24 + 1e-3).all()
+
+
+def test_on_target_may_be_one_of_a_mixture_but_needs_lanes():
+    core = on_a_canvas()
+    mixture = Mixture((OnTarget(), Centre(0.0)))
+    gaze = mixture.look(0, core, core.config, rng())
+    there = OnTarget().look(0, core, core.config, rng())
+    hit = (np.abs(gaze - there) < 1e-6).all(axis=1)
+    assert 0.4 < hit.mean() < 0.6 and (gaze[~hit] == (0.5, 0.5, 0.0)).all()
+    with pytest.raises(ValueError, match="call look"):
+        OnTarget()(0, core.gaze, core.config, rng())
+
+
+def test_a_gaze_of_ones_own_is_asked_with_the_present_gaze():
+    core = on_a_canvas()
+    np.testing.assert_array_equal(
+        Walk().look(0, core, core.config, rng()), Walk()(0, core.gaze, core.config, rng())
+    )

@@ -1,0 +1,180 @@
+"""Behaviour cloning: an agent begins with a scripted gaze, and reinforcement learning goes on."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from sb3_contrib.common.recurrent.type_aliases import RNNStates
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from tqdm import tqdm
+
+from glimpse_envs.boxview import BoxView
+from glimpse_envs.components import resolve
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.strategies import ScriptedGaze
+from policies.classifier.cotraining import cores_of
+from policies.classifier.validation import plays_as_shown
+from policies.ranges import checks_arguments
+
+#: what the draws of a seed are for, beside those of the classifier's training
+_DRAWS = 3
+
+
+class Imitation(BaseCallback):
+    """Teach an agent a scripted gaze before its first rollout, by maximum likelihood.
+
+    A gaze whose worth shows late, such as a scan of the whole image, or one that finds a small
+    object on a large canvas, is hardly found by chance: whoever begins with it can keep it, leave
+    what does not pay, and learn when to stop. Each episode takes all glimpses of the budget; at
+    each step the agent is to do what comes nearest to the gaze, or now and then to answer what the
+    classifier holds for likeliest, so that both are tried afterwards. Its critic learns nothing.
+
+    With a classifier that is trained beforehand it stands after the callback that trains it. A
+    resumed training does not repeat it.
+
+    Source: behaviour cloning (Pomerleau 1989), with which Silver et al. 2016 let reinforcement
+    learning begin.
+
+    :param gaze: a :class:`~glimpse_envs.strategies.ScriptedGaze` as an object, a name or a dict
+    :param episodes: each seen once
+    :param answer_share: share of the steps that are to answer, in [0, 1); without a classifier, or
+        where the classifier answers, none are
+    :param learning_rate: of Adam, falling linearly to 0
+    :param batch_size: episodes of one update
+    """
+
+    @checks_arguments
+    def __init__(
+        self,
+        *,
+        gaze: Any,
+        episodes: int = 20_000,
+        answer_share: float = 0.1,
+        learning_rate: float = 1e-3,
+        batch_size: int = 128,
+    ) -> None:
+        super().__init__()
+        if not 1 <= episodes < 1e12 or not 0 <= answer_share < 1 or batch_size < 1:
+            raise ValueError(
+                f"got episodes={episodes}, answer_share={answer_share}, batch_size={batch_size}; "
+                "wanted at least 1, a share in [0, 1) and at least 1"
+            )
+        if not 0.0 < learning_rate < np.inf:
+            raise ValueError(f"got learning_rate={learning_rate}; wanted a number above 0")
+        self.gaze = resolve(gaze, ScriptedGaze)
+        self.episodes, self.answer_share = int(episodes), answer_share
+        self.learning_rate, self.batch_size = learning_rate, batch_size
+
+    def _init_callback(self) -> None:
+        cores_of(self.training_env)
+        if not isinstance(self.model, OnPolicyAlgorithm) or not plays_as_shown(self.training_env):
+            raise ValueError(
+                f"Imitation got {type(self.model).__name__} in {self.training_env}; wanted PPO, "
+                "RecurrentPPO or A2C in a GlimpseVecEnv without wrappers that change observations"
+            )
+
+    def _on_training_start(self) -> None:
+        if self.model.num_timesteps:
+            return
+        config, policy = cores_of(self.training_env)[0].config, self.model.policy
+        if config.budget < 2:
+            return  # there is no gaze to learn
+        seed = [int(self.model.seed or 0), _DRAWS]
+        lesson = _Lesson(GlimpseCore(config, self.batch_size), self.gaze, self.answer_share, seed)
+        optimizer = th.optim.Adam(policy.parameters(), lr=self.learning_rate)
+        n_updates = max(1, self.episodes // self.batch_size)
+        policy.set_training_mode(True)
+        with tqdm(
+            total=n_updates * self.batch_size,
+            desc="imitation",
+            unit=" episodes",
+            mininterval=0.5 if sys.stderr.isatty() else 10.0,
+            dynamic_ncols=True,
+        ) as bar:
+            for update in range(n_updates):
+                for group in optimizer.param_groups:
+                    group["lr"] = self.learning_rate * (1.0 - update / n_updates)
+                observations, actions = lesson.give()
+                surprise = -_log_likelihood(policy, observations, actions, config.budget - 1).mean()
+                optimizer.zero_grad()
+                surprise.backward()
+                th.nn.utils.clip_grad_norm_(policy.parameters(), self.model.max_grad_norm)
+                optimizer.step()
+                bar.update(self.batch_size)
+                bar.set_postfix_str(f"{surprise.item():.2f} nats an action", refresh=False)
+        policy.set_training_mode(False)
+        self.logger.record("imitation/nats", surprise.item())
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class _Lesson:
+    """Episodes along a gaze, with what an agent is to do at each step.
+
+    :param core: the lanes
+    :param gaze: of the episodes
+    :param answer_share: share of the steps that are to answer
+    :param seed: of images, scenes, gaze and answers
+    """
+
+    def __init__(
+        self, core: GlimpseCore, gaze: ScriptedGaze, answer_share: float, seed: list[int]
+    ) -> None:
+        self.core, self.gaze, self.rng = core, gaze, np.random.default_rng(seed)
+        config = core.config
+        answers = config.scheme.answers and config.classifier is not None
+        self.answer_share = answer_share if answers else 0.0
+        space = config.action_space
+        self.view = BoxView(space) if isinstance(space, spaces.Dict) else None
+        core.seed_all(int(self.rng.integers(2**31)))
+
+    def give(self) -> tuple[dict[str, NDArray], NDArray]:
+        """Return observations and actions, (lanes * steps, ...), lane by lane."""
+        core, scheme = self.core, self.core.config.scheme
+        observation, seen, done = core.reset(core.lanes), [], []
+        for step in range(core.config.budget - 1):
+            target = self.gaze.look(step, core, core.config, self.rng)
+            actions = scheme.toward(target, core.gaze, core.geometry)
+            wanted = actions
+            if self.answer_share:
+                lanes = (self.rng.random(core.n_lanes) < self.answer_share).nonzero()[0]
+                wanted = scheme.answering(actions, lanes, core.belief[lanes].argmax(axis=1))
+            seen.append(observation)
+            done.append(wanted if self.view is None else self.view.encode(wanted))
+            observation = core.step(actions).observation
+        together = {name: _lane_by_lane([step[name] for step in seen]) for name in seen[0]}
+        return together, _lane_by_lane(done)
+
+
+def _lane_by_lane(steps: list[NDArray]) -> NDArray:
+    """Return (lanes * steps, ...) of an array (lanes, ...) for each step."""
+    stacked = np.stack(steps, axis=1)
+    return stacked.reshape(-1, *stacked.shape[2:])
+
+
+def _log_likelihood(
+    policy: Any, observations: dict[str, NDArray], actions: NDArray, n_steps: int
+) -> th.Tensor:
+    """Return the log-probabilities of actions, of whole episodes one after the other, (n,).
+
+    :param policy: of Stable-Baselines3, actor and critic
+    :param observations: (n, ...)
+    :param actions: (n, ...)
+    :param n_steps: of each episode
+    """
+    seen, _ = policy.obs_to_tensor(observations)
+    taken = th.as_tensor(actions, device=policy.device)
+    if not isinstance(policy, RecurrentActorCriticPolicy):
+        return policy.evaluate_actions(seen, taken)[1]
+    starts = np.arange(len(actions)) % n_steps == 0
+    layers, _, size = policy.lstm_hidden_state_shape
+    nothing = th.zeros(layers, int(starts.sum()), size, device=policy.device)
+    states = RNNStates((nothing, nothing), (nothing, nothing))
+    begins = th.as_tensor(starts, dtype=th.float32, device=policy.device)
+    return policy.evaluate_actions(seen, taken, states, begins)[1]

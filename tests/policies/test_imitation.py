@@ -1,0 +1,139 @@
+"""Behaviour cloning: the agent does what the scripted gaze does, and answers as often."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from episodes import config
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.vec_env import VecNormalize
+
+from glimpse_envs.sb3 import GlimpseVecEnv
+from glimpse_envs.strategies import Fixed, Grid
+from policies import (
+    GlimpseLstmPolicy,
+    GlimpsePolicy,
+    GlimpseTokenPolicy,
+    HybridPolicy,
+    Imitation,
+    PackedSequences,
+)
+from policies.classifier.model import TorchClassifier, View
+
+SCAN = Grid()
+
+
+def environment(scheme: Any, n: int = 4, **parts: Any) -> GlimpseVecEnv:
+    made = config(scheme=scheme, budget=4, **parts)
+    reader = TorchClassifier(View.of(made), "canvas", width=4)
+    parts = {"classifier": reader, "observe_classifier_features": True, **parts}
+    return GlimpseVecEnv(config(scheme=scheme, budget=4, **parts), n, seed=0)
+
+
+def learn(algorithm: type, policy: type, env: GlimpseVecEnv, imitation: Imitation, **settings: Any):
+    model = algorithm(policy, env, n_steps=8, batch_size=16, n_epochs=1, seed=0, **settings)
+    callbacks = [imitation] if algorithm is PPO else [PackedSequences(), imitation]
+    model.learning_rate = model.lr_schedule = lambda _: 0.0  # what follows changes nothing
+    model.policy.optimizer.param_groups[0]["lr"] = 0.0
+    model.learn(32, callback=callbacks)
+    return model
+
+
+def gazes(model: Any, env: GlimpseVecEnv, n_steps: int = 3) -> np.ndarray:
+    """Where the agent looks when it does not answer, (steps, lanes, 3)."""
+    observation, state, found = env.reset(), None, []
+    for step in range(n_steps):
+        starts = np.full(env.num_envs, step == 0)
+        actions, state = model.predict(observation, state, starts, deterministic=True)
+        observation, _, ended, _ = env.step(actions)
+        assert not ended.any()
+        found.append(env.core.gaze.copy())
+    return np.stack(found)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "policy", "scheme"),
+    [
+        (PPO, GlimpsePolicy, {"type": "MultiCategorical", "stride": 1.0}),
+        (RecurrentPPO, GlimpseLstmPolicy, {"type": "MultiCategorical", "stride": 1.0}),
+        (RecurrentPPO, GlimpseTokenPolicy, {"type": "MultiCategorical", "stride": 1.0}),
+    ],
+)
+def test_an_agent_scans_as_it_was_taught(algorithm: type, policy: type, scheme: Any) -> None:
+    env = environment(scheme)
+    imitation = Imitation(gaze=SCAN, episodes=1_500, batch_size=16, learning_rate=5e-3)
+    model = learn(algorithm, policy, env, imitation)
+    wanted = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75)]
+    for found, place in zip(gazes(model, env), wanted, strict=True):
+        np.testing.assert_allclose(found[:, :2], np.tile(place, (4, 1)), atol=1e-5)
+
+
+def test_continuous_moves_are_taught_too() -> None:
+    env = environment("Hybrid")
+    aim = Fixed(((0.3, 0.7, 0.8),))
+    imitation = Imitation(gaze=aim, episodes=1_500, batch_size=16, learning_rate=5e-3)
+    model = learn(PPO, HybridPolicy, env, imitation)
+    wanted = env.config.geometry.clamp(np.float32([[0.3, 0.7, 0.8]]))[0]
+    np.testing.assert_allclose(gazes(model, env)[1], np.tile(wanted, (4, 1)), atol=0.06)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_answers_are_as_likely_as_they_were_taught(share: float) -> None:
+    env = environment({"type": "MultiCategorical", "stride": 1.0}, n=200)
+    imitation = Imitation(
+        gaze=SCAN, episodes=2_000, answer_share=share, batch_size=32, learning_rate=5e-3
+    )
+    model = learn(PPO, GlimpsePolicy, env, imitation)
+    actions, _ = model.predict(env.reset(), deterministic=False)
+    answers = actions[:, 2] > 0
+    assert abs(answers.mean() - share) < 0.12
+    if share:  # with what the classifier holds for likeliest
+        assert (actions[answers, 2] - 1 == env.core.belief[answers].argmax(axis=1)).mean() > 0.5
+
+
+def test_a_resumed_training_is_not_taught_again() -> None:
+    env = environment("MultiCategorical")
+    model = PPO(GlimpsePolicy, env, n_steps=8, batch_size=16, n_epochs=1, seed=0)
+    model.learn(32)
+    model.learning_rate = model.lr_schedule = lambda _: 0.0
+    before = [weight.clone() for weight in model.policy.parameters()]
+    model.learn(32, callback=Imitation(gaze=SCAN), reset_num_timesteps=False)
+    assert all(
+        (old == new).all() for old, new in zip(before, model.policy.parameters(), strict=True)
+    )
+
+
+def test_the_same_seed_teaches_the_same() -> None:
+    weights = []
+    for _ in range(2):
+        env = environment("MultiCategorical")
+        model = learn(PPO, GlimpsePolicy, env, Imitation(gaze=SCAN, episodes=256))
+        weights.append([weight.detach().numpy() for weight in model.policy.parameters()])
+    assert all(np.array_equal(*pair) for pair in zip(*weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"gaze": SCAN, "episodes": 0},
+        {"gaze": SCAN, "answer_share": 1.0},
+        {"gaze": SCAN, "learning_rate": 0.0},
+        {"gaze": SCAN, "batch_size": 0},
+        {"gaze": "Nowhere"},
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"wanted|unknown"):
+        Imitation(**arguments)
+
+
+def test_other_algorithms_and_changed_observations_are_refused() -> None:
+    env = environment("GreedyMap")
+    with pytest.raises(ValueError, match="wanted PPO"):
+        DQN("MultiInputPolicy", env).learn(8, callback=Imitation(gaze=SCAN))
+    normalised = VecNormalize(environment("GreedyMap"), norm_obs_keys=["gaze"])
+    with pytest.raises(ValueError, match="wrappers"):
+        PPO(GlimpsePolicy, normalised, n_steps=8, batch_size=16).learn(
+            32, callback=Imitation(gaze=SCAN)
+        )
