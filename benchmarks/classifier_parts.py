@@ -3,7 +3,7 @@
 On CIFAR-10, seen as by `GlimpseCIFAR-MultiCat-v0`: an overview, then the four quadrants from a
 random one on. Each variant lacks one part and trains for as many core-seconds as the others; its
 accuracy on the validation images is taken after each glimpse. With ``--kinds`` kinds of memory are
-compared so, each with its default settings but the canvas's width. Runs that are in the CSV already
+compared so, each of its default size but for the canvas. Runs that are in the CSV already
 are not made again.
 
     python benchmarks/classifier_parts.py --seconds 120 --seeds 0 1 2 --out parts.csv
@@ -132,7 +132,15 @@ VARIANTS = {
     "no residual connections": Variant(memory={"residual": False}),
     "read mirrored, too": Variant(memory={"mirror": True}),
 }
-KINDS = {kind: Variant(kind=kind) for kind in ("canvas", "rcn", "gru", "lstm", "feedforward")}
+KINDS = {
+    "canvas": Variant(),
+    "rcn": Variant(kind="rcn"),
+    "rcn of single glimpses": Variant(kind="rcn", memory={"composite": False}),
+    "rcn without recurrence": Variant(kind="rcn", memory={"lateral": False, "top_down": False}),
+    "gru": Variant(kind="gru"),
+    "lstm": Variant(kind="lstm"),
+    "feedforward": Variant(kind="feedforward"),
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

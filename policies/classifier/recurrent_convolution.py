@@ -68,13 +68,12 @@ class _Area(nn.Module):
     :param below: channels of what is below
     :param into: channels of its own
     :param above: channels of the layer above; 0 for the topmost, or without top-down connections
-    :param stride: of the bottom-up convolution
     :param lateral: with connections to its own state of the step before
     """
 
-    def __init__(self, below: int, into: int, above: int, *, stride: int, lateral: bool) -> None:
+    def __init__(self, below: int, into: int, above: int, *, lateral: bool) -> None:
         super().__init__()
-        self.bottom_up = _convolution(below, into, stride)
+        self.bottom_up = _convolution(below, into, stride=2)
         self.lateral = _convolution(into, into) if lateral else None
         self.top_down = _convolution(above, into) if above else None
         self.norm = _StepNorm(into)
@@ -101,7 +100,7 @@ class _Area(nn.Module):
         return F.relu(self.norm(drive, steps))
 
 
-def _convolution(below: int, into: int, stride: int = 1) -> nn.Conv2d:
+def _convolution(below: int, into: int, *, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(below, into, 3, stride=stride, padding=1, bias=False)
 
 
@@ -112,12 +111,14 @@ class RecurrentConvolution(Memory):
     bottom-up connections within a time step, and lateral and top-down ones from the step before:
     the BLT network of Spoerer et al. 2017 ("Recurrent convolutional neural networks: a better model
     of biological object recognition"; Kietzmann et al. 2019, PNAS), with batch normalisation for
-    each time step. What enters lies where it was taken, in the image's coordinates.
+    each time step. What enters lies where it was taken, in the image's coordinates. The hidden
+    vector joins the pooled top layer with a few channels of the layer below it that keep their
+    places, and with the masks of what was looked at, on the same grid of at most 4 x 4.
 
     :param layout: of the glimpses' places
     :param width: channels of the first layer; the last one has four times as many
     :param steps: time steps for each glimpse
-    :param place_channels: channels of the top layer that keep their places in the hidden vector
+    :param place_channels: channels that keep their places
     :param lateral: with lateral connections
     :param top_down: with top-down connections
     :param composite: whether what enters at each glimpse is the canvas of all so far, or that
@@ -131,7 +132,7 @@ class RecurrentConvolution(Memory):
         self,
         layout: CanvasLayout,
         *,
-        width: int = 32,
+        width: int = 64,
         steps: int = 1,
         place_channels: int = 8,
         lateral: bool = True,
@@ -147,7 +148,9 @@ class RecurrentConvolution(Memory):
         #: makes large grids smaller, each glimpse by itself
         self.stem = nn.Sequential()
         while max(shape) > 16:
-            self.stem.extend([_convolution(channels, width, 2), nn.BatchNorm2d(width), nn.ReLU()])
+            self.stem.extend(
+                [_convolution(channels, width, stride=2), nn.BatchNorm2d(width), nn.ReLU()]
+            )
             channels, shape = width, _halved(shape)
         self.areas = nn.ModuleList()
         #: of the layers' states: height, width, channels
@@ -155,12 +158,12 @@ class RecurrentConvolution(Memory):
         for level in range(3):
             into = width << level
             above = 2 * into if top_down and level < 2 else 0
-            stride = 1 if level == 0 else 2
-            self.areas.append(_Area(channels, into, above, stride=stride, lateral=lateral))
-            channels, shape = into, shape if level == 0 else _halved(shape)
+            self.areas.append(_Area(channels, into, above, lateral=lateral))
+            channels, shape = into, _halved(shape)
             self.shapes.append((*shape, into))
-        self.places = nn.Conv2d(channels, place_channels, 1)
-        self.hidden_size = channels + (place_channels + len(layout.cells)) * math.prod(shape)
+        rows, columns, below = self.shapes[-2]
+        self.places = nn.Conv2d(below, place_channels, 1)
+        self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
 
     def start(self, n: int) -> NDArray:
         """Return the state before the first glimpse of n lanes, uint8 (n, bytes).
@@ -188,7 +191,7 @@ class RecurrentConvolution(Memory):
         masks = planes if self.composite else self._planes([canvases])
         n_before = th.as_tensor(counts[:, 0].astype(np.int64), device=device)
         after = self._advance(self._drive(planes), before, n_before)
-        hidden = self._hidden(after[-1], masks)
+        hidden = self._hidden(*after[-2:], masks)
         rows = [layer.detach().float().permute(0, 2, 3, 1).flatten(1) for layer in after]
         activations = th.cat(rows, dim=1).cpu().numpy().view(np.uint8)
         counts = np.minimum(counts, 254) + np.uint8(1)
@@ -276,15 +279,16 @@ class RecurrentConvolution(Memory):
             before = [*after]
         return after
 
-    def _hidden(self, top: th.Tensor, masks: th.Tensor) -> th.Tensor:
+    def _hidden(self, below: th.Tensor, top: th.Tensor, masks: th.Tensor) -> th.Tensor:
         """Return float32 (n, hidden_size).
 
-        :param top: state of the last layer, (n, channels, h, w)
+        :param below: state of the last layer but one, (n, channels, h, w)
+        :param top: that of the last layer, (n, channels, h', w')
         :param masks: planes of the canvases
         """
-        places = self.places(top).relu().flatten(1)
+        places = self.places(below).relu().flatten(1)
         masks = masks[:, self.layout.n_values :].float()
-        masks = F.adaptive_avg_pool2d(masks, top.shape[2:]).flatten(1)
+        masks = F.adaptive_avg_pool2d(masks, below.shape[2:]).flatten(1)
         return th.cat([top.mean(dim=(2, 3)), places, masks], dim=1).float()
 
     def _run(
@@ -297,15 +301,16 @@ class RecurrentConvolution(Memory):
         :param masks: planes of the canvases in the same order
         :param turns: these rows
         """
-        states, tops = None, []
+        states, read = None, []
         drives = self._drive(planes).split([len(rows) for rows in turns])
         for t, drive in enumerate(drives):
             if states is not None:
                 states = [state[: len(drive)] for state in states]
             counts = th.full((len(drive),), t, device=drive.device)
             states = self._advance(drive, states, counts)
-            tops.append(states[-1])
-        return self._hidden(th.cat(tops), masks)
+            read.append(states[-2:])
+        below, top = (th.cat(layer) for layer in zip(*read, strict=True))
+        return self._hidden(below, top, masks)
 
 
 def _turns(counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -65,7 +65,7 @@ def test_a_recurrent_convolution_counts_every_connection_at_every_time_step(step
     stem_rows, stem_columns = (-(-side // 2) for side in memory.layout.grid_shape)
     once = stem_rows * stem_columns * memory.stem[0].weight.numel()
     once += places[0] * memory.areas[0].bottom_up.weight.numel()
-    once += places[2] * memory.places.weight.numel() + linear(settings.classifier)
+    once += places[1] * memory.places.weight.numel() + linear(settings.classifier)
     again = sum(
         place * area.lateral.weight.numel()
         for place, area in zip(places, memory.areas, strict=True)

@@ -116,7 +116,7 @@ def states(reader: RecurrentConvolution, drive: th.Tensor, n: int) -> list[list[
 
 def test_a_time_step_is_the_published_equation():
     """Bottom-up of this step, lateral and top-down of the one before; halves are grown twofold."""
-    reader, drive = trained(4), th.rand(2, 4, 8, 8)
+    reader, drive = trained(4), th.rand(2, 4, 4, 4)
     first, second = states(reader, drive, 2)
 
     def convolved(layer: nn.Conv2d, features: th.Tensor) -> th.Tensor:
@@ -137,7 +137,7 @@ def test_a_time_step_is_the_published_equation():
 @pytest.mark.parametrize("top_down", [False, True])
 def test_connections_are_there_or_not(lateral, top_down):
     reader = memory(lateral=lateral, top_down=top_down)
-    first, second = states(reader, th.rand(2, 4, 8, 8), 2)
+    first, second = states(reader, th.rand(2, 4, 4, 4), 2)
     changed = [not th.equal(a, b) for a, b in zip(first, second, strict=True)]
     assert changed == [lateral or top_down] * 3  # what is above follows what is below
     names = [name for name, _ in reader.named_parameters()]
@@ -148,7 +148,7 @@ def test_connections_are_there_or_not(lateral, top_down):
 def test_more_time_steps_read_a_glimpse_longer():
     once, twice = memory(), memory(steps=2)
     twice.load_state_dict(once.state_dict())
-    drive = th.rand(2, 4, 8, 8)
+    drive = th.rand(2, 4, 4, 4)
     for ours, theirs in zip(states(once, drive, 4)[1::2], states(twice, drive, 2), strict=True):
         assert all(th.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
@@ -242,7 +242,7 @@ def test_an_image_of_any_size_is_read_on_a_grid_of_at_most_4_by_4(side):
 
 def test_the_state_is_a_canvas_and_one_float_for_each_activation():
     reader = memory()  # of width 4, on a grid of 8 x 8
-    activations = 4 * 8 * 8 + 8 * 4 * 4 + 16 * 2 * 2
+    activations = 4 * 4 * 4 + 8 * 2 * 2 + 16
     n_canvas = reader.layout.empty(1).shape[1]
     assert reader.start(3).shape == (3, 1 + n_canvas + 4 * activations)
 
