@@ -1,17 +1,18 @@
-"""What each part of the classifier's design and training is worth, at equal computing time.
+"""What parts and kinds of the classifier are worth, at equal computing time.
 
 On CIFAR-10, seen as by `GlimpseCIFAR-MultiCat-v0`: an overview, then the four quadrants from a
 random one on. Each variant lacks one part and trains for as many core-seconds as the others; its
-accuracy on the validation images is taken after each glimpse. Runs that are in the CSV already are
-not made again.
+accuracy on the validation images is taken after each glimpse. With ``--kinds`` kinds of memory are
+compared so, each of its default size but for the canvas. Runs that are in the CSV already
+are not made again.
 
     python benchmarks/classifier_parts.py --seconds 120 --seeds 0 1 2 --out parts.csv
+    python benchmarks/classifier_parts.py --kinds --seconds 120 --seeds 0 1 2 --out kinds.csv
 """
 
 import argparse
 import csv
 import math
-import sys
 import time
 from dataclasses import dataclass, field
 from itertools import islice
@@ -106,13 +107,15 @@ class Variant:
 
     :param fit: settings of the trainer
     :param augment: of the images
-    :param memory: settings of the canvas
+    :param kind: of the memory
+    :param memory: its settings
     :param layout: kind of the canvas
     :param last_scale: share of the learning rates at the end
     """
 
     fit: dict[str, Any] = field(default_factory=dict)
     augment: ShiftFlip = AUGMENT
+    kind: str = "canvas"
     memory: dict[str, Any] = field(default_factory=dict)
     layout: type[CanvasLayout] = CanvasLayout
     last_scale: float = 0.0
@@ -129,24 +132,40 @@ VARIANTS = {
     "no residual connections": Variant(memory={"residual": False}),
     "read mirrored, too": Variant(memory={"mirror": True}),
 }
+KINDS = {
+    "canvas": Variant(),
+    "rcn": Variant(kind="rcn"),
+    "rcn of single glimpses": Variant(kind="rcn", memory={"composite": False}),
+    "rcn without recurrence": Variant(kind="rcn", memory={"lateral": False, "top_down": False}),
+    "gru": Variant(kind="gru"),
+    "lstm": Variant(kind="lstm"),
+    "feedforward": Variant(kind="feedforward"),
+}
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Train what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=120.0, help="of one core, each training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    compared = parser.add_mutually_exclusive_group()
+    compared.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    compared.add_argument("--kinds", nargs="*", choices=KINDS, help="of memory, instead; none: all")
+    parser.add_argument("--data", default="cifar10", help="name of the data set")
     parser.add_argument("--out", type=Path, default=Path("classifier_parts.csv"))
     args = parser.parse_args(arguments)
     th.set_num_threads(1)
-    data = load_dataset("cifar10")
-    done = {(row["variant"], int(row["seed"])): row for row in read(args.out)}
-    jobs = [(name, seed) for seed in args.seeds for name in args.variants]
+    data = load_dataset(args.data)
+    variants, names, reference = VARIANTS, args.variants, "all parts"
+    if args.kinds is not None:
+        variants, names, reference = KINDS, args.kinds or list(KINDS), "canvas"
+    done = {(row["variant"], int(row["seed"])) for row in read(args.out)}
+    jobs = [(name, seed) for seed in args.seeds for name in names]
     for name, seed in tqdm([job for job in jobs if job not in done], desc="trainings"):
-        done[name, seed] = train(VARIANTS[name], data, seed, args.seconds)
-        append(args.out, {"variant": name, "seed": seed, **done[name, seed]})
-    print(table([row for row in read(args.out) if int(row["seed"]) in args.seeds]))
+        found = train(variants[name], data, seed, args.seconds)
+        append(args.out, {"variant": name, "seed": seed, **found})
+    rows = [row for row in read(args.out) if (row["variant"], int(row["seed"])) in jobs]
+    print(table(rows, reference))
 
 
 def train(variant: Variant, data: ImageDataset, seed: int, seconds: float) -> dict[str, Any]:
@@ -179,8 +198,8 @@ def train(variant: Variant, data: ImageDataset, seed: int, seconds: float) -> di
 def make(variant: Variant, config: GlimpseConfig, seed: int) -> tuple[TorchClassifier, Fitter]:
     """Return an untrained classifier and its trainer."""
     view = View.of(config)
-    settings = {"width": WIDTH, **variant.memory}
-    classifier = TorchClassifier(view, "canvas", seed=seed, **settings)
+    settings = {"width": WIDTH, **variant.memory} if variant.kind == "canvas" else variant.memory
+    classifier = TorchClassifier(view, variant.kind, seed=seed, **settings)
     if variant.layout is not CanvasLayout:
         with th.random.fork_rng(devices=[]):
             th.manual_seed(seed)
@@ -221,15 +240,19 @@ def reliability_gap(beliefs: NDArray[np.float32], labels: NDArray[np.int64]) -> 
     return sum(gaps) / len(labels)
 
 
-def table(rows: list[dict[str, str]]) -> str:
-    """Return means over seeds, and differences to all parts seed by seed, in Markdown."""
+def table(rows: list[dict[str, str]], reference: str) -> str:
+    """Return means over seeds, and differences to the reference seed by seed, in Markdown.
+
+    :param rows: of the CSV
+    :param reference: name of the variant that the others are compared with
+    """
     last = f"glimpse_{BUDGET}"
     by_name: dict[str, dict[int, dict[str, str]]] = {}
     for row in rows:
         by_name.setdefault(row["variant"], {})[int(row["seed"])] = row
-    reference = by_name.get("all parts", {})
+    compared = by_name.get(reference, {})
     lines = [
-        "| variant | images | overview | all five | without it | ECE |",
+        f"| variant | images | overview | all five | to {reference} | ECE |",
         "|---|---|---|---|---|---|",
     ]
     for name, runs in by_name.items():
@@ -239,9 +262,9 @@ def table(rows: list[dict[str, str]]) -> str:
         images = np.mean([int(r["images"]) for r in runs.values()])
         gap = np.mean([float(r["ece"]) for r in runs.values()])
         pairs = [
-            float(run[last]) - float(reference[seed][last])
+            float(run[last]) - float(compared[seed][last])
             for seed, run in runs.items()
-            if seed in reference and name != "all parts"
+            if seed in compared and name != reference
         ]
         change = ""
         if pairs:
@@ -273,4 +296,4 @@ def append(path: Path, row: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

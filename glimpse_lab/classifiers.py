@@ -85,7 +85,7 @@ def from_file(recipe: Recipe, env_kwargs: dict[str, Any], path: Path) -> Chosen:
         raise RecipeError(
             f"got --classifier {path}, and there is no such file; wanted {', '.join(MODES)}, or a "
             "file such as the model.zip of another run. (The kind of a classifier is set by --set "
-            "env_kwargs.classifier.type=canvas, gru, lstm or feedforward)"
+            "env_kwargs.classifier.type=canvas, rcn, gru, lstm or feedforward)"
         )
     classifier = {"type": "file", "path": str(path.resolve())}
     return Chosen(without_training(recipe), {**env_kwargs, "classifier": classifier})

@@ -101,7 +101,8 @@ RANGES = {
     "width": WIDTH,
     "hidden_size": WIDTH,
     "code_size": WIDTH,
-    "place_channels": Range(0, 16_384),
+    "place_channels": WIDTH,
+    "steps": Range(1, 100),
     # callbacks
     "pretraining": Range(0, 1e9),
     "epochs": Range(0, 1000),

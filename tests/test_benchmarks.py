@@ -1,5 +1,7 @@
 """The benchmarks that train: on a tiny budget, with the embedded data."""
 
+import csv
+import re
 import shutil
 from types import ModuleType
 
@@ -94,3 +96,23 @@ def test_statistics_and_a_frame_are_timed(monkeypatch):
     assert times["one frame"] > 0.0
     single = sum(times.values()) - times["all statistics"] - times["one frame"]
     assert times["all statistics"] == pytest.approx(single, abs=0.1) and single > 0.0
+
+
+def test_kinds_of_memory_are_compared_and_not_trained_twice(tmp_path, monkeypatch):
+    module = load_script("benchmarks/classifier_parts.py")
+    monkeypatch.setattr(module, "BATCH", 8)
+    monkeypatch.setattr(module, "WIDTH", 4)
+    out, kinds = tmp_path / "kinds.csv", ["canvas", "rcn"]
+    given = ["--data", "digits", "--seconds", 0.2, "--out", out, "--kinds", *kinds, "--seeds"]
+    lines = succeed(module.main, *given, 0).splitlines()
+    assert lines[0].startswith("| variant | images |") and "to canvas" in lines[0]
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {kind}" for kind in kinds]
+    first = out.read_text()
+    rows = list(csv.DictReader(first.splitlines()))
+    assert [row["variant"] for row in rows] == kinds
+    assert all(0 <= float(row["glimpse_5"]) <= 100 and int(row["images"]) > 0 for row in rows)
+    succeed(module.main, *given, 0, 1)
+    assert out.read_text().startswith(first)
+    assert len(out.read_text().splitlines()) == 1 + 4
+    change = succeed(module.main, *given, 0, 1).splitlines()[3].split(" | ")[4]
+    assert re.fullmatch(r"[+-].* \(.* to .*\)", change)

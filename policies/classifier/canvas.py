@@ -187,6 +187,13 @@ class CanvasLayout:
         return th.cat([F.pixel_unshuffle(values, BLOCK), F.avg_pool2d(masks, BLOCK)], dim=1)
 
 
+def planes_type(device: th.device) -> th.dtype:
+    """Return the type in which a network that computes there now wants its planes."""
+    low = device.type == "cpu" and th.is_autocast_enabled("cpu")
+    low = low and th.get_autocast_dtype("cpu") == th.bfloat16
+    return th.bfloat16 if low else th.float32
+
+
 @kernel
 def _paint(canvases, glimpses, gaze, counts, image, glimpse, cells):
     """See ``CanvasLayout.paint``; the last plane of a canvas says how finely it is known."""

@@ -1,7 +1,7 @@
-"""What a glimpse classifier remembers of the glimpses so far: nothing, a vector, or a canvas."""
+"""What a glimpse classifier remembers of the glimpses: nothing, a vector, a canvas, activity."""
 
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch as th
@@ -11,59 +11,11 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from glimpse_envs.core import Sequences
-from policies.classifier.canvas import CanvasLayout
+from policies.classifier.canvas import CanvasLayout, planes_type
+from policies.classifier.memory_base import Memory
 from policies.classifier.prefixes import Prefixes, all_prefixes
+from policies.classifier.recurrent_convolution import RecurrentConvolution
 from policies.extractors.layers import FourierFeatures, GlimpseEncoder
-
-
-class Memory(nn.Module):
-    """From glimpses and their gazes to a hidden vector.
-
-    Where a memory reads several views of the same, such as a canvas and its mirror image, hidden
-    vectors are (n, views, hidden_size): the logits of all are averaged, and agents see the first.
-
-    :ivar hidden_size: size of that vector
-    :cvar takes_bfloat16: whether computing in bfloat16 pays
-    """
-
-    takes_bfloat16: ClassVar[bool] = False
-    hidden_size: int
-
-    def start(self, n: int) -> NDArray:
-        """Return what it holds before the first glimpse of n lanes, (n, ...)."""
-        raise NotImplementedError
-
-    def step(
-        self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
-    ) -> tuple[NDArray, th.Tensor]:
-        """Return the next state and the hidden vectors, float32 (n, hidden_size).
-
-        :param state: (n, ...)
-        :param glimpse: uint8 (n, h, w, C)
-        :param gaze: float32 (n, 3)
-        """
-        raise NotImplementedError
-
-    def follow(
-        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
-    ) -> th.Tensor:
-        """Read whole episodes as :meth:`step` does, with gradients to the glimpses.
-
-        :param glimpses: float32 (n, T, C, h, w) in [0, 255]
-        :param gaze: float32 (n, T, 3), finite
-        :param counts: how many of each row are read, int64 (n,), 1 to T
-        :return: the hidden vectors after the last of them, float32 (n, hidden_size)
-        """
-        raise NotImplementedError
-
-    def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
-        """Return what a loss on some episodes is computed on.
-
-        :param batch: n episodes
-        :param early_weight: weight in the loss of every glimpse but an episode's last, which has 1
-        :param rng: for memories that read some of the prefixes, drawn by their weights
-        """
-        raise NotImplementedError
 
 
 class _Coded(Memory):
@@ -270,10 +222,7 @@ class Canvas(Memory):
         :param canvases: uint8 (n, bytes)
         """
         device = self.places.weight.device
-        low = device.type == "cpu" and th.is_autocast_enabled("cpu")
-        low = low and th.get_autocast_dtype("cpu") == th.bfloat16
-        planes = self.layout.planes(canvases, device, th.bfloat16 if low else th.float32)
-        return self.read(planes)
+        return self.read(self.layout.planes(canvases, device, planes_type(device)))
 
     def read(self, planes: th.Tensor) -> th.Tensor:
         """Return float32 (n, hidden_size), or (n, 2, hidden_size) with the mirrored view.
@@ -365,6 +314,7 @@ class Canvas(Memory):
 
 MEMORIES: dict[str, type[Memory]] = {
     "canvas": Canvas,
+    "rcn": RecurrentConvolution,
     "gru": Recurrent,
     "lstm": Recurrent,
     "feedforward": Feedforward,
@@ -378,18 +328,19 @@ def make_memory(
 
     :param kind: one of ``MEMORIES``
     :param glimpse_shape: (h, w, C)
-    :param layout: for a canvas; None if the sensor's glimpses cannot be painted
+    :param layout: for a canvas or an rcn; None if the sensor's glimpses cannot be painted
     :param settings: of the memory
-    :raises ValueError: for an unknown kind or setting, or a canvas without a layout
+    :raises ValueError: for an unknown kind or setting, or for one that needs a layout and has none
     """
     try:
-        if kind == "canvas":
+        if kind in ("canvas", "rcn"):
             if layout is None:
                 raise ValueError(
                     f"glimpses of shape {glimpse_shape} cannot be painted on a canvas (wanted "
                     "square scales side by side); choose memory gru, lstm or feedforward"
                 )
-            return Canvas(layout, **settings)
+            spatial = Canvas if kind == "canvas" else RecurrentConvolution
+            return spatial(layout, **settings)
         if kind in ("gru", "lstm"):
             return Recurrent(glimpse_shape, cell=kind, **settings)
         if kind == "feedforward":

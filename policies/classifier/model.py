@@ -101,7 +101,7 @@ class TorchClassifier(nn.Module):
     it.
 
     :param view: what it reads
-    :param memory: ``"canvas"``, ``"gru"``, ``"lstm"`` or ``"feedforward"``, see
+    :param memory: ``"canvas"``, ``"rcn"``, ``"gru"``, ``"lstm"`` or ``"feedforward"``, see
         :mod:`policies.classifier.memory`
     :param seed: of the initial weights
     :param settings: of the memory

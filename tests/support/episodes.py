@@ -15,6 +15,7 @@ N_CLASSES = 4
 #: arguments that make each kind of memory small
 SMALL: dict[str, dict[str, Any]] = {
     "canvas": {"width": 8},
+    "rcn": {"width": 4},
     "gru": {"encoder": "mlp", "hidden_size": 12, "code_size": 16},
     "lstm": {"encoder": "mlp", "hidden_size": 12, "code_size": 16},
     "feedforward": {"encoder": "mlp", "hidden_size": 16},

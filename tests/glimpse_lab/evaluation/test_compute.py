@@ -56,6 +56,28 @@ def test_an_agent_that_answers_soon_is_computed_no_further() -> None:
     assert found.classifier.multiply_adds == pytest.approx(found.mean_glimpses * per_glimpse)
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_recurrent_convolution_counts_every_connection_at_every_time_step(steps: int) -> None:
+    settings = config(budget=3, classifier={"type": "rcn", "width": 4, "steps": steps})
+    model = PPO(GlimpsePolicy, GlimpseVecEnv(settings, 4), policy_kwargs=EXTRACTOR, **SMALL)
+    found, memory = measure_compute(model, settings, 20), settings.classifier.memory
+    places = [rows * columns for rows, columns, _ in memory.shapes]
+    stem_rows, stem_columns = (-(-side // 2) for side in memory.layout.grid_shape)
+    once = stem_rows * stem_columns * memory.stem[0].weight.numel()
+    once += places[0] * memory.areas[0].bottom_up.weight.numel()
+    once += places[1] * memory.places.weight.numel() + linear(settings.classifier)
+    again = sum(
+        place * area.lateral.weight.numel()
+        for place, area in zip(places, memory.areas, strict=True)
+    )
+    for level in (0, 1):
+        again += places[level + 1] * memory.areas[level].top_down.weight.numel()
+        again += places[level + 1] * memory.areas[level + 1].bottom_up.weight.numel()
+    assert found.classifier.multiply_adds == 3 * (once + steps * again)
+    assert found.classifier.parameters == sum(p.numel() for p in settings.classifier.parameters())
+    assert found.full_image.multiply_adds > 0
+
+
 def test_a_recurrent_policy_counts_its_memory() -> None:
     settings = config(budget=3)
     kwargs = {**EXTRACTOR, "lstm_hidden_size": 32, "enable_critic_lstm": False, "shared_lstm": True}

@@ -102,7 +102,7 @@ def reader(memory: str, sensor: Sensor, shape: tuple[int, int, int]) -> TorchCla
     images, labels = noise(40, *shape), np.arange(40) % 4
     dataset = ImageDataset.from_arrays(images, labels, images, labels)
     config = GlimpseConfig(dataset=dataset, sensor=sensor)
-    settings = {"width": 8} if memory == "canvas" else {"hidden_size": 16}
+    settings = {"width": 8} if memory in ("canvas", "rcn") else {"hidden_size": 16}
     classifier = TorchClassifier(View.of(config), memory, **settings)
     with th.no_grad():
         classifier.readout.weight.mul_(20.0)

@@ -129,6 +129,7 @@ def test_a_glimpse_of_another_shape_is_refused(shape):
     "kind",
     [
         "canvas",
+        "rcn",
         "gru",
         "feedforward",
         "lstm",
@@ -250,7 +251,7 @@ def saccades(rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.uniform(-1, 1, (n, 2)).astype(np.float32)
 
 
-@pytest.mark.parametrize("kind", ["canvas", "gru", "lstm", "feedforward"])
+@pytest.mark.parametrize("kind", MEMORIES)
 @pytest.mark.parametrize(("env_id", "draw"), [(MULTI_CAT, answering), (SACCADE, saccades)])
 def test_the_three_faces_agree_with_a_shared_classifier(kind: str, env_id: str, draw: Callable):
     lanes, steps, seed = 4, 12, 50

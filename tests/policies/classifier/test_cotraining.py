@@ -130,7 +130,7 @@ def fresh(core: GlimpseCore, lane: int, reader: TorchClassifier) -> tuple[np.nda
 
 
 @pytest.mark.parametrize("scheme", ["MultiCat", "Saccade"])
-@pytest.mark.parametrize("memory", ["canvas", "lstm"])
+@pytest.mark.parametrize("memory", ["canvas", "rcn", "lstm"])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_rollout_starts_with_what_the_changed_classifier_reads(scheme, memory, frozen):
     sensor = {"type": "Crop", "size": 8}

@@ -84,8 +84,9 @@ def test_what_was_seen_and_where_both_count(kind):
     assert not np.allclose(hidden[0][[0, 1, 3, 4]], hidden[1][[0, 1, 3, 4]])
 
 
-def test_a_canvas_tells_what_was_not_looked_at():
-    reader = memory("canvas")
+@pytest.mark.parametrize("kind", ["canvas", "rcn"])
+def test_a_canvas_tells_what_was_not_looked_at(kind):
+    reader = memory(kind)
     black = random_episodes(2)._replace(glimpses=np.zeros((2, 4, 8, 8, 1), np.uint8))
     gaze = np.tile(np.float32([0.5, 0.5, 1.0]), (2, 4, 1))
     gaze[1] = (0.25, 0.25, 1.0)
@@ -97,7 +98,7 @@ def test_a_canvas_tells_what_was_not_looked_at():
 
 
 @pytest.mark.parametrize("early_weight", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("kind", ["gru", "feedforward"])
+@pytest.mark.parametrize("kind", ["rcn", "gru", "feedforward"])
 def test_weights_are_1_for_the_last_glimpse_over_their_sum_in_the_episode(kind, early_weight):
     episodes = random_episodes(9)
     prefixes = memory(kind).prefixes(episodes, early_weight, np.random.default_rng(0))
@@ -174,7 +175,7 @@ def test_a_retina_is_read_by_every_memory():
     view = View(N_CLASSES, (8, 24, 3), (32, 32), 8, 1.0, 1.0)
     rng = np.random.default_rng(0)
     for kind in MEMORIES:
-        settings = SMALL[kind] | ({} if kind == "canvas" else {"encoder": "cnn"})
+        settings = SMALL[kind] | ({"encoder": "cnn"} if "encoder" in SMALL[kind] else {})
         reader = make_memory(kind, view.glimpse_shape, view.layout(), **settings).eval()
         glimpse = rng.integers(0, 256, (3, 8, 24, 3), dtype=np.uint8)
         _, hidden = reader.step(reader.start(3), glimpse, rng.random((3, 3), np.float32))
@@ -184,14 +185,15 @@ def test_a_retina_is_read_by_every_memory():
 def test_glimpses_that_are_no_squares_side_by_side_have_no_canvas():
     view = View(N_CLASSES, (8, 12, 1), (32, 32), 8, 1.0, 4.0)
     assert view.layout() is None
-    with pytest.raises(ValueError, match=r"\(8, 12, 1\) cannot be painted.*gru, lstm or feed"):
-        make_memory("canvas", view.glimpse_shape, view.layout())
+    for kind in ("canvas", "rcn"):
+        with pytest.raises(ValueError, match=r"\(8, 12, 1\) cannot be painted.*gru, lstm or feed"):
+            make_memory(kind, view.glimpse_shape, view.layout())
 
 
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
-        ("transformer", {}, "'transformer'; wanted one of canvas, gru, lstm, feedforward"),
+        ("transformer", {}, "'transformer'; wanted one of canvas, rcn, gru, lstm, feedforward"),
         ("canvas", {"widht": 3}, "classifier canvas: .*'widht'"),
         ("gru", {"width": 3}, "classifier gru: .*'width'"),
         ("feedforward", {"encoder": "vit"}, "encoder is 'vit'"),
