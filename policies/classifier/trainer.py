@@ -96,7 +96,8 @@ class Fitter:
 
         :param batch: episodes
         :param scale: of the learning rates
-        :raises DivergedError: if the loss is not finite; nothing has been updated then
+        :raises DivergedError: if the loss or its gradient is not finite; nothing has been updated
+            then
         """
         classifier = self.classifier
         device = next(classifier.parameters()).device
@@ -111,16 +112,20 @@ class Fitter:
                 logits, labels, reduction="none", label_smoothing=self.label_smoothing
             )
             loss = losses @ th.as_tensor(prefixes.weights, device=device)
-            if not th.isfinite(loss):
+            loss.backward()
+            gradients = [p.grad for p in classifier.parameters() if p.grad is not None]
+            norm = th.nn.utils.get_total_norm(gradients)
+            if not (th.isfinite(loss) and th.isfinite(norm)):
                 for buffer, before in zip(classifier.buffers(), statistics, strict=True):
                     buffer.copy_(before)
+                classifier.zero_grad()
                 raise DivergedError(
-                    f"the classifier's loss became {loss.item()}: try smaller learning "
-                    "rates (learning_rate, muon_learning_rate), or bfloat16=false"
+                    f"the classifier's loss became {loss.item()}, its gradient's norm "
+                    f"{norm.item()}: try smaller learning rates (learning_rate, "
+                    "muon_learning_rate), or bfloat16=false"
                 )
-            loss.backward()
             if self.max_grad_norm is not None:
-                th.nn.utils.clip_grad_norm_(classifier.parameters(), self.max_grad_norm)
+                th.nn.utils.clip_grads_with_norm_(classifier.parameters(), self.max_grad_norm, norm)
             self.optimizer.step(scale)
         finally:
             classifier.eval()

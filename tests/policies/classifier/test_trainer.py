@@ -225,6 +225,18 @@ def test_a_loss_that_is_no_number_leaves_the_statistics_of_a_canvas_alone():
     assert same(weights(reader), before)
 
 
+def test_a_gradient_that_is_not_finite_updates_nothing():
+    reader = classifier("gru")
+    before = weights(reader)
+    hook = reader.memory.rnn.weight_hh_l0.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DivergedError, match=r"its gradient's norm (inf|nan)"):
+        Fitter(reader, **HERE).update(random_episodes(8))
+    assert same(weights(reader), before)
+    hook.remove()
+    Fitter(reader, **HERE).update(random_episodes(8))  # nothing is left of it
+    assert all(np.isfinite(weight).all() for weight in weights(reader))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
