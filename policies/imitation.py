@@ -1,4 +1,4 @@
-"""Behaviour cloning: an agent begins with a scripted gaze, and reinforcement learning goes on."""
+"""Imitation: an agent begins with a scripted gaze, and reinforcement learning goes on from it."""
 
 import sys
 from typing import Any
@@ -32,16 +32,18 @@ class Imitation(BaseCallback):
     object on a large canvas, is hardly found by chance: whoever begins with it can keep it, leave
     what does not pay, and learn when to stop. Each episode takes all glimpses of the budget; at
     each step the agent is to do what comes nearest to the gaze, or now and then to answer what the
-    classifier holds for likeliest, so that both are tried afterwards. Its critic learns nothing.
+    classifier holds for likeliest, so that both are tried afterwards. Some episodes go where the
+    agent goes, so that it learns to find back from there. Its critic learns nothing.
 
     With a classifier that is trained beforehand it stands after the callback that trains it. A
     resumed training does not repeat it.
 
-    Source: behaviour cloning (Pomerleau 1989), with which Silver et al. 2016 let reinforcement
-    learning begin.
+    Source: dataset aggregation (Ross, Gordon and Bagnell 2011), or behaviour cloning with
+    ``own_share`` 0; Silver et al. 2016 let reinforcement learning begin with it.
 
     :param gaze: a :class:`~glimpse_envs.strategies.ScriptedGaze` as an object, a name or a dict
     :param episodes: each seen once
+    :param own_share: share of the episodes that follow the agent's own moves, in [0, 1]
     :param answer_share: share of the steps that are to answer, in [0, 1); without a classifier, or
         where the classifier answers, none are
     :param learning_rate: of Adam, falling linearly to 0
@@ -54,20 +56,26 @@ class Imitation(BaseCallback):
         *,
         gaze: Any,
         episodes: int = 20_000,
+        own_share: float = 0.5,
         answer_share: float = 0.1,
         learning_rate: float = 1e-3,
         batch_size: int = 128,
     ) -> None:
         super().__init__()
-        if not 1 <= episodes < 1e12 or not 0 <= answer_share < 1 or batch_size < 1:
+        if not 1 <= episodes < 1e12 or batch_size < 1:
             raise ValueError(
-                f"got episodes={episodes}, answer_share={answer_share}, batch_size={batch_size}; "
-                "wanted at least 1, a share in [0, 1) and at least 1"
+                f"got episodes={episodes}, batch_size={batch_size}; wanted at least 1 of each"
+            )
+        if not 0 <= own_share <= 1 or not 0 <= answer_share < 1:
+            raise ValueError(
+                f"got own_share={own_share}, answer_share={answer_share}; wanted a share in [0, 1] "
+                "and one in [0, 1)"
             )
         if not 0.0 < learning_rate < np.inf:
             raise ValueError(f"got learning_rate={learning_rate}; wanted a number above 0")
         self.gaze = resolve(gaze, ScriptedGaze)
-        self.episodes, self.answer_share = int(episodes), answer_share
+        self.episodes = int(episodes)
+        self.own_share, self.answer_share = own_share, answer_share
         self.learning_rate, self.batch_size = learning_rate, batch_size
 
     def _init_callback(self) -> None:
@@ -85,10 +93,10 @@ class Imitation(BaseCallback):
         if config.budget < 2:
             return  # there is no gaze to learn
         seed = [int(self.model.seed or 0), _DRAWS]
-        lesson = _Lesson(GlimpseCore(config, self.batch_size), self.gaze, self.answer_share, seed)
+        core = GlimpseCore(config, self.batch_size)
+        lesson = _Lesson(core, self.gaze, self.own_share, self.answer_share, seed)
         optimizer = th.optim.Adam(policy.parameters(), lr=self.learning_rate)
         n_updates = max(1, self.episodes // self.batch_size)
-        policy.set_training_mode(True)
         with tqdm(
             total=n_updates * self.batch_size,
             desc="imitation",
@@ -99,7 +107,8 @@ class Imitation(BaseCallback):
             for update in range(n_updates):
                 for group in optimizer.param_groups:
                     group["lr"] = self.learning_rate * (1.0 - update / n_updates)
-                observations, actions = lesson.give()
+                observations, actions = lesson.give(policy)
+                policy.set_training_mode(True)
                 surprise = -_log_likelihood(policy, observations, actions, config.budget - 1).mean()
                 optimizer.zero_grad()
                 surprise.backward()
@@ -115,18 +124,25 @@ class Imitation(BaseCallback):
 
 
 class _Lesson:
-    """Episodes along a gaze, with what an agent is to do at each step.
+    """Episodes with what an agent is to do at each step.
 
     :param core: the lanes
-    :param gaze: of the episodes
+    :param gaze: that is taught
+    :param own_share: share of the lanes that go where the agent goes
     :param answer_share: share of the steps that are to answer
     :param seed: of images, scenes, gaze and answers
     """
 
     def __init__(
-        self, core: GlimpseCore, gaze: ScriptedGaze, answer_share: float, seed: list[int]
+        self,
+        core: GlimpseCore,
+        gaze: ScriptedGaze,
+        own_share: float,
+        answer_share: float,
+        seed: list[int],
     ) -> None:
         self.core, self.gaze, self.rng = core, gaze, np.random.default_rng(seed)
+        self.own = np.arange(core.n_lanes) < round(own_share * core.n_lanes)
         config = core.config
         answers = config.scheme.answers and config.classifier is not None
         self.answer_share = answer_share if answers else 0.0
@@ -134,10 +150,13 @@ class _Lesson:
         self.view = BoxView(space) if isinstance(space, spaces.Dict) else None
         core.seed_all(int(self.rng.integers(2**31)))
 
-    def give(self) -> tuple[dict[str, NDArray], NDArray]:
-        """Return observations and actions, (lanes * steps, ...), lane by lane."""
+    def give(self, policy: Any) -> tuple[dict[str, NDArray], NDArray]:
+        """Return observations and actions, (lanes * steps, ...), lane by lane.
+
+        :param policy: of the agent
+        """
         core, scheme = self.core, self.core.config.scheme
-        observation, seen, done = core.reset(core.lanes), [], []
+        observation, seen, done, state = core.reset(core.lanes), [], [], None
         for step in range(core.config.budget - 1):
             target = self.gaze.look(step, core, core.config, self.rng)
             actions = scheme.toward(target, core.gaze, core.geometry)
@@ -147,9 +166,21 @@ class _Lesson:
                 wanted = scheme.answering(actions, lanes, core.belief[lanes].argmax(axis=1))
             seen.append(observation)
             done.append(wanted if self.view is None else self.view.encode(wanted))
+            if self.own.any():
+                starts = np.full(core.n_lanes, step == 0)
+                chosen, state = policy.predict(observation, state, starts)
+                target[self.own] = self._gaze_of(chosen)[self.own]
+                actions = scheme.toward(target, core.gaze, core.geometry)
             observation = core.step(actions).observation
         together = {name: _lane_by_lane([step[name] for step in seen]) for name in seen[0]}
         return together, _lane_by_lane(done)
+
+    def _gaze_of(self, actions: NDArray) -> NDArray[np.float32]:
+        """Return where actions of the agent would look, float32 (lanes, 3)."""
+        config, core = self.core.config, self.core
+        actions = actions if self.view is None else self.view.decode(actions)
+        n_classes = config.dataset.n_classes
+        return config.scheme.decode(actions, core.gaze, core.geometry, n_classes).gaze
 
 
 def _lane_by_lane(steps: list[NDArray]) -> NDArray:
