@@ -9,6 +9,7 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
+from glimpse_envs.core import GlimpseCore
 from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_envs.strategies import Fixed, Grid
 from policies import (
@@ -20,6 +21,7 @@ from policies import (
     PackedSequences,
 )
 from policies.classifier.model import TorchClassifier, View
+from policies.imitation import _Lesson
 
 SCAN = Grid()
 
@@ -92,6 +94,28 @@ def test_answers_are_as_likely_as_they_were_taught(share: float) -> None:
         assert (actions[answers, 2] - 1 == env.core.belief[answers].argmax(axis=1)).mean() > 0.5
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_some_episodes_go_where_the_agent_goes_and_are_told_the_way(share: float) -> None:
+    """The agent stays where it is and answers; on the way it is told of the next quadrant."""
+    env = environment({"type": "MultiCategorical", "stride": 1.0})
+    lesson = _Lesson(GlimpseCore(env.config, 8), SCAN, share, 0.0, [0])
+    observations, actions = lesson.give(Staying())
+    gaze, actions = observations["gaze"].reshape(8, 3, 3), actions.reshape(8, 3, 3)
+    n = round(8 * share)
+    assert (gaze[:n, :, 2] == 0.0).all()  # the overview, again and again
+    np.testing.assert_allclose(gaze[n:, 1, :2], 0.25)
+    assert (actions[:, 0] == (5, 2, 0)).all()  # in and up left, where the scan begins
+    assert (actions[:n, 1:] == (6, 2, 0)).all()  # in and up right, where it goes on
+    assert (actions[n:, 1] == (2, 1, 0)).all()  # there from the first quadrant
+
+
+class Staying:
+    """A policy that looks at the same again and would answer."""
+
+    def predict(self, observation: Any, state: Any, starts: Any) -> Any:
+        return np.tile([0, 1, 2], (len(starts), 1)), state
+
+
 def test_a_resumed_training_is_not_taught_again() -> None:
     env = environment("MultiCategorical")
     model = PPO(GlimpsePolicy, env, n_steps=8, batch_size=16, n_epochs=1, seed=0)
@@ -118,6 +142,7 @@ def test_the_same_seed_teaches_the_same() -> None:
     [
         {"gaze": SCAN, "episodes": 0},
         {"gaze": SCAN, "answer_share": 1.0},
+        {"gaze": SCAN, "own_share": 1.1},
         {"gaze": SCAN, "learning_rate": 0.0},
         {"gaze": SCAN, "batch_size": 0},
         {"gaze": "Nowhere"},
