@@ -14,7 +14,7 @@ import argparse
 import csv
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,11 @@ class PlanesPerResolution(CanvasLayout):
         self, canvases: NDArray[np.uint8], device: th.device, dtype: th.dtype = th.float32
     ) -> th.Tensor:
         """Return what the network reads: the values of all levels, then their masks."""
+        one = CanvasLayout(**{part.name: getattr(self, part.name) for part in fields(self)})
         values, masks = [], []
         for level, canvas in enumerate(np.split(canvases, len(self.cells), axis=1)):
-            planes = super().planes(np.ascontiguousarray(canvas), device, dtype)
-            of_level, of_masks = planes.split([super().n_values, len(self.cells)], dim=1)
+            planes = one.planes(np.ascontiguousarray(canvas), device, dtype)
+            of_level, of_masks = planes.split([one.n_values, len(self.cells)], dim=1)
             if level:
                 of_level = of_level.unflatten(1, (self.channels, -1)).mean(dim=2)
             values.append(of_level)
@@ -187,6 +188,7 @@ def train(variant: Variant, data: ImageDataset, seed: int, seconds: float) -> di
         pass
     took = time.process_time() - begin
     episodes = scripted_validation_episodes(config, GAZE, len(data.validation), seed)
+    classifier.bfloat16 = fitter.bfloat16  # sooner
     calibrate(classifier, episodes)
     beliefs = read_beliefs(classifier, episodes)
     right = (beliefs.argmax(axis=2) == episodes.labels[:, None]).mean(axis=0)

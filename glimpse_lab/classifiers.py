@@ -126,11 +126,12 @@ def without_training(recipe: Recipe) -> Recipe:
 
 
 def _trained(recipe: Recipe, env_kwargs: dict[str, Any], *, frozen: bool) -> Chosen:
-    entry = {COTRAINING: {**(training_of(recipe) or {}), "frozen": frozen}}
-    recipe = without_training(recipe)
+    training = training_of(recipe)
+    if training is None:  # before what needs a trained classifier
+        recipe = {**recipe, "callback": [{COTRAINING: {}}, *callback_entries(recipe)]}
     if env_kwargs.get("classifier") is None:
         env_kwargs = {**env_kwargs, "classifier": {"type": "canvas"}}
-    return Chosen({**recipe, "callback": [*recipe["callback"], entry]}, env_kwargs)
+    return Chosen(with_training(recipe, {**(training or {}), "frozen": frozen}), env_kwargs)
 
 
 def _seeded(recipe: Recipe, env_kwargs: dict[str, Any], seed: int) -> Chosen:

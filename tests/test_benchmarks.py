@@ -59,9 +59,10 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = yaml.safe_load((ROOT / "hyperparams" / "ppo.yml").read_text())
     recipe = recipe["GlimpseDigits-MultiCat-v0"]
-    recipe["env_kwargs"]["classifier"]["width"] = 4
-    training = recipe["callback"][0]["policies.CoTrainingCallback"]
+    recipe["env_kwargs"]["classifier"] = {"type": "canvas", "width": 4}
+    training, imitation = (next(iter(entry.values())) for entry in recipe["callback"])
     training.update(pretraining=256, epochs=1, batch_size=32)
+    imitation.update(episodes=64)
     recipe.update(n_timesteps=1024, n_envs=16)
     (tmp_path / "ppo.yml").write_text(yaml.safe_dump({"default": recipe}))
     arguments = ["--recipe", "ppo.yml", "--name", "tiny", "--no-video"]

@@ -117,7 +117,7 @@ SMALL = ["n_envs=16", "n_steps=16", "batch_size=64", "n_epochs=2", "env_kwargs.b
 TRAININGS = {
     "multicat": (
         "GlimpseDigits-MultiCat-v0",
-        [*SMALL, "env_kwargs.scene=Plain", "env_kwargs.classifier.width=8"],
+        [*SMALL, "env_kwargs.scene=Plain", "env_kwargs.classifier={type: canvas, width: 8}"],
         "{type: Uniform, zoom: 0.5}",
     ),
     "saccade": (

@@ -19,6 +19,7 @@ ENV = "GlimpseDigits-MultiCat-v0"
 #: an agent without a classifier: nothing is trained before it
 TINY = ["--classifier", "none", "--n-envs", "32", "--no-video"]
 TINY += ["--set", "n_steps=16", "batch_size=256", "n_epochs=1", "env_kwargs.budget=3"]
+TINY += ["callback=[]"]
 
 train = partial(succeed, training.main, *TINY)
 train_fails = partial(fail, training.main, *TINY)

@@ -23,7 +23,8 @@ from glimpse_lab.cli import train
 FOLDER = ROOT / "benchmarks" / "reliability"
 NAMES = ("watching", "schedule", "intact", "summary", "kills")
 TINY = ["--total-timesteps", 256, "--set", "callback.CoTrainingCallback.pretraining=256"]
-TINY += ["n_envs=8", "n_steps=8", "batch_size=32", "env_kwargs.classifier.width=4"]
+TINY += ["callback.Imitation.episodes=64", "n_envs=8", "n_steps=8", "batch_size=32"]
+TINY += ["env_kwargs.classifier={type: canvas, width: 4}"]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from glimpse_lab.runs import Run
 ENV_ID = "GlimpseDigits-MultiCat-v0"
 TRAINING = "callback=[{policies.CoTrainingCallback: {pretraining: 256, batch_size: 64}}]"
 TINY = ["--set", "n_envs=8", "n_steps=16", "batch_size=64", "n_epochs=1", TRAINING]
-TINY += ["env_kwargs.classifier.width=4"]
+TINY += ["env_kwargs.classifier={type: canvas, width: 4}"]
 
 train = partial(succeed, training.main)
 evaluate = partial(succeed, evaluation.main, name="eval.py")

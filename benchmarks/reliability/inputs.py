@@ -35,7 +35,11 @@ from glimpse_envs.sb3 import GlimpseVecEnv
 
 COLUMNS = (Outcome.MESSAGE, Outcome.WORKS)
 ASSETS = {
-    "run": ("GlimpseDigits-MultiCat-v0", {"callback.CoTrainingCallback.pretraining": 64}, {}),
+    "run": (
+        "GlimpseDigits-MultiCat-v0",
+        {"callback.CoTrainingCallback.pretraining": 64, "callback.Imitation.episodes": 64},
+        {},
+    ),
     "lstm": ("GlimpseDigits-Hybrid-v0", {}, {"classifier": "none"}),
 }
 #: what is imported late in the software, as it is seldom needed

@@ -220,7 +220,8 @@ def measure(args: argparse.Namespace) -> list[str]:
     :return: what is wrong, in words
     """
     settings = ["--total-timesteps", args.timesteps]
-    settings += ["--set", f"callback.CoTrainingCallback.pretraining={args.pretraining}", *args.set]
+    settings += ["--set", f"callback.CoTrainingCallback.pretraining={args.pretraining}"]
+    settings += [f"callback.Imitation.episodes={args.pretraining}", *args.set]
     plans = draw(args.kills, len(args.seeds), args.draws)
     tables: list[list[dict[str, Any]]] = []  # the kills of each training
     runs: list[dict[str, Any]] = []

@@ -22,7 +22,7 @@ TRAINING = {"policies.CoTrainingCallback": {"pretraining": 64, "batch_size": 32}
 OVERRIDES = {
     **SMALL,
     "callback": [TRAINING],
-    "env_kwargs.classifier.width": 8,
+    "env_kwargs.classifier": {"type": "canvas", "width": 8},
     "env_kwargs.budget": 3,
 }
 
@@ -142,7 +142,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("policies.callbacks.Progress._on_step", interrupted)
-    overrides = {**SMALL, "env_kwargs.budget": 3}
+    overrides = {**SMALL, "env_kwargs.budget": 3, "callback": []}
     with pytest.raises(TrainingStoppedError, match=r"stopped and saved at 4 .*\n.*--resume"):
         glimpse_lab.train(
             ENV_ID, classifier="none", overrides=overrides, runs=tmp_path, name="x", video=False
@@ -168,7 +168,7 @@ def test_another_ctrl_c_while_it_is_saved_tells_what_is_kept(
 
     monkeypatch.setattr(Run, "save_model", save_once)
     monkeypatch.setattr("policies.callbacks.Progress._on_step", interrupt)
-    arguments = {"overrides": {**SMALL, "env_kwargs.budget": 3}, "video": False}
+    arguments = {"overrides": {**SMALL, "env_kwargs.budget": 3, "callback": []}, "video": False}
     folder = tmp_path / ENV_ID / "x"
     with pytest.raises(TrainingStoppedError, match=r"checkpoint is kept, of 0 of .*\n.*--resume"):
         glimpse_lab.train(ENV_ID, classifier="none", runs=tmp_path, name="x", **arguments)
@@ -183,7 +183,12 @@ def test_ctrl_c_before_the_first_checkpoint_says_so(
     monkeypatch.setattr(Run, "save_model", interrupt)
     with pytest.raises(TrainingStoppedError, match=r"no checkpoint yet.*\n.*--resume"):
         glimpse_lab.train(
-            ENV_ID, classifier="none", overrides=SMALL, runs=tmp_path, name="x", video=False
+            ENV_ID,
+            classifier="none",
+            overrides={**SMALL, "callback": []},
+            runs=tmp_path,
+            name="x",
+            video=False,
         )
     monkeypatch.undo()
     run = glimpse_lab.resume(tmp_path / ENV_ID / "x", total_timesteps=64, video=False)

@@ -24,7 +24,8 @@ evaluate = partial(succeed, evaluation.main, name="eval.py")
 evaluate_fails = partial(fail, evaluation.main, name="eval.py")
 
 SETTINGS = {
-    "n_envs": 4, "n_steps": 8, "batch_size": 16, "n_epochs": 1, "env_kwargs.classifier.width": 4,
+    "n_envs": 4, "n_steps": 8, "batch_size": 16, "n_epochs": 1,
+    "env_kwargs.classifier": {"type": "canvas", "width": 4},
     "callback": [{"policies.CoTrainingCallback": {"pretraining": 32, "batch_size": 16}}],
 }  # fmt: skip
 

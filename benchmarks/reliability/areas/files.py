@@ -93,6 +93,7 @@ PRETRAINED = train(
     "n_epochs=1",
     "env_kwargs.budget=3",
     "callback.CoTrainingCallback.pretraining=256",
+    "callback.Imitation.episodes=64",
 )
 
 

@@ -25,6 +25,7 @@ def study(path: Path, space: dict[str, Any] = SPACE, **changes: Any) -> Study:
     overrides = {
         **{"n_envs": 8, "n_steps": 8, "batch_size": 32, "n_epochs": 1, "n_timesteps": 256},
         "env_kwargs.budget": 2,
+        "callback": [],
     }
     config = resolve_config(ENV_ID, classifier="none", overrides=overrides)
     lines: list[str] = []
