@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from glimpse_lab.comparison.runs import compare_runs
     from glimpse_lab.config import RunConfig, RunError, resolve_config
     from glimpse_lab.integrations.tensorboard import ScanpathImages
+    from glimpse_lab.pretrained import pretrained_names
+    from glimpse_lab.pretrained.agents import load_pretrained
     from glimpse_lab.runs import Agent, Run
 
 _HOMES = {
@@ -25,6 +27,8 @@ _HOMES = {
     "compare_runs": "glimpse_lab.comparison.runs",
     "evaluate": "glimpse_lab.api",
     "load": "glimpse_lab.api",
+    "load_pretrained": "glimpse_lab.pretrained.agents",
+    "pretrained_names": "glimpse_lab.pretrained",
     "resolve_config": "glimpse_lab.config",
     "resume": "glimpse_lab.api",
     "train": "glimpse_lab.api",
@@ -40,6 +44,8 @@ __all__ = [
     "compare_runs",
     "evaluate",
     "load",
+    "load_pretrained",
+    "pretrained_names",
     "resolve_config",
     "resume",
     "train",

@@ -52,6 +52,40 @@ def save_checkpoint(file: Path, model: BaseAlgorithm, extras: dict[str, Any] | N
             classifier.save_inside(temporary, **(extras or {}))
 
 
+def save_to_play(file: Path, model: BaseAlgorithm, extras: dict[str, Any] | None = None) -> None:
+    """Write what an agent plays with, in a fourth of the size or less.
+
+    Weights are in half precision, and no optimiser's state is kept. The model's own weights are
+    rounded, too: it plays afterwards as what was written does.
+
+    :param file: as :func:`save_checkpoint` takes it, and read alike
+    :param extras: what to keep beside the classifier's weights, tensors and plain types
+    :raises RunError: for weights that half precision cannot hold
+    :raises OSError: if it cannot be written
+    """
+    classifier = classifier_of(model)
+    modules = {"policy": model.policy}
+    if isinstance(classifier, TorchClassifier):
+        modules["classifier"] = classifier
+    model.policy.optimizer.state.clear()
+    try:
+        for name, module in modules.items():
+            _check_range(name, module.half().state_dict())
+        save_checkpoint(file, model, extras)
+    finally:
+        for module in modules.values():
+            module.float()
+
+
+def _check_range(module: str, weights: dict[str, th.Tensor]) -> None:
+    for name, weight in weights.items():
+        if not th.isfinite(weight).all():
+            raise RunError(
+                f"weight {name} of the {module} is beyond {th.finfo(th.float16).max:,.0f}, or no "
+                "number: half precision cannot hold it"
+            )
+
+
 def load_checkpoint(file: Path, model: BaseAlgorithm) -> None:
     """Put parameters, optimiser state, timesteps and classifier of a checkpoint into a model.
 
@@ -88,13 +122,16 @@ def load_checkpoint(file: Path, model: BaseAlgorithm) -> None:
 def _check_weights(ours: dict[str, th.Tensor], theirs: dict[str, Any]) -> None:
     """Raise a ValueError for weights of another kind, or that are no finite numbers.
 
-    Names and shapes are left to PyTorch, which would take the others in silence.
+    Half precision is widened where single is wanted. Names and shapes are left to PyTorch, which
+    would take the others in silence.
     """
     for name, weight in theirs.items():
         if not isinstance(weight, th.Tensor):
             raise ValueError(f"weight {name} is no tensor")
-        if name in ours and weight.dtype != ours[name].dtype:
-            raise ValueError(f"weight {name} is {weight.dtype}; wanted {ours[name].dtype}")
+        wanted = ours[name].dtype if name in ours else weight.dtype
+        widened = (weight.dtype, wanted) == (th.float16, th.float32)
+        if weight.dtype != wanted and not widened:
+            raise ValueError(f"weight {name} is {weight.dtype}; wanted {wanted}")
         if not th.isfinite(weight).all():
             raise ValueError(
                 f"weight {name} is not finite: the training has diverged, or it was changed"

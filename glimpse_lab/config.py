@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -319,6 +320,17 @@ def check_env_kwargs(env_kwargs: Any) -> dict[str, Any]:
         classifier = checked(classifier, hints, "env_kwargs.classifier.")
         env_kwargs = {**env_kwargs, "classifier": classifier}
     return env_kwargs
+
+
+def portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of an environment's arguments without paths of this computer."""
+    kwargs = copy.deepcopy(env_kwargs)
+    classifier, dataset = kwargs.get("classifier"), kwargs.get("dataset")
+    if isinstance(classifier, dict) and classifier.get("type") == "file":
+        classifier["path"] = "model.zip"  # where it is read from anyway
+    if isinstance(dataset, str) and dataset.startswith("folder:"):
+        kwargs["dataset"] = f"folder:{Path(dataset.removeprefix('folder:')).name}"
+    return kwargs
 
 
 class _Dumper(yaml.SafeDumper):

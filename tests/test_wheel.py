@@ -52,6 +52,7 @@ def test_the_wheel_has_every_file_of_the_packages(installed: Path) -> None:
     recipes = installed / "glimpse_lab" / "hyperparams"
     assert "default" in yaml.safe_load((recipes / "ppo_lstm.yml").read_text())
     assert (recipes / "reward_alone" / "ppo_lstm.yml").exists()
+    assert (installed / "glimpse_lab" / "pretrained" / "digits" / "model.zip").exists()
     (points,) = installed.glob("*.dist-info/entry_points.txt")
     assert "glimpse-train = glimpse_lab.cli.train:main" in points.read_text()
 
@@ -65,6 +66,7 @@ def test_the_wheel_trains_and_evaluates_elsewhere(installed: Path, tmp_path: Pat
     for name, arguments in (
         ("train", ["--total-timesteps", "256", "--name", "x", "--no-video", "--set", *small]),
         ("eval", ["runs/GlimpseDigits-MultiCat-v0/x", "--quick"]),
+        ("eval", ["--pretrained", "digits", "--video", "1"]),
     ):
         code = f"{begin}{where}from glimpse_lab.cli.{name} import main; main()"
         command = [sys.executable, "-P", "-c", code, *arguments]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -19,18 +18,11 @@ from benchmarks.results.reading import (
 )
 from benchmarks.results.rows import SUPERSEDED
 from glimpse_envs.metrics.episodes import Metrics
-from glimpse_lab.config import RunConfig, resolve_config
+from glimpse_lab.config import RunConfig
 from glimpse_lab.evaluation.result import Baseline, Evaluation, TrainedBaselines
 from glimpse_lab.evaluation.storage import read_result
-from glimpse_lab.overrides import lengths
+from glimpse_lab.retraining import training_command
 from glimpse_lab.runs import Run
-
-#: classifiers that train.py takes by name, and the arguments that ask for them
-_CLASSIFIERS = {
-    "recipe": (),
-    "none": ("--classifier", "none"),
-    "frozen": ("--classifier", "frozen"),
-}
 
 
 def add(
@@ -115,26 +107,12 @@ def command_of(config: RunConfig) -> str:
 
     :raises ResultsError: where its settings are no recipe's
     """
-    name = config.env_id
-    for classifier, words in _CLASSIFIERS.items():
-        plain = resolve_config(name, seed=config.seed, classifier=classifier)
-        steps = config.recipe["n_timesteps"]
-        longer = resolve_config(
-            name, seed=config.seed, classifier=classifier, overrides=lengths(steps, None)
+    if (command := training_command(config)) is None:
+        raise ResultsError(
+            f"a run of {config.env_id} has other settings than its recipe has now; give the "
+            "command that trained it by --command"
         )
-        for tried, more in ((plain, ()), (longer, ("--total-timesteps", f"{steps:g}"))):
-            if _settings(tried) == _settings(config):
-                seed = () if config.seed == 0 else ("--seed", config.seed)
-                arguments = ("--env", name, *words, *more, *seed)
-                return shlex.join(["python", "train.py", *map(str, arguments)])
-    raise ResultsError(
-        f"a run of {name} has other settings than its recipe has now; give the command that "
-        "trained it by --command"
-    )
-
-
-def _settings(config: RunConfig) -> tuple[Any, ...]:
-    return config.algorithm, config.recipe, config.env_kwargs, config.dataset.digest
+    return command
 
 
 def _evaluations(run: Run) -> list[tuple[str, Evaluation]]:

@@ -1,6 +1,7 @@
 """Evaluate trained runs exactly: each image of a split once, with deterministic actions.
 
 python eval.py runs/GlimpseDigits-MultiCat-v0/seed0-1      report.html, figures and metrics.json
+python eval.py --pretrained digits --video 4               a trained agent of this package, at once
 python eval.py RUN_DIR --quick                             the agent and random gaze alone
 python eval.py RUN_DIR --split validation --video 16
 python eval.py RUN_DIR --export fixations.parquet          a row for every fixation
@@ -10,14 +11,27 @@ python eval.py RUN_DIR RUN_DIR ... --compare               a table, paired on th
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from glimpse_lab.cli.ending import Parser, add_machine_arguments, carry_out, integer, path, text
+from glimpse_lab.pretrained import pretrained_names
+
+#: of the run directories of agents that come with the package
+PRETRAINED = Path("runs", "pretrained")
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of ``glimpse-eval``; ends with a message where they are wrong."""
     parser = Parser(__doc__)
-    parser.add_argument("runs", type=path, nargs="+", metavar="RUN_DIR", help="made by train.py")
+    parser.add_argument("runs", type=path, nargs="*", metavar="RUN_DIR", help="made by train.py")
+    parser.add_argument(
+        "--pretrained",
+        choices=pretrained_names(),
+        metavar="NAME",
+        help="in place of a run, an agent that comes with this package: "
+        f"{', '.join(pretrained_names())}. It is copied to {PRETRAINED / 'NAME'} and evaluated as "
+        "by --quick; that run directory gives the report",
+    )
     what = parser.add_argument_group("what is shown")
     what.add_argument(
         "--split",
@@ -83,6 +97,15 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     single = [name for name in ("quick", "video", "scanpaths", "export") if getattr(args, name)]
     if args.compare and single:
         parser.error(f"--compare writes a comparison alone; leave out --{', --'.join(single)}")
+    if args.pretrained and (args.runs or args.compare):
+        copied = PRETRAINED / args.pretrained
+        parser.error(
+            f"--pretrained stands in place of a run; leave out RUN_DIR and --compare ({copied} is "
+            "a run directory afterwards, to be compared with others)"
+        )
+    args.quick = args.quick or args.pretrained is not None
+    if not args.runs and args.pretrained is None:
+        parser.error("got no run; wanted RUN_DIR, or --pretrained NAME")
     if args.compare != (len(args.runs) > 1) or (args.out and not args.compare):
         parser.error(
             f"got {len(args.runs)} run(s){' and --compare' if args.compare else ''}; wanted one, "

@@ -13,12 +13,17 @@ from typing import TextIO
 import torch as th
 
 from glimpse_envs.files import check_writable
+from glimpse_lab.cli.eval import PRETRAINED
+from glimpse_lab.commands import command
 from glimpse_lab.comparison.report import comparison_table, write_comparison
 from glimpse_lab.comparison.runs import compare_runs
 from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.evaluation.export import check_name, export_run
 from glimpse_lab.evaluation.storage import to_json
 from glimpse_lab.evaluation.study import study
+from glimpse_lab.pretrained import folder_of
+from glimpse_lab.pretrained.agents import copy_agent
+from glimpse_lab.pretrained.card import summary_of
 from glimpse_lab.recipes import torch_device, trust
 from glimpse_lab.report.full import write_full_report
 from glimpse_lab.report.run_files import summary, write_film, write_scanpaths
@@ -59,24 +64,25 @@ def compare(args: argparse.Namespace, device: str) -> None:
 
 def evaluate(args: argparse.Namespace, device: str) -> None:
     """Evaluate one run and write what was asked for."""
-    run = Run.open(args.runs[0], args.packages, dataset=args.dataset)
+    run = opened(args)
     check_output(args, run)
     model, _ = run.load(args.split, device)
     config = run.evaluation_config(args.split, args.budget)
+    files = []
+    if args.video:  # first: it takes seconds, ten thousand images take longer
+        files += write_film(run, model, config, args.video)
+        print(f"film: {run.path / files[0]}\n", file=_side(args), flush=True)
     evaluated = evaluate_run(run, model, config, record_hidden=args.hidden)
     result, paths = evaluated
     print(f"{summary(result)}\n", file=_side(args))
-    files = []
-    if args.video:
-        files += write_film(run, model, config, args.video)
     if args.scanpaths:
         files.append(write_scanpaths(run, config, paths, args.scanpaths))
     if not args.quick:
         result = study(model, config, evaluated, run.path)
         told = textwrap.fill(f"beside all baselines: {verdict(result)}", 100)
         print(f"{told}\n", file=_side(args))
-        command = shlex.join(["python", *sys.argv])
-        files += write_full_report(run, config, paths, result, command=command)
+        called = shlex.join(["python", *sys.argv])
+        files += write_full_report(run, config, paths, result, command=called)
     if args.json:
         print(json.dumps(to_json(result), indent=2))
     if files:
@@ -84,6 +90,20 @@ def evaluate(args: argparse.Namespace, device: str) -> None:
     if args.export is not None:
         file = export_run(args.export, run, paths, args.split, budget=args.budget)
         print(f"fixations: {file}", file=_side(args))
+    if args.pretrained is not None:
+        go_on = command("eval.py", run.path)
+        print(f"next:  {go_on}   (a report, with more baselines)", file=_side(args))
+
+
+def opened(args: argparse.Namespace) -> Run:
+    """Return the run that is evaluated, copied first if it comes with the package."""
+    if args.pretrained is None:
+        return Run.open(args.runs[0], args.packages, dataset=args.dataset)
+    target = PRETRAINED / args.pretrained
+    folder = folder_of(args.pretrained)
+    copy_agent(folder, target, args.dataset)
+    print(f"{summary_of(folder)}\n", file=_side(args), flush=True)
+    return Run.open(target)
 
 
 def check_output(args: argparse.Namespace, run: Run) -> None:

@@ -12,10 +12,12 @@ from tqdm import tqdm
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.metrics.episodes import metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_lab.config import RunError
 from glimpse_lab.core_seconds import CoreSeconds
 from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.result import Baseline, BaselineKind, Evaluation
 from glimpse_lab.evaluation.rollout import evaluate
+from glimpse_lab.evaluation.storage import StorageError, read_result
 from glimpse_lab.runs import Run
 from glimpse_lab.versions import git_commit, versions
 
@@ -27,6 +29,26 @@ class Evaluated(NamedTuple):
 
     result: Evaluation
     paths: Scanpaths
+
+
+def read_evaluation(run: Run) -> Evaluation:
+    """Return what ``eval.py`` found of a run on the test split, of the agent as it is now.
+
+    :raises RunError: if it has not been evaluated, or was trained on since
+    """
+    file = run.path / "metrics.json"
+    try:
+        result = read_result(file, Evaluation)
+    except (OSError, StorageError) as error:
+        raise RunError(
+            f"{file} cannot be read ({error}); python eval.py {run.path} writes it"
+        ) from error
+    if result.timesteps != run.saved_timesteps():
+        raise RunError(
+            f"{file} was measured at {result.timesteps:,} timesteps, the model has "
+            f"{run.saved_timesteps():,}; python eval.py {run.path} measures anew"
+        )
+    return result
 
 
 def evaluate_run(

@@ -10,7 +10,6 @@ A repository holds the model as ``<algorithm>-<env id>.zip``, ``config.yml``, ``
 from __future__ import annotations
 
 import argparse
-import copy
 import os
 import shutil
 import stat
@@ -27,8 +26,10 @@ import yaml
 
 from glimpse_lab.checkpoint import saved_timesteps
 from glimpse_lab.cli.ending import Parser, carry_out
+from glimpse_lab.config import portable
+from glimpse_lab.evaluation.exact import read_evaluation
 from glimpse_lab.evaluation.result import Evaluation
-from glimpse_lab.evaluation.storage import StorageError, read_result, to_json
+from glimpse_lab.evaluation.storage import to_json
 from glimpse_lab.recipes import ALGORITHMS, trust
 from glimpse_lab.report.verdict import verdict
 from glimpse_lab.runs import Run, RunError
@@ -83,7 +84,7 @@ def package(run_dir: Path, out_dir: Path, packages: Sequence[str] = ()) -> Packa
     card = _card(run, result)
     _check_free(out_dir)
     out_dir.mkdir(exist_ok=True)
-    made = Package(out_dir, replace(run.config, env_kwargs=_portable(run.config.env_kwargs)))
+    made = Package(out_dir, replace(run.config, env_kwargs=portable(run.config.env_kwargs)))
     shutil.copyfile(run.model_file, made.model_file)
     made.write_config()
     made.write_json("results.json", _results(run, result))
@@ -222,19 +223,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _result(run: Run) -> Evaluation:
     """Return the run's evaluation on the test split, without paths of this computer."""
-    file = run.path / "metrics.json"
-    try:
-        result = read_result(file, Evaluation)
-    except (OSError, StorageError) as error:
-        raise RunError(
-            f"{file} cannot be read ({error}); python eval.py {run.path} writes it"
-        ) from error
-    if result.timesteps != run.saved_timesteps():
-        raise RunError(
-            f"{file} was measured at {result.timesteps:,} timesteps, the model has "
-            f"{run.saved_timesteps():,}; python eval.py {run.path} measures anew"
-        )
-    return replace(result, env_kwargs=_portable(result.env_kwargs))
+    result = read_evaluation(run)
+    return replace(result, env_kwargs=portable(result.env_kwargs))
 
 
 def _results(run: Run, result: Evaluation) -> dict[str, Any]:
@@ -246,17 +236,6 @@ def _results(run: Run, result: Evaluation) -> dict[str, Any]:
         "n_eval_episodes": result.n_images,
         "eval_datetime": when.isoformat(timespec="seconds"),
     }
-
-
-def _portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return an environment's arguments without paths of this computer."""
-    kwargs = copy.deepcopy(env_kwargs)
-    classifier, dataset = kwargs.get("classifier"), kwargs.get("dataset")
-    if isinstance(classifier, dict) and classifier.get("type") == "file":
-        classifier["path"] = "model.zip"  # where it is read from anyway
-    if isinstance(dataset, str) and dataset.startswith("folder:"):
-        kwargs["dataset"] = f"folder:{Path(dataset.removeprefix('folder:')).name}"
-    return kwargs
 
 
 def _card(run: Run, result: Evaluation) -> str:

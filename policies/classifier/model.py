@@ -287,12 +287,16 @@ class TorchClassifier(nn.Module):
 def digest_of(specification: dict[str, Any], weights: dict[str, th.Tensor]) -> str:
     """Return 16 hexadecimal digits that tell a network with its weights from others.
 
+    Weights kept in half precision have the digest of the same numbers in single precision.
+
     :param specification: as :meth:`TorchClassifier.specification` gives it
     :param weights: by name
     """
     sha = hashlib.sha256(json.dumps(specification, sort_keys=True).encode())
     for name, tensor in sorted(weights.items()):
         sha.update(name.encode())
+        if tensor.dtype == th.float16:
+            tensor = tensor.float()  # exact, and what a network is loaded with
         sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()[:16]
 
