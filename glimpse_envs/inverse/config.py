@@ -14,7 +14,7 @@ from glimpse_envs.components import is_integer, nearest, resolve
 from glimpse_envs.data.datasets import SPLITS, Split
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.inverse import gui  # noqa: F401  # its scene is known by name
-from glimpse_envs.inverse.actions import ANGLE, ActionTable
+from glimpse_envs.inverse.actions import ANGLE, ATTRIBUTES, ActionTable
 from glimpse_envs.inverse.scenes import CanvasScene, ImageShape
 from glimpse_envs.inverse.similarity import Similarity
 from glimpse_envs.observation_space import ObservationSpace, image_space
@@ -108,12 +108,11 @@ class InverseConfig:
     def walls(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The lowest and the highest state that actions lead to, float64 (7,) each.
 
-        As far beyond what is shown as one action leads; there is none for the angle.
+        See :meth:`glimpse_envs.inverse.scenes.CanvasScene.walls`.
         """
-        reach = np.zeros(len(self.ranges[0]))
+        reach = np.zeros(len(ATTRIBUTES))
         reach[self.actions.attributes] = self.actions.largest
-        reach[ANGLE] = np.inf
-        return self.ranges[0] - reach, self.ranges[1] + reach
+        return self.scene.walls(self.image_shape, reach)
 
     @cached_property
     def action_space(self) -> spaces.Dict:

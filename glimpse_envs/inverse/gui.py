@@ -36,6 +36,11 @@ _CURSOR = (
     ".....###...",
 )
 
+_CURSORS = [CURSOR_X, CURSOR_Y]
+
+_MARGIN = 8
+"""Pixels between the edge and cursors that are shown, so that one that goes too far is told."""
+
 _WIDGET, _DRAWS = 16, 6  # height of a row of widgets, pixels, and draws of a widget
 
 
@@ -87,8 +92,21 @@ class Gui(CanvasScene):
         x, y = (self.side - factor * width) / 2, (self.side - factor * height) / 2
         low, high = ranges(x, y, 0.0, self.scale, self.dim)
         _, tall, wide = cursor().shape
-        low[[CURSOR_X, CURSOR_Y]] = -self.side / 2
-        high[[CURSOR_X, CURSOR_Y]] = self.side / 2 - wide, self.side / 2 - tall
+        low[_CURSORS] = _MARGIN - self.side / 2
+        high[_CURSORS] = self.side / 2 - np.array([wide, tall]) - _MARGIN
+        return low, high
+
+    def walls(
+        self, image: ImageShape, reach: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the lowest and highest state that actions lead to, float64 (7,) each.
+
+        The cursor stops at the edge of the screen. If it could leave, a move in the wrong direction
+        would be rewarded: one cursor at the wrong place is nearer to the target than two.
+        """
+        low, high = super().walls(image, reach)
+        shown = self.ranges(image)
+        low[_CURSORS], high[_CURSORS] = shown[0][_CURSORS] - _MARGIN, shown[1][_CURSORS] + _MARGIN
         return low, high
 
     def canvas(self, image: ImageShape) -> Canvas:

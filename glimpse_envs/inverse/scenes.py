@@ -40,6 +40,21 @@ class CanvasScene(Component):
         """Return the lowest and highest state that is shown, float64 (7,) each."""
         raise NotImplementedError(f"{type(self).__name__} does not define ranges")
 
+    def walls(
+        self, image: ImageShape, reach: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the lowest and highest state that actions lead to, float64 (7,) each.
+
+        As far beyond the states that are shown as one action leads, so that an action that goes too
+        far is always told from the right one; an angle has no end.
+
+        :param reach: the largest parameter of an action on each attribute, in its unit, (7,)
+        """
+        low, high = self.ranges(image)
+        reach = reach.copy()
+        reach[ANGLE] = np.inf
+        return low - reach, high + reach
+
     def canvas(self, image: ImageShape) -> Canvas:
         """Return what draws the canvases."""
         raise NotImplementedError(f"{type(self).__name__} does not define canvas")
