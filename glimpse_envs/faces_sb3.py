@@ -28,6 +28,8 @@ from glimpse_envs.faces import (
 )
 from glimpse_envs.lanes import Lanes
 
+_ALL = slice(None)
+
 #: the face for SB3 of what is registered with a vector entry point
 _FACES = {
     "glimpse_envs.envs:GlimpseVectorEnv": "glimpse_envs.sb3.GlimpseVecEnv",
@@ -108,20 +110,18 @@ class LaneVecEnv(VecEnv):
     ) -> None:
         """Reset the lanes that ended, in ``observation`` too, and complete their infos."""
         core, lanes = self.core, ended.nonzero()[0]
-        summary = core.summary(lanes)
-        parts, names = tuple(observation), tuple(summary)
-        last = zip(*(rows[lanes] for rows in observation.values()), strict=True)
-        rows_of_lanes = zip(*summary.values(), strict=True)
-        for lane, rows, values in zip(lanes.tolist(), last, rows_of_lanes, strict=True):
-            info = infos[lane]
-            for name, value in zip(names, values, strict=True):  # faster than update()
+        finished = [infos[lane] for lane in lanes.tolist()]
+        for name, column in core.summary(lanes).items():
+            for info, value in zip(finished, column, strict=True):
                 info[name] = value
+        parts = tuple(observation)
+        last = zip(*(rows[lanes] for rows in observation.values()), strict=True)
+        for info, rows in zip(finished, last, strict=True):
             info["terminal_observation"] = dict(zip(parts, rows, strict=True))
         for key, rows in core.reset(lanes).items():
             observation[key][lanes] = rows
-        columns = [[plain(row) for row in rows[lanes]] for rows in core.infos().values()]
-        for lane, values in zip(lanes.tolist(), zip(*columns, strict=True), strict=True):
-            self.reset_infos[lane] = dict(zip(core.infos(), values, strict=True))
+        for lane, info in zip(lanes.tolist(), self._infos(lanes), strict=True):
+            self.reset_infos[lane] = info
 
     def _chosen_images(self) -> NDArray[np.int64] | None:
         """Return the images that the lanes' reset options ask for."""
@@ -132,10 +132,10 @@ class LaneVecEnv(VecEnv):
         index = [options.get("index", -1) for options in self._options]  # -1 is refused
         return chosen_images({"index": index}, self.num_envs, self.core.n_images)
 
-    def _infos(self) -> list[dict[str, Any]]:
-        """Return the infos of all lanes."""
+    def _infos(self, lanes: NDArray[np.int64] | slice = _ALL) -> list[dict[str, Any]]:
+        """Return the infos of some lanes."""
         infos = self.core.infos()
-        columns = [[plain(row) for row in rows] for rows in infos.values()]
+        columns = [[plain(row) for row in rows[lanes]] for rows in infos.values()]
         return [dict(zip(infos, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
@@ -224,7 +224,7 @@ def refuse_beside_config(config: LaneSpaces, make_kwargs: dict[str, Any]) -> Non
     """Raise a ValueError for arguments of ``gymnasium.make`` beside a configuration."""
     if make_kwargs:
         raise ValueError(
-            f"got {', '.join(make_kwargs)} beside a {type(config).__name__}; wanted them in it: "
+            f"got {', '.join(make_kwargs)} beside {type(config).__name__}; wanted them in it: "
             "dataclasses.replace(config, ...)"
         )
 

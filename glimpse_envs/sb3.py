@@ -15,6 +15,8 @@ from glimpse_envs.faces_sb3 import LaneVecEnv, lane_spec, refuse_beside_config
 
 EXAMPLE = "GlimpseCIFAR-MultiCat-v0"
 
+_ALL = slice(None)
+
 
 class GlimpseVecEnv(LaneVecEnv):
     """Many glimpse environments stepped together as an SB3 ``VecEnv``.
@@ -58,8 +60,10 @@ class GlimpseVecEnv(LaneVecEnv):
             raise gym.error.ResetNeeded("no episode was begun: call reset()")
         return self.core.action_masks()
 
-    def _infos(self) -> list[dict[str, Any]]:
-        pairs = zip(self.core.labels.tolist(), self.core.predictions.tolist(), strict=True)
+    def _infos(self, lanes: NDArray[np.int64] | slice = _ALL) -> list[dict[str, Any]]:
+        """Return the infos of some lanes; faster than for any names."""
+        labels, predictions = self.core.labels[lanes], self.core.predictions[lanes]
+        pairs = zip(labels.tolist(), predictions.tolist(), strict=True)
         return [{"label": label, "prediction": prediction} for label, prediction in pairs]
 
 

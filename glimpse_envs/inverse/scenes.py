@@ -18,6 +18,9 @@ from glimpse_envs.scenes import scatter_pieces
 
 ImageShape = tuple[int, int, int]
 
+_LEAST_SIDE = 48
+"""Of a canvas whose side is not given: room for the moves, pixels."""
+
 
 class CanvasScene(Component):
     """What lies on a canvas, and where, how large and how bright it may be when it is shown.
@@ -77,7 +80,8 @@ class Objects(CanvasScene):
 
     Untouched it lies on the canvas as a whole, at its largest size too, if it is not turned.
 
-    :param side: of the square canvas, pixels; None for twice the images' longer side
+    :param side: of the square canvas, pixels; None for twice the images' longer side, and at
+        least 48
     :param blend: how the image meets what is behind: "max" (the brighter pixel wins, right for
         bright strokes on black) or "paste" (the image covers it, right for photographs)
     :param pieces: number of pieces of other images that lie around, behind the object and untouched
@@ -112,7 +116,7 @@ class Objects(CanvasScene):
     def shape(self, image: ImageShape) -> ImageShape:
         """Return height, width and channels of the canvas."""
         height, width, channels = image
-        side = self.side or 2 * max(height, width)
+        side = self.side or max(2 * max(height, width), _LEAST_SIDE)
         largest = math.exp(self.scale) * max(height, width)
         if largest > side:
             raise ValueError(

@@ -161,6 +161,13 @@ def test_a_move_in_the_observation_is_the_one_that_is_told():
     assert np.median(error) < 0.1 and np.quantile(error, 0.9) < 0.5
 
 
+@pytest.mark.parametrize(("size", "side"), [(10, 48), (16, 48), (28, 56), (40, 80)])
+def test_a_canvas_has_room_for_the_moves(size, side):
+    images, labels = np.full((20, size, size, 3), 200, np.uint8), np.arange(20) % 2
+    config = make_config(dataset=ImageDataset.from_arrays(images, labels, images, labels))
+    assert config.shape == (side, side, 3)
+
+
 @pytest.mark.parametrize("env_id", IDS)
 def test_validation_shows_the_same_whatever_the_seed(env_id):
     index = np.arange(6)
