@@ -5,8 +5,8 @@
 By type of the true action: the mean reward of that type by the error of its parameter (as a share
 of the largest), and the rank correlation of reward and nearness within an episode. Then how often
 the type of the best reward is the true one, of M parameters drawn uniformly for each type, and of a
-grid of 41. At last candidates a second of ``score`` with 40 in each of 128 lanes, best of several
-repeats. For one core: ``OMP_NUM_THREADS=1 taskset -c 0 python ...``.
+grid of 41. At last how many actions ``score`` scores in a second of processor time, 40 in each of
+128 lanes, best of several repeats. For one core: ``OMP_NUM_THREADS=1 taskset -c 0 python ...``.
 """
 
 from __future__ import annotations
@@ -114,20 +114,23 @@ def main() -> None:
     parser.add_argument("--env", default="GlimpseInverseMNIST-v0", help="id")
     parser.add_argument("--images", type=int, default=400, help="of the split")
     parser.add_argument("--split", default="validation")
-    parser.add_argument("--similarity", default="MultiScale", help="by name")
+    parser.add_argument("--similarity", help="by name; otherwise the id's own")
     parser.add_argument("--sigmas", type=float, nargs="+", help="of MultiScale")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    similarity: dict[str, Any] = {"type": args.similarity}
+    parts: dict[str, Any] = {"split": args.split}
+    if args.similarity is not None or args.sigmas is not None:
+        parts["similarity"] = {"type": args.similarity or "MultiScale"}
     if args.sigmas is not None:
-        similarity["sigmas"] = args.sigmas
-    core = core_of(args.env, args.images, args.seed, split=args.split, similarity=similarity)
+        parts["similarity"]["sigmas"] = args.sigmas
+    core = core_of(args.env, args.images, args.seed, **parts)
     rewards = scores(core, GRID)
-    print(f"{args.env}, {args.split}, {args.images} images, seed {args.seed}, {similarity}\n")
+    told = f"{args.env}, {args.split}, {args.images} images, seed {args.seed}"
+    print(f"{told}, {core.config.similarity}\n")
     print("\n".join(slope(core, rewards)), end="\n\n")
     print("\n".join(found(core, rewards, args.seed)), end="\n\n")
-    lanes = core_of(args.env, 128, args.seed, split=args.split, similarity=similarity)
+    lanes = core_of(args.env, 128, args.seed, **parts)
     rate = throughput(lanes, 40, args.seed)
     print(f"{rate:,.0f} actions a second, 40 in each of 128 lanes of {lanes.config.shape}")
 
