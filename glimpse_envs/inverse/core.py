@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -130,7 +131,10 @@ class InverseCore(Lanes):
         :param reverse: score the way back: actions on the target that should give the canvas
         :return: rewards as of :meth:`step`, float32 (B, N)
         :raises ValueError: for types and parameters out of range, NaN included
+        :raises gymnasium.error.ResetNeeded: before the first reset
         """
+        if self._layers is None:
+            raise gym.error.ResetNeeded("no episode was begun: call reset()")
         shape = np.shape(types)
         if len(shape) != 2 or shape[0] != self.n_lanes:
             raise ValueError(

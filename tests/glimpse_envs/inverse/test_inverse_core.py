@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -284,6 +285,11 @@ def test_wrong_actions_are_refused(kind, parameter, message):
 def test_actions_without_their_parts_are_refused(action):
     with pytest.raises(ValueError, match="wanted a dict of 'type' and 'parameters'"):
         begun(DIGITS, 1).step(action)
+
+
+def test_scores_before_the_reset_are_refused():
+    with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+        core_of(DIGITS, 2).score(np.zeros((2, 1), int), np.zeros((2, 1)))
 
 
 @pytest.mark.parametrize("types", [[0, 1], [[0, 1]] * 3, 0])
