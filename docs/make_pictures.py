@@ -4,8 +4,8 @@
   python docs/make_pictures.py --run RUN_DIR  and what a run of `python train.py` has learnt
 
 MNIST, Fashion-MNIST and CIFAR-10 are downloaded unless they are in the data directory; --data
-leaves some out. In an environment's picture moves and zooms are random draws of its action scheme;
-of the run, validation images are shown.
+leaves some out ("Inverse" are the pairs of inverse action modelling). In an environment's picture
+moves and zooms are random draws of its action scheme; of the run, validation images are shown.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from PIL import Image, ImageDraw
 import glimpse_envs  # noqa: F401  # registers the environments
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.files import replacing
-from glimpse_envs.registration import DATA, SCHEMES
+from glimpse_envs.inverse import InverseCore
+from glimpse_envs.inverse import make_config as make_inverse_config
+from glimpse_envs.inverse.frames import draw_frame
+from glimpse_envs.registration import DATA, INVERSE, SCHEMES
 from glimpse_envs.render.drawing import LIGHT, font
 from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.scanpath_figure import draw_scanpath
@@ -34,6 +37,8 @@ from glimpse_lab.runs import Run
 
 PICTURES = Path(__file__).parent / "pictures"
 N_GLIMPSES = 4
+PAIRS = {"MNIST": 21, "CIFAR": 1, "GUI": 3}  # validation images
+SHARE = 0.7  # of the right parameter that is told in these pictures
 HEIGHT = 220  # of a scanpath figure, pixels
 HEADING = 30
 COLOURS = 128  # of a file
@@ -89,6 +94,23 @@ def draw_environments(data: Sequence[str]) -> None:
             write(f"{name}-{scheme}", picture, f"{scheme}: {sensor} {size} x {size}{scales}")
 
 
+def draw_inverse() -> None:
+    """Draw pairs of inverse action modelling, and what the right type with too little gives."""
+    rows = []
+    for name, image in PAIRS.items():
+        parts = {**INVERSE[f"GlimpseInverse{name}-v0"], "split": "validation"}
+        core = InverseCore(make_inverse_config(**parts), n_lanes=1)
+        core.seed_all(0)
+        core.reset(core.lanes, np.array([image]))
+        parameters = np.float32(SHARE) * core.true_parameters
+        core.step({"type": core.true_types, "parameters": parameters})
+        kind, parameter = core.last[0]
+        told = core.config.actions.describe(int(kind), parameter)
+        images = core.first[0], core.after[0], core.before[0]
+        rows.append(draw_frame(*images, told, float(core.similarity[0]), palette=LIGHT))
+    write("Inverse", np.concatenate(rows))
+
+
 def draw_run(folder: Path) -> None:
     """Draw what a trained agent does, and how it learnt."""
     agent = Run.open(folder).load("validation")
@@ -107,10 +129,13 @@ def draw_run(folder: Path) -> None:
 def main() -> None:
     """Draw what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", nargs="*", default=list(DATA), choices=list(DATA), help="of ids")
+    data = [*DATA, "Inverse"]
+    parser.add_argument("--data", nargs="*", default=data, choices=data, help="of ids")
     parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="evaluated by eval.py")
     args = parser.parse_args()
-    draw_environments(args.data)
+    draw_environments([name for name in args.data if name in DATA])
+    if "Inverse" in args.data:
+        draw_inverse()
     if args.run is not None:
         draw_run(args.run)
 

@@ -105,11 +105,15 @@ def resolve(value: Any, base: type[T]) -> T:
         raise ValueError(f"cannot make {kind} from {value!r}: {error}") from error
 
 
+def is_integer(value: Any) -> bool:
+    """Return whether a value is an integer, which True and False are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def check_integer(owner: Component, name: str, *, low: int, high: int = 4096) -> None:
     """Raise a ValueError unless a field of ``owner`` is an integer from ``low`` to ``high``."""
     value = getattr(owner, name)
-    integer = isinstance(value, Integral) and not isinstance(value, bool)
-    if not integer or not low <= value <= high:
+    if not is_integer(value) or not low <= value <= high:
         raise ValueError(
             f"got {type(owner).__name__}({name}={value!r}); wanted an integer of at least {low} "
             f"and at most {high}"

@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from glimpse_envs.actions import ActionScheme
 from glimpse_envs.classifier import GlimpseClassifier, resolve_classifier
-from glimpse_envs.components import nearest, resolve
+from glimpse_envs.components import is_integer, nearest, resolve
 from glimpse_envs.data.augmentation import Augmentation
 from glimpse_envs.data.datasets import Split
 from glimpse_envs.data.loaders import load_dataset
@@ -81,7 +81,7 @@ class GlimpseConfig:
         if self.start is None:
             put("start", self.scheme.start)
         _check_choice("start", self.start, STARTS)
-        if not _is_integer(self.scene_seed) or not 0 <= self.scene_seed < 2**63:
+        if not is_integer(self.scene_seed) or not 0 <= self.scene_seed < 2**63:
             raise ValueError(f"got scene_seed={self.scene_seed!r}; wanted an integer from 0")
         self._check_budget()
         for name in ("observe_classifier_features", "observe_history"):
@@ -159,7 +159,7 @@ class GlimpseConfig:
 
     def _check_budget(self) -> None:
         low = self.scheme.least_budget
-        if not _is_integer(self.budget):
+        if not is_integer(self.budget):
             raise ValueError(f"got budget={self.budget!r}; wanted an integer of at least {low}")
         if self.budget < low:
             raise ValueError(
@@ -261,7 +261,3 @@ _KINDS = {"scene": Scene, "sensor": Sensor, "scheme": ActionScheme, "reward": Re
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"got {name}={value!r}; {nearest(value, choices)}")
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -10,34 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from glimpse_envs.compiled import kernel
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.image_sources import image_source
-from glimpse_envs.randomness import episode_keys, integers, uniforms
+from glimpse_envs.lanes import Lanes, Observation, Step
+from glimpse_envs.randomness import uniforms
 from glimpse_envs.rewards import Outcome
 
-Observation = dict[str, NDArray]
-
-MOST_LANES = 100_000
-
 # numbers of an episode's draws; scenes count their own from 0
-_IMAGE, _START_X, _START_Y = 1 << 40, (1 << 40) + 1, (1 << 40) + 2
-
-
-class Step(NamedTuple):
-    """What a step of all lanes gives.
-
-    :param observation: (B, ...) each; for lanes that ended, the last one of the episode
-    :param reward: float32 (B,)
-    :param ended: bool (B,)
-    """
-
-    observation: Observation
-    reward: NDArray[np.float32]
-    ended: NDArray[np.bool_]
+_START_X, _START_Y = (1 << 40) + 1, (1 << 40) + 2
 
 
 class Sequences(NamedTuple):
@@ -55,7 +38,7 @@ class Sequences(NamedTuple):
     labels: NDArray[np.int64]
 
 
-class GlimpseCore:
+class GlimpseCore(Lanes):
     """Lanes of one environment, stepped together. Lanes that ended are reset by the caller.
 
     What they show is in ``source``. State, one row a lane: ``index`` (image of the split) and
@@ -68,17 +51,12 @@ class GlimpseCore:
     """
 
     def __init__(self, config: GlimpseConfig, n_lanes: int) -> None:
-        integer = isinstance(n_lanes, int) and not isinstance(n_lanes, bool)
-        if not integer or not 1 <= n_lanes <= MOST_LANES:
-            raise ValueError(f"got {n_lanes!r} lanes; wanted an integer from 1 to {MOST_LANES}")
-        self.config, self.n_lanes = config, n_lanes
+        fixed = None if config.split == "train" else config.scene_seed
+        super().__init__(n_lanes, len(config.shown_split), fixed)
+        self.config = config
         self.geometry = config.geometry
         self.source = image_source(config, n_lanes)
-        self.lanes = np.arange(n_lanes)
-        self.keys = np.zeros(n_lanes, np.uint64)
-        self.episodes = np.full(n_lanes, -1, np.int64)
         self._stream = np.zeros(n_lanes, np.uint64)  # randomness of what is shown
-        self.index = np.zeros(n_lanes, np.int64)
         self.labels = np.zeros(n_lanes, np.int64)
         self.gaze = np.zeros((n_lanes, 3), np.float32)
         self.n_glimpses = np.zeros(n_lanes, np.int64)
@@ -92,16 +70,6 @@ class GlimpseCore:
         self._seen: NDArray[np.uint8] | None = None  # what ``history`` has the gazes of
         self._allocate_seen()
         self._allocate_classifier()
-
-    def seed(self, lane: int, np_random: np.random.Generator) -> None:
-        """Start a lane's stream of episodes anew, from one draw of a generator."""
-        self.keys[lane] = np_random.integers(2**64, dtype=np.uint64)
-        self.episodes[lane] = -1
-
-    def seed_all(self, seed: int | None) -> None:
-        """Seed lane i as a single environment would be by ``reset(seed=seed + i)``."""
-        for lane in range(self.n_lanes):
-            self.seed(lane, seeding.np_random(None if seed is None else seed + lane)[0])
 
     def reset(
         self,
@@ -119,15 +87,9 @@ class GlimpseCore:
         config = self.config
         if self._recorder is not None:
             self._hand_over(lanes)
-        self.episodes[lanes] += 1
-        if stream is None:
-            stream = episode_keys(self.keys[lanes], self.episodes[lanes])
-        self.index[lanes] = index = (
-            integers(stream, _IMAGE, len(config.shown_split)) if index is None else index
-        )
+        stream = self.begin(lanes, index, stream)
+        index = self.index[lanes]
         self.labels[lanes] = config.shown_split.labels[index]
-        if config.split != "train":  # what is shown depends on the image alone
-            stream = episode_keys(np.full(len(lanes), config.scene_seed, np.uint64), index)
         self._stream[lanes] = stream
         self.source.reset(lanes, index, stream)
         if config.observe_history:
@@ -250,6 +212,10 @@ class GlimpseCore:
         glimpse = self.source.read(self.lanes, gaze)
         return self.config.classifier.update(self._state.copy(), glimpse, gaze).belief
 
+    def infos(self) -> dict[str, NDArray]:
+        """Return the true classes and the answers so far of all lanes, int64 (B,) each."""
+        return {"label": self.labels, "prediction": self.predictions}
+
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of ``lanes``, a list of n each."""
         config = self.config
@@ -292,6 +258,27 @@ class GlimpseCore:
     def glimpse(self, lane: int) -> NDArray[np.uint8]:
         """Return a lane's current glimpse."""
         return self._read(self.lanes[lane : lane + 1])[0]
+
+    def draw(self, lane: int) -> NDArray[np.uint8]:
+        """Return a drawing of a lane: image, windows so far, glimpse, belief, prediction; uint8."""
+        # only pictures need Pillow
+        from glimpse_envs.render.episode import Episode
+        from glimpse_envs.render.frames import draw_frame
+
+        earlier = [None] * (int(self.n_glimpses[lane]) - 1)  # a frame shows only what is seen now
+        episode = Episode(
+            image=self.image(lane),
+            windows=self.windows(lane),
+            glimpses=[*earlier, self.glimpse(lane)],
+            budget=self.config.budget,
+            beliefs=None if self.belief is None else [*earlier, self.belief[lane]],
+            classes=self.config.dataset.classes,
+            label=int(self.labels[lane]),
+            prediction=int(self.predictions[lane]),
+            ended=bool(self.ended[lane]),
+            span=self.config.sensor.span,
+        )
+        return draw_frame(episode)
 
     def _allocate_seen(self) -> None:
         """Make room for the glimpses of every lane's episode where someone wants them."""

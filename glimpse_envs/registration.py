@@ -1,4 +1,4 @@
-"""The registered environments, ``Glimpse<Data>-<Scheme>-v0``, from one table."""
+"""The registered environments, ``Glimpse<Data>-<Scheme>-v0`` and ``GlimpseInverse<Data>-v0``."""
 
 from __future__ import annotations
 
@@ -89,6 +89,31 @@ REGISTERED: dict[str, dict[str, Any]] = {
     for scheme in SCHEMES
 }
 
+#: the arguments of every registered environment of inverse action modelling
+INVERSE: dict[str, dict[str, Any]] = {
+    "GlimpseInverseDigits-v0": {
+        "dataset": "digits",
+        "scene": {"type": "Objects", "side": 48},
+        "actions": [
+            {"type": "MoveX", "largest": 12.0},
+            {"type": "MoveY", "largest": 12.0},
+            "Rotate",
+            "Scale",
+            "Brighten",
+        ],
+    },
+    "GlimpseInverseMNIST-v0": {"dataset": "mnist", "scene": {"type": "Objects", "side": 64}},
+    "GlimpseInverseCIFAR-v0": {
+        "dataset": "cifar10",
+        "scene": {"type": "Objects", "blend": "paste"},
+    },
+    "GlimpseInverseGUI-v0": {
+        "dataset": None,
+        "scene": "Gui",
+        "similarity": {"type": "MultiScale", "sigmas": [0.0, 8.0, 24.0]},
+    },
+}
+
 
 def register_all() -> None:
     """Register every environment.
@@ -101,5 +126,12 @@ def register_all() -> None:
             env_id,
             entry_point="glimpse_envs.envs:GlimpseEnv",
             vector_entry_point="glimpse_envs.envs:GlimpseVectorEnv",
+            kwargs=parts,
+        )
+    for env_id, parts in INVERSE.items():
+        gym.register(
+            env_id,
+            entry_point="glimpse_envs.inverse.envs:InverseEnv",
+            vector_entry_point="glimpse_envs.inverse.envs:InverseVectorEnv",
             kwargs=parts,
         )

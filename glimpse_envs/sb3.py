@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from glimpse_envs.arrays import as_array, as_seed
-from glimpse_envs.boxview import BoxView
-from glimpse_envs.components import nearest
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.envs import (
-    GlimpseEnv,
-    check_options,
-    check_render_mode,
-    chosen_images,
-    draw_lane,
-)
+from glimpse_envs.faces_sb3 import LaneVecEnv, lane_spec, refuse_beside_config
 
 EXAMPLE = "GlimpseCIFAR-MultiCat-v0"
 
+_ALL = slice(None)
 
-class GlimpseVecEnv(VecEnv):
+
+class GlimpseVecEnv(LaneVecEnv):
     """Many glimpse environments stepped together as an SB3 ``VecEnv``.
 
     Lane i behaves, bit for bit, as a ``GlimpseEnv`` seeded with ``seed + i``; a Dict action space
@@ -56,101 +44,12 @@ class GlimpseVecEnv(VecEnv):
         **make_kwargs: Any,
     ) -> None:
         if isinstance(env, GlimpseConfig):
-            if make_kwargs:
-                raise ValueError(
-                    f"got {', '.join(make_kwargs)} beside a GlimpseConfig; wanted them in it: "
-                    "dataclasses.replace(config, ...)"
-                )
-            self.config, self.spec = env, None
+            refuse_beside_config(env, make_kwargs)
+            config, spec = env, None
         else:
-            self.spec = _glimpse_spec(env)
-            self.config = make_config(**{**self.spec.kwargs, **make_kwargs})
-        first = as_seed(seed)
-        self.core = GlimpseCore(self.config, n_envs)
-        self.render_mode = check_render_mode(render_mode)
-        self.metadata = dict(GlimpseEnv.metadata)
-        action_space = self.config.action_space
-        self.view = BoxView(action_space) if isinstance(action_space, spaces.Dict) else None
-        self._seed_next = True
-        super().__init__(
-            n_envs,
-            self.config.observation_space,
-            action_space if self.view is None else self.view,
-        )
-        self._seeds = [None if first is None else first + lane for lane in range(n_envs)]
-
-    def reset(self) -> dict[str, NDArray]:
-        """Begin an episode in every lane, with the seeds of ``seed()`` or construction at first.
-
-        ``set_options`` can give every lane an ``index``, the image to show.
-        """
-        core = self.core
-        if self._seed_next:
-            core.seed_all(self._seeds[0])
-            self._seed_next = False
-        observation = core.reset(core.lanes, self._chosen_images())
-        self.reset_infos = self._infos()
-        self._reset_seeds()
-        self._reset_options()
-        return observation
-
-    def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Seed lane i with seed + i at the next reset.
-
-        :raises ValueError: for what is no integer of at least 0
-        """
-        seeds = super().seed(as_seed(seed))
-        self._seed_next = True
-        return seeds
-
-    def step_async(self, actions: NDArray) -> None:
-        """Take the actions of the next step, (num_envs, ...)."""
-        if self.core.episodes[0] < 0:
-            raise gym.error.ResetNeeded("no episode was begun: call reset()")
-        self._actions = actions if self.view is None else self.view.decode(actions)
-
-    def step_wait(self) -> VecEnvStepReturn:
-        """Carry out the actions; lanes that ended begin their next episode."""
-        core = self.core
-        observation, reward, ended = core.step(self._actions)
-        infos = self._infos()
-        if ended.any():
-            self._finish(observation, ended, infos)
-        return observation, reward, ended, infos
-
-    def _finish(
-        self, observation: dict[str, NDArray], ended: NDArray[np.bool_], infos: list[dict[str, Any]]
-    ) -> None:
-        """Reset the lanes that ended, in ``observation`` too, and complete their infos."""
-        core, lanes = self.core, ended.nonzero()[0]
-        summary = core.summary(lanes)
-        parts = tuple(observation)
-        last = zip(*(rows[lanes] for rows in observation.values()), strict=True)
-        for lane, rows, samples, n_glimpses, coverage, success in zip(
-            lanes.tolist(), last, *summary.values(), strict=True
-        ):
-            info = infos[lane]  # item by item: faster than update()
-            info["samples"], info["n_glimpses"] = samples, n_glimpses
-            info["coverage"], info["is_success"] = coverage, success
-            info["terminal_observation"] = dict(zip(parts, rows, strict=True))
-        for key, rows in core.reset(lanes).items():
-            observation[key][lanes] = rows
-        labels, predictions = core.labels[lanes].tolist(), core.predictions[lanes].tolist()
-        for lane, label, prediction in zip(lanes.tolist(), labels, predictions, strict=True):
-            self.reset_infos[lane] = {"label": label, "prediction": prediction}
-
-    def _chosen_images(self) -> NDArray[np.int64] | None:
-        """Return the images that the lanes' reset options ask for."""
-        if not any(self._options):
-            return None
-        for options in self._options:
-            check_options(options)
-        index = [options.get("index", -1) for options in self._options]  # -1 is refused
-        return chosen_images({"index": index}, self.num_envs, len(self.config.shown_split))
-
-    def _infos(self) -> list[dict[str, Any]]:
-        pairs = zip(self.core.labels.tolist(), self.core.predictions.tolist(), strict=True)
-        return [{"label": label, "prediction": prediction} for label, prediction in pairs]
+            spec = _glimpse_spec(env)
+            config = make_config(**{**spec.kwargs, **make_kwargs})
+        super().__init__(config, GlimpseCore(config, n_envs), spec, seed, render_mode)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return which actions are legal in each lane, bool (num_envs, n); see ``GlimpseEnv``.
@@ -161,61 +60,11 @@ class GlimpseVecEnv(VecEnv):
             raise gym.error.ResetNeeded("no episode was begun: call reset()")
         return self.core.action_masks()
 
-    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
-        """Return one drawing for each lane."""
-        if self.render_mode is None:
-            return [None] * self.num_envs
-        return [draw_lane(self.core, lane) for lane in range(self.num_envs)]
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute, which all lanes share, for each of ``indices``."""
-        return [getattr(self, attr_name)] * len(self._lanes(indices))
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set an attribute of all lanes.
-
-        :raises ValueError: for some lanes only
-        """
-        self._refuse_some(f"set_attr({attr_name!r})", self._lanes(indices))
-        setattr(self, attr_name, value)
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
-    ) -> list[Any]:
-        """Call a method of all lanes, and return its result for each of ``indices``.
-
-        :raises ValueError: for some lanes only, but for ``action_masks``, which has a row for each
-        """
-        lanes = self._lanes(indices)
-        if method_name == "action_masks":
-            result = self.action_masks(*method_args, **method_kwargs)
-            return [result[lane] for lane in lanes]
-        self._refuse_some(f"env_method({method_name!r})", lanes)
-        return [getattr(self, method_name)(*method_args, **method_kwargs)] * len(lanes)
-
-    def _refuse_some(self, call: str, lanes: list[int]) -> None:
-        if len(set(lanes)) < self.num_envs:
-            raise ValueError(
-                f"got {call} for some lanes only; all lanes share their attributes and methods: "
-                "leave indices out"
-            )
-
-    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
-        """Return False for each of ``indices``: lanes have no wrappers of their own."""
-        return [False] * len(self._lanes(indices))
-
-    def _lanes(self, indices: int | Iterable[int] | None) -> list[int]:
-        """Return the lanes meant, negative ones counted from the end."""
-        if indices is None:
-            return list(range(self.num_envs))
-        lanes = np.atleast_1d(as_array(indices, "indices"))
-        wrong = lanes.dtype.kind not in "iu" or lanes.ndim != 1
-        if lanes.size and (wrong or lanes.min() < -self.num_envs or lanes.max() >= self.num_envs):
-            raise ValueError(f"got indices {indices!r}; wanted some of the {self.num_envs} lanes")
-        return (lanes % self.num_envs).astype(int).tolist()
+    def _infos(self, lanes: NDArray[np.int64] | slice = _ALL) -> list[dict[str, Any]]:
+        """Return the infos of some lanes; faster than for any names."""
+        labels, predictions = self.core.labels[lanes], self.core.predictions[lanes]
+        pairs = zip(labels.tolist(), predictions.tolist(), strict=True)
+        return [{"label": label, "prediction": prediction} for label, prediction in pairs]
 
 
 def registered_kwargs(env_id: str) -> dict[str, Any]:
@@ -229,29 +78,6 @@ def registered_kwargs(env_id: str) -> dict[str, Any]:
 
 
 def _glimpse_spec(env_id: str) -> EnvSpec:
-    if not isinstance(env_id, str):
-        raise ValueError(f"got environment {env_id!r}; wanted an id, such as {EXAMPLE!r}")
-    package, colon, name = env_id.rpartition(":")
-    if colon:
-        _import(package, env_id)
-    try:
-        spec = gym.spec(name)
-    except gym.error.Error:
-        glimpse_ids = [known for known in gym.registry if known.startswith("Glimpse")]
-        raise ValueError(f"unknown environment {env_id!r}; {nearest(name, glimpse_ids)}") from None
-    if spec.vector_entry_point != "glimpse_envs.envs:GlimpseVectorEnv":
-        raise ValueError(
-            f"{env_id!r} is not a glimpse environment; for others use "
-            "stable_baselines3.common.env_util.make_vec_env"
-        )
-    return spec
-
-
-def _import(package: str, env_id: str) -> None:
-    try:
-        importlib.import_module(package)
-    except Exception as error:  # a package may raise anything while it is imported
-        raise ValueError(
-            f"got environment {env_id!r}, and importing {package!r} fails "
-            f"({type(error).__name__}: {error}); install or mend it, or leave it out"
-        ) from error
+    return lane_spec(
+        env_id, "glimpse_envs.envs:GlimpseVectorEnv", kind="a glimpse", example=EXAMPLE
+    )

@@ -164,11 +164,10 @@ class TranslatedCanvas(Scene):
 
 
 @kernel
-def _compose(canvas, images, index, keys, pieces, piece, paste):
-    """Draw the canvases.
+def scatter_pieces(canvas, images, index, keys, pieces, piece, paste):
+    """Draw pieces of other images on the canvases (n, side, side, C), five draws of a stream each.
 
-    Draw 0 and 1 of a stream place the image, five more each piece: the same image lies at the
-    same place whatever the number of pieces.
+    Draws 0 and 1 are left to what lies among the pieces.
     """
     n_images, height, width, _ = images.shape
     side = canvas.shape[1]
@@ -184,7 +183,20 @@ def _compose(canvas, images, index, keys, pieces, piece, paste):
             left = draw_below(key, number + 4, side - piece + 1)
             cut = images[other, y : y + piece, x : x + piece]
             _blend(canvas[i, top : top + piece, left : left + piece], cut, paste)
-        left, top = _place(key, side - width + 1, side - height + 1)
+
+
+@kernel
+def _compose(canvas, images, index, keys, pieces, piece, paste):
+    """Draw the canvases.
+
+    Draw 0 and 1 of a stream place the image: the same image lies at the same place whatever the
+    number of pieces.
+    """
+    scatter_pieces(canvas, images, index, keys, pieces, piece, paste)
+    _, height, width, _ = images.shape
+    side = canvas.shape[1]
+    for i in range(index.shape[0]):
+        left, top = _place(keys[i], side - width + 1, side - height + 1)
         _blend(canvas[i, top : top + height, left : left + width], images[index[i]], paste)
 
 

@@ -117,3 +117,14 @@ def test_kinds_of_memory_are_compared_and_not_trained_twice(tmp_path, monkeypatc
     assert len(out.read_text().splitlines()) == 1 + 4
     change = succeed(module.main, *given, 0, 1).splitlines()[3].split(" | ")[4]
     assert re.fullmatch(r"[+-].* \(.* to .*\)", change)
+
+
+def test_the_reward_of_inverse_action_modelling_is_measured():
+    env_id = "GlimpseInverseDigits-v0"
+    printed = benchmark("inverse_reward", "--env", env_id, "--images", 40)
+    rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| ")]
+    names = [row[0].removeprefix("| ") for row in rows]
+    rewards = rows[names.index("rotate")][1:6]
+    assert [float(reward) for reward in rewards] == sorted(map(float, rewards), reverse=True)
+    assert int(rows[names.index("grid of 41")][1].removesuffix(" %")) >= 90
+    assert "actions a second" in printed

@@ -14,8 +14,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from glimpse_envs.boxview import BoxView
 from glimpse_envs.classifier import GlimpseClassifier
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.core import GlimpseCore, Observation
-from glimpse_envs.envs import draw_lane
+from glimpse_envs.core import GlimpseCore
+from glimpse_envs.faces import draw_lane
+from glimpse_envs.lanes import Observation
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.render.frames import draw_legend, tile_frames
 from glimpse_envs.strategies import ScriptedGaze, scripted

@@ -26,7 +26,7 @@ def test_a_made_configuration_is_taken_as_it_is():
     first, second = made.reset(), by_id.reset()
     for key in first:
         np.testing.assert_array_equal(first[key], second[key])
-    with pytest.raises(ValueError, match="got budget beside a GlimpseConfig"):
+    with pytest.raises(ValueError, match="got budget beside GlimpseConfig"):
         GlimpseVecEnv(config, 2, budget=3)
 
 
