@@ -18,6 +18,7 @@ from glimpse_lab.logs import failed_writes_told_once, n_rows
 from glimpse_lab.runs import Run, RunError, write_failure
 from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
 from policies.classifier.cotraining import CoTrainingCallback
+from policies.imitation import Imitation
 
 
 class TrainingStoppedError(KeyboardInterrupt):
@@ -101,7 +102,7 @@ def restore(run: Run, model: BaseAlgorithm, callbacks: Sequence[BaseCallback]) -
         return
     run.load_weights(model)
     for callback in callbacks:
-        if isinstance(callback, CoTrainingCallback):
+        if isinstance(callback, (CoTrainingCallback, Imitation)):
             try:
                 callback.restore(run.classifier_extras())
             except ValueError as error:
@@ -131,13 +132,15 @@ def learn(
 
     timer = CoreTimer(_core_seconds_before(run, model))
 
+    resumable = [c for c in callbacks if isinstance(c, (CoTrainingCallback, Imitation))]
+
     def save(model: BaseAlgorithm) -> None:
-        run.save_model(model, {} if cotraining is None else cotraining.state())
+        run.save_model(model, {k: v for c in resumable for k, v in c.state().items()})
         before_agent = 0.0 if cotraining is None else cotraining.pretraining.core_seconds
         CoreSeconds(pretraining=before_agent, training=timer.seconds).write(run.path)
 
-    if cotraining is not None:
-        cotraining.checkpoint = save
+    for callback in resumable:
+        callback.checkpoint = save
     callbacks = [Diverged(), *callbacks, timer, statistics, progress, Checkpoint(save)]
     done, total = model.num_timesteps, run.config.n_timesteps
     logger = run.make_logger(upto=done)

@@ -1,6 +1,7 @@
 """Imitation: an agent begins with a scripted gaze, and reinforcement learning goes on from it."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from glimpse_envs.strategies import ScriptedGaze
 from policies.classifier.cotraining import cores_of
 from policies.classifier.validation import plays_as_shown
 from policies.ranges import checks_arguments
+from policies.save_timer import SaveTimer
 
 #: what the draws of a seed are for, beside those of the classifier's training
 _DRAWS = 3
@@ -36,7 +38,8 @@ class Imitation(BaseCallback):
     agent goes, so that it learns to find back from there. Its critic learns nothing.
 
     With a classifier that is trained beforehand it stands after the callback that trains it. A
-    resumed training does not repeat it.
+    training that is resumed goes on with it where it was stopped; without a classifier, whose file
+    keeps how far it came, it begins anew.
 
     Source: dataset aggregation (Ross, Gordon and Bagnell 2011), or behaviour cloning with
     ``own_share`` 0; Silver et al. 2016 let reinforcement learning begin with it.
@@ -77,6 +80,24 @@ class Imitation(BaseCallback):
         self.episodes = int(episodes)
         self.own_share, self.answer_share = own_share, answer_share
         self.learning_rate, self.batch_size = learning_rate, batch_size
+        self.n_done = 0
+        #: called with the model at intervals, so that a kill loses little
+        self.checkpoint: Callable[[Any], None] = lambda model: None
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed training needs beside the weights."""
+        return {"imitated": self.n_done}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state when training starts.
+
+        :param state: what :meth:`state` gave; without it imitation begins anew
+        :raises ValueError: for what is none
+        """
+        n_done = state.get("imitated", 0)
+        if not isinstance(n_done, int) or n_done < 0:
+            raise ValueError(f"got {n_done!r} imitated episodes; wanted a number from 0")
+        self.n_done = n_done
 
     def _init_callback(self) -> None:
         cores_of(self.training_env)
@@ -90,21 +111,24 @@ class Imitation(BaseCallback):
         if self.model.num_timesteps:
             return
         config, policy = cores_of(self.training_env)[0].config, self.model.policy
-        if config.budget < 2:
-            return  # there is no gaze to learn
-        seed = [int(self.model.seed or 0), _DRAWS]
+        n_updates = max(1, self.episodes // self.batch_size)
+        first = self.n_done // self.batch_size
+        if config.budget < 2 or first >= n_updates:
+            return  # there is no gaze to learn, or it was learnt before
+        seed = [int(self.model.seed or 0), _DRAWS, self.n_done]
         core = GlimpseCore(config, self.batch_size)
         lesson = _Lesson(core, self.gaze, self.own_share, self.answer_share, seed)
         optimizer = th.optim.Adam(policy.parameters(), lr=self.learning_rate)
-        n_updates = max(1, self.episodes // self.batch_size)
+        timer = SaveTimer()
         with tqdm(
             total=n_updates * self.batch_size,
+            initial=first * self.batch_size,
             desc="imitation",
             unit=" episodes",
             mininterval=0.5 if sys.stderr.isatty() else 10.0,
             dynamic_ncols=True,
         ) as bar:
-            for update in range(n_updates):
+            for update in range(first, n_updates):
                 for group in optimizer.param_groups:
                     group["lr"] = self.learning_rate * (1.0 - update / n_updates)
                 observations, actions = lesson.give(policy)
@@ -116,6 +140,10 @@ class Imitation(BaseCallback):
                 optimizer.step()
                 bar.update(self.batch_size)
                 bar.set_postfix_str(f"{surprise.item():.2f} nats an action", refresh=False)
+                self.n_done = (update + 1) * self.batch_size
+                if timer.due():
+                    with timer.saving():
+                        self.checkpoint(self.model)
         policy.set_training_mode(False)
         self.logger.record("imitation/nats", surprise.item())
 

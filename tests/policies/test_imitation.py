@@ -1,5 +1,6 @@
 """Behaviour cloning: the agent does what the scripted gaze does, and answers as often."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
+import glimpse_lab
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_envs.strategies import Fixed, Grid
@@ -126,6 +128,45 @@ def test_a_resumed_training_is_not_taught_again() -> None:
     assert all(
         (old == new).all() for old, new in zip(before, model.policy.parameters(), strict=True)
     )
+
+
+def test_a_lesson_that_was_stopped_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    give = _Lesson.give
+
+    def stop_after_three(lesson: _Lesson, policy: Any) -> Any:
+        given.append(lesson)
+        if len(given) == 4:
+            raise KeyboardInterrupt
+        return give(lesson, policy)
+
+    monkeypatch.setattr(_Lesson, "give", stop_after_three)
+    stopped = Imitation(gaze=SCAN, episodes=80, batch_size=16)
+    with pytest.raises(KeyboardInterrupt):
+        learn(PPO, GlimpsePolicy, environment("MultiCategorical"), stopped)
+    assert stopped.state() == {"imitated": 48}
+    going_on = Imitation(gaze=SCAN, episodes=80, batch_size=16)
+    going_on.restore(stopped.state())
+    learn(PPO, GlimpsePolicy, environment("MultiCategorical"), going_on)
+    assert len(given) == 4 + 2 and going_on.state() == {"imitated": 80}
+    learn(PPO, GlimpsePolicy, environment("MultiCategorical"), going_on)
+    assert len(given) == 4 + 2
+
+
+def test_how_far_a_lesson_came_is_kept_in_the_run_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {
+        "n_envs": 4, "n_steps": 8, "batch_size": 16, "n_epochs": 1, "env_kwargs.budget": 3,
+        "env_kwargs.classifier": {"type": "canvas", "width": 4},
+        "callback.CoTrainingCallback.pretraining": 64, "callback.Imitation.episodes": 192,
+    }  # fmt: skip
+    monkeypatch.setenv("GLIMPSE_DATA_DIR", str(tmp_path / "data"))
+    run = glimpse_lab.train(overrides=settings, total_timesteps=64, runs=tmp_path, video=False)
+    assert run.classifier_extras()["imitated"] == 192
+    for wrong in (-1, "many"):
+        with pytest.raises(ValueError, match="imitated episodes; wanted"):
+            Imitation(gaze=SCAN).restore({"imitated": wrong})
 
 
 def test_the_same_seed_teaches_the_same() -> None:
