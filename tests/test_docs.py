@@ -62,6 +62,8 @@ def test_a_python_block_runs_by_itself(
     names = run(block, monkeypatch)
     assert names
     names.clear()
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")  # what the block has drawn
     gc.collect()  # or its parts would be known by name to the tests that follow
 
 

@@ -111,7 +111,7 @@ def test_draws_reach_reward_classifier_and_inner_settings() -> None:
     result = apply(choice, config)
     drawn, kwargs = result.recipe, result.env_kwargs
     assert drawn["learning_rate"] == "lin_0.0002" and drawn["batch_size"] == 128 * 8 // 2
-    (callback,) = drawn["callback"]
+    callback, _ = drawn["callback"]
     assert callback["policies.CoTrainingCallback"]["epochs"] == 5.0
     assert callback["policies.CoTrainingCallback"]["pretraining"] == 40000
     assert drawn["policy_kwargs"]["features_extractor_kwargs"] == {"encoder": "cnn"}
