@@ -121,17 +121,14 @@ def register_all() -> None:
     The budget ends episodes, so no ``max_episode_steps`` is given: a TimeLimit on top would flag
     them truncated too.
     """
-    for env_id, parts in REGISTERED.items():
-        gym.register(
-            env_id,
-            entry_point="glimpse_envs.envs:GlimpseEnv",
-            vector_entry_point="glimpse_envs.envs:GlimpseVectorEnv",
-            kwargs=parts,
-        )
-    for env_id, parts in INVERSE.items():
-        gym.register(
-            env_id,
-            entry_point="glimpse_envs.inverse.envs:InverseEnv",
-            vector_entry_point="glimpse_envs.inverse.envs:InverseVectorEnv",
-            kwargs=parts,
-        )
+    for module, kind, ids in (
+        ("glimpse_envs.envs", "Glimpse", REGISTERED),
+        ("glimpse_envs.inverse.envs", "Inverse", INVERSE),
+    ):
+        for env_id, parts in ids.items():
+            gym.register(
+                env_id,
+                entry_point=f"{module}:{kind}Env",
+                vector_entry_point=f"{module}:{kind}VectorEnv",
+                kwargs=parts,
+            )

@@ -187,8 +187,7 @@ class _Lesson:
         observation, seen, done, state = core.reset(core.lanes), [], [], None
         for step in range(core.config.budget - 1):
             target = self.gaze.look(step, core, core.config, self.rng)
-            actions = scheme.toward(target, core.gaze, core.geometry)
-            wanted = actions
+            wanted = actions = scheme.toward(target, core.gaze, core.geometry)
             if self.answer_share:
                 lanes = (self.rng.random(core.n_lanes) < self.answer_share).nonzero()[0]
                 wanted = scheme.answering(actions, lanes, core.belief[lanes].argmax(axis=1))
