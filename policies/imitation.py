@@ -33,9 +33,10 @@ class Imitation(BaseCallback):
     A gaze whose worth shows late, such as a scan of the whole image, or one that finds a small
     object on a large canvas, is hardly found by chance: whoever begins with it can keep it, leave
     what does not pay, and learn when to stop. Each episode takes all glimpses of the budget; at
-    each step the agent is to do what comes nearest to the gaze, or now and then to answer what the
-    classifier holds for likeliest, so that both are tried afterwards. Some episodes go where the
-    agent goes, so that it learns to find back from there. Its critic learns nothing.
+    each step the agent is to do what comes nearest to the gaze, or to answer what the classifier
+    holds for likeliest: now and then, so that both are tried afterwards, or as soon as the
+    classifier is sure. Some episodes go where the agent goes, so that it learns to find back from
+    there. Its critic learns nothing.
 
     With a classifier that is trained beforehand it stands after the callback that trains it. A
     training that is resumed goes on with it where it was stopped; without a classifier, whose file
@@ -49,6 +50,8 @@ class Imitation(BaseCallback):
     :param own_share: share of the episodes that follow the agent's own moves, in [0, 1]
     :param answer_share: share of the steps that are to answer, in [0, 1); without a classifier, or
         where the classifier answers, none are
+    :param answer_above: answer, in place of that share, whenever the classifier holds a class for
+        likelier than this, in (0, 1); None: at random
     :param learning_rate: of Adam, falling linearly to 0
     :param batch_size: episodes of one update
     """
@@ -61,6 +64,7 @@ class Imitation(BaseCallback):
         episodes: int = 20_000,
         own_share: float = 0.5,
         answer_share: float = 0.1,
+        answer_above: float | None = None,
         learning_rate: float = 1e-3,
         batch_size: int = 128,
     ) -> None:
@@ -74,11 +78,14 @@ class Imitation(BaseCallback):
                 f"got own_share={own_share}, answer_share={answer_share}; wanted a share in [0, 1] "
                 "and one in [0, 1)"
             )
+        if answer_above is not None and not 0.0 < answer_above < 1.0:
+            raise ValueError(f"got answer_above={answer_above}; wanted None, or a number in (0, 1)")
         if not 0.0 < learning_rate < np.inf:
             raise ValueError(f"got learning_rate={learning_rate}; wanted a number above 0")
         self.gaze = resolve(gaze, ScriptedGaze)
         self.episodes = int(episodes)
-        self.own_share, self.answer_share = own_share, answer_share
+        self.own_share = own_share
+        self.answer_share, self.answer_above = answer_share, answer_above
         self.learning_rate, self.batch_size = learning_rate, batch_size
         self.n_done = 0
         #: called with the model at intervals, so that a kill loses little
@@ -117,7 +124,8 @@ class Imitation(BaseCallback):
             return  # there is no gaze to learn, or it was learnt before
         seed = [int(self.model.seed or 0), _DRAWS, self.n_done]
         core = GlimpseCore(config, self.batch_size)
-        lesson = _Lesson(core, self.gaze, self.own_share, self.answer_share, seed)
+        answers = (self.answer_share, self.answer_above)
+        lesson = _Lesson(core, self.gaze, self.own_share, answers, seed)
         optimizer = th.optim.Adam(policy.parameters(), lr=self.learning_rate)
         timer = SaveTimer()
         with tqdm(
@@ -157,7 +165,7 @@ class _Lesson:
     :param core: the lanes
     :param gaze: that is taught
     :param own_share: share of the lanes that go where the agent goes
-    :param answer_share: share of the steps that are to answer
+    :param answers: share of the steps that are to answer, and the certainty that is to, or None
     :param seed: of images, scenes, gaze and answers
     """
 
@@ -166,14 +174,14 @@ class _Lesson:
         core: GlimpseCore,
         gaze: ScriptedGaze,
         own_share: float,
-        answer_share: float,
+        answers: tuple[float, float | None],
         seed: list[int],
     ) -> None:
         self.core, self.gaze, self.rng = core, gaze, np.random.default_rng(seed)
         self.own = np.arange(core.n_lanes) < round(own_share * core.n_lanes)
         config = core.config
-        answers = config.scheme.answers and config.classifier is not None
-        self.answer_share = answer_share if answers else 0.0
+        self.answers = config.scheme.answers and config.classifier is not None
+        self.answer_share, self.answer_above = answers
         space = config.action_space
         self.view = BoxView(space) if isinstance(space, spaces.Dict) else None
         core.seed_all(int(self.rng.integers(2**31)))
@@ -188,8 +196,8 @@ class _Lesson:
         for step in range(core.config.budget - 1):
             target = self.gaze.look(step, core, core.config, self.rng)
             wanted = actions = scheme.toward(target, core.gaze, core.geometry)
-            if self.answer_share:
-                lanes = (self.rng.random(core.n_lanes) < self.answer_share).nonzero()[0]
+            if self.answers:
+                lanes = self._answering().nonzero()[0]
                 wanted = scheme.answering(actions, lanes, core.belief[lanes].argmax(axis=1))
             seen.append(observation)
             done.append(wanted if self.view is None else self.view.encode(wanted))
@@ -201,6 +209,12 @@ class _Lesson:
             observation = core.step(actions).observation
         together = {name: _lane_by_lane([step[name] for step in seen]) for name in seen[0]}
         return together, _lane_by_lane(done)
+
+    def _answering(self) -> NDArray[np.bool_]:
+        """Return which lanes are to answer now, bool (lanes,)."""
+        if self.answer_above is not None:
+            return self.core.belief.max(axis=1) > self.answer_above
+        return self.rng.random(self.core.n_lanes) < self.answer_share
 
     def _gaze_of(self, actions: NDArray) -> NDArray[np.float32]:
         """Return where actions of the agent would look, float32 (lanes, 3)."""
