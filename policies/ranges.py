@@ -92,7 +92,7 @@ RANGES = {
     "n_frequencies": Range(0, 1024),
     "dim": WIDTH,
     "patch": WIDTH,
-    "n_blocks": Range(1, 64),
+    "n_blocks": Range(0, 64),
     "n_heads": WIDTH,
     # environments
     "budget": Range(1, 10_000),

@@ -22,13 +22,13 @@ from policies import CoTrainingCallback, PackedSequences
 FOLDER = Path(__file__).parents[2] / "hyperparams"
 ENTRIES = [
     (file, env_id)
-    for file in sorted(FOLDER.glob("*.yml"))
+    for file in sorted(FOLDER.glob("**/*.yml"))
     for env_id in yaml.safe_load(file.read_text())
 ]
 
 
 @pytest.mark.parametrize(
-    ("file", "env_id"), ENTRIES, ids=[f"{file.stem}-{env_id}" for file, env_id in ENTRIES]
+    ("file", "env_id"), ENTRIES, ids=[f"{file.parent.stem}-{file.stem}-{env_id}" for file, env_id in ENTRIES]
 )
 def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None:
     assert env_id == "default" or env_id in REGISTERED
