@@ -101,11 +101,19 @@ class Gaussian:
 
     def log_prob(self, columns: th.Tensor) -> th.Tensor:
         """Return the log-density, float32 (B,)."""
-        return self._distribution().log_prob(columns).sum(dim=1)
+        return self.log_probs(columns).sum(dim=1)
 
     def entropy(self) -> th.Tensor:
         """Return the sum of the differential entropies, float32 (B,), nats."""
-        return self._distribution().entropy().sum(dim=1)
+        return self.entropies().sum(dim=1)
+
+    def log_probs(self, columns: th.Tensor) -> th.Tensor:
+        """Return the log-density of each number by itself, float32 (B, width)."""
+        return self._distribution().log_prob(columns)
+
+    def entropies(self) -> th.Tensor:
+        """Return the differential entropy of each number by itself, float32 (B, width), nats."""
+        return self._distribution().entropy()
 
     def sample(self) -> th.Tensor:
         """Return drawn numbers, float32 (B, width)."""
@@ -126,13 +134,13 @@ class DeterministicMean(Gaussian):
     nor in the entropy.
     """
 
-    def log_prob(self, columns: th.Tensor) -> th.Tensor:
-        """Return zeros, float32 (B,)."""
-        return self.mean.new_zeros(len(self.mean))
+    def log_probs(self, columns: th.Tensor) -> th.Tensor:
+        """Return zeros, float32 (B, width)."""
+        return th.zeros_like(self.mean)
 
-    def entropy(self) -> th.Tensor:
-        """Return zeros, float32 (B,)."""
-        return self.mean.new_zeros(len(self.mean))
+    def entropies(self) -> th.Tensor:
+        """Return zeros, float32 (B, width)."""
+        return th.zeros_like(self.mean)
 
 
 ComponentDistribution = Categorical | Bernoulli | Gaussian

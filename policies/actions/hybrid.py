@@ -22,16 +22,20 @@ from policies.actions.components import (
 
 CONTINUOUS = ("gaussian", "deterministic")
 
+EACH = "each"
+"""Value of a gate: choice i opens number i alone."""
+
 
 class Gate(NamedTuple):
     """What opens a part.
 
     :param part: name of another part, a ``Discrete``
-    :param values: those of its choices that do, counted from 0
+    :param values: those of its choices that do, counted from 0; None where each choice opens the
+        number of its own of a ``Box``
     """
 
     part: str
-    values: list[int]
+    values: list[int] | None
 
 
 class HybridDistribution(DiagGaussianDistribution):
@@ -53,7 +57,9 @@ class HybridDistribution(DiagGaussianDistribution):
 
     :param view: the action space
     :param gates: by part, the part that opens it and the value or values with which it does, such
-        as ``{"class": {"decision": 1}}``. A gate can have a gate.
+        as ``{"class": {"decision": 1}}``. A gate can have a gate. With ``"each"`` as the value, a
+        ``Discrete(n)`` opens one number of a ``Box`` of n: its choice's own, as of the parameters
+        of n types of actions
     :param entropy_weights: by part, its weight w in the entropy; 1 where it is not named
     :param continuous: ``"gaussian"``: ``Box`` parts are sampled around their mean and the mean is
         the mode; ``"deterministic"``: they are what the network says, plus noise of the deviation
@@ -137,9 +143,18 @@ class HybridDistribution(DiagGaussianDistribution):
         total = actions.new_zeros(len(actions))
         opened = self.opened(actions)
         for name, part in self.parts.items():
-            value = self.components[name].log_prob(actions[:, part.columns])
+            columns, gate = actions[:, part.columns], self.gates.get(name)
+            if gate is not None and gate.values is None:
+                numbers = self.components[name].log_probs(columns)
+                value = numbers.gather(1, self._chosen(gate, actions)[:, None])[:, 0]
+            else:
+                value = self.components[name].log_prob(columns)
             total = total + (th.where(opened[name], value, 0.0) if name in opened else value)
         return total
+
+    def _chosen(self, gate: Gate, actions: th.Tensor) -> th.Tensor:
+        """Return the choices of the part that a gate depends on, int64 (B,)."""
+        return actions[:, self.parts[gate.part].columns].argmax(dim=1)
 
     def opened(self, actions: th.Tensor) -> dict[str, th.Tensor]:
         """Return whether each part with a gate counts, bool (B,) by name.
@@ -150,8 +165,13 @@ class HybridDistribution(DiagGaussianDistribution):
         for name in self.order:
             gate = self.gates.get(name)
             if gate is not None:
-                chosen = actions[:, self.parts[gate.part].columns].argmax(dim=1)
-                opened[name] = th.isin(chosen, chosen.new_tensor(gate.values))
+                chosen = self._chosen(gate, actions)
+                every = th.ones_like(chosen, dtype=th.bool)
+                opened[name] = (
+                    every
+                    if gate.values is None
+                    else th.isin(chosen, chosen.new_tensor(gate.values))
+                )
                 if gate.part in opened:
                     opened[name] = opened[name] & opened[gate.part]
         return opened
@@ -161,12 +181,19 @@ class HybridDistribution(DiagGaussianDistribution):
         total: Any = 0.0
         opened: dict[str, th.Tensor] = {}
         for name in self.order:
-            value = self.weights.get(name, 1.0) * self.components[name].entropy()
-            gate = self.gates.get(name)
-            if gate is not None:
+            weight, gate = self.weights.get(name, 1.0), self.gates.get(name)
+            if gate is None:
+                value = self.components[name].entropy()
+            else:
                 probabilities = self.components[gate.part].categoricals[0].probs
-                opened[name] = probabilities[:, gate.values].sum(dim=1) * opened.get(gate.part, 1.0)
-                value = opened[name] * value
+                before = opened.get(gate.part, 1.0)
+                if gate.values is None:
+                    value = before * (probabilities * self.components[name].entropies()).sum(dim=1)
+                    opened[name] = before
+                else:
+                    opened[name] = probabilities[:, gate.values].sum(dim=1) * before
+                    value = opened[name] * self.components[name].entropy()
+            value = weight * value
             total = total + value
         return total
 
@@ -214,6 +241,9 @@ class HybridDistribution(DiagGaussianDistribution):
         values = list(values) if isinstance(values, (list, tuple)) else [values]
         if not values:
             raise ValueError(f"got no value of {other!r} that opens {name!r}; wanted at least one")
+        if values == [EACH]:
+            self._check_each(name, other)
+            return Gate(other, None)
         if not isinstance(space, spaces.Discrete):
             raise ValueError(
                 f"got part {other!r}, which opens {name!r}, as {space}; wanted Discrete"
@@ -224,6 +254,16 @@ class HybridDistribution(DiagGaussianDistribution):
                     f"got {value!r} of {other!r}, which opens {name!r}; wanted one of {space}"
                 )
         return Gate(other, sorted({int(value - space.start) for value in values}))
+
+    def _check_each(self, name: str, other: str) -> None:
+        """Raise a ValueError unless each choice of a part has a number of another of its own."""
+        box, choices = self.parts[name].space, self.parts[other].space
+        fits = isinstance(box, spaces.Box) and isinstance(choices, spaces.Discrete)
+        if not fits or box.shape != (choices.n,):
+            raise ValueError(
+                f"got {other!r}, {choices}, of which each opens its own of {name!r}, {box}; wanted "
+                "Discrete(n) and a Box of n numbers"
+            )
 
     def _gates_first(self) -> list[str]:
         """Return the parts, each after the one that opens it."""

@@ -79,7 +79,7 @@ class Fitter:
         self.early_weight = early_weight
         self.label_smoothing = label_smoothing
         self.max_grad_norm = max_grad_norm
-        native = _native_bfloat16(next(classifier.parameters()).device)
+        native = native_bfloat16(next(classifier.parameters()).device)
         self.bfloat16 = bfloat16 and classifier.memory.takes_bfloat16 and native
         self.rng = np.random.default_rng(seed)
         self.optimizer = ClassifierOptimizer(
@@ -207,7 +207,7 @@ def by_glimpse(right: NDArray, read: NDArray) -> str:
     return " ".join(f"{100 * r / n:.1f}" if n else "-" for r, n in pairs)
 
 
-def _native_bfloat16(device: th.device) -> bool:
+def native_bfloat16(device: th.device) -> bool:
     """Whether bfloat16 is faster than float32 there."""
     if device.type == "cuda":
         return th.cuda.is_bf16_supported(including_emulation=False)

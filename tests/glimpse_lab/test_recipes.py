@@ -28,7 +28,7 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize(
-    ("file", "env_id"), ENTRIES, ids=[f"{file.parent.stem}-{file.stem}-{env_id}" for file, env_id in ENTRIES]
+    ("file", "env_id"), ENTRIES, ids=["-".join((*file.parts[-2:], env)) for file, env in ENTRIES]
 )
 def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None:
     assert env_id == "default" or env_id in REGISTERED

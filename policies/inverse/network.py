@@ -1,0 +1,160 @@
+"""The siamese transformer: two images through the same weights, which look at each other."""
+
+from __future__ import annotations
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import TensorDict
+from torch import nn
+from torch.nn import functional as F
+
+from policies.extractors.attention import PatchEmbedding, TransformerBlock
+from policies.ranges import checks_arguments
+
+IMAGES = ("before", "after")
+"""Keys of the observation."""
+
+BLOCKS = ("self", "cross")
+
+
+class CrossBlock(nn.Module):
+    """Cross-attention and a small MLP, each behind a layer norm and beside a residual path.
+
+    Queries are made from one sequence of tokens, keys and values from another.
+
+    :param dim: size D of a token
+    :param n_heads: number of heads, a divisor of D
+    :param mlp_ratio: hidden size of the MLP, in D
+    :param source_dim: size of a token of the other sequence; None for D
+    """
+
+    def __init__(
+        self, dim: int, n_heads: int, mlp_ratio: float = 2.0, source_dim: int | None = None
+    ) -> None:
+        super().__init__()
+        if dim % n_heads:
+            raise ValueError(f"got tokens of {dim} numbers and {n_heads} heads; wanted a divisor")
+        self.n_heads = n_heads
+        source_dim = source_dim or dim
+        self.norm_query, self.norm_mlp = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.norm_source = nn.LayerNorm(source_dim)
+        self.to_query, self.to_key_value = nn.Linear(dim, dim), nn.Linear(source_dim, 2 * dim)
+        self.from_heads = nn.Linear(dim, dim)
+        hidden = int(mlp_ratio * dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+
+    def forward(
+        self, tokens: th.Tensor, source: th.Tensor, seen: th.Tensor | None = None
+    ) -> th.Tensor:
+        """Return float32 (B, N, D).
+
+        :param tokens: that ask, float32 (B, N, D)
+        :param source: that answer, float32 (B, S, source_dim)
+        :param seen: bool (B, S), which of these there are; None for all
+        """
+        batch, n, dim = tokens.shape
+        query = self._heads(self.to_query(self.norm_query(tokens)))
+        key, value = self.to_key_value(self.norm_source(source)).chunk(2, dim=2)
+        mask = None if seen is None else seen[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(
+            query, self._heads(key), self._heads(value), attn_mask=mask
+        )
+        tokens = tokens + self.from_heads(mixed.transpose(1, 2).reshape(batch, n, dim))
+        return tokens + self.mlp(self.norm_mlp(tokens))
+
+    def _heads(self, tokens: th.Tensor) -> th.Tensor:
+        """Return (B, heads, N, D / heads) of (B, N, D)."""
+        batch, n, dim = tokens.shape
+        return tokens.view(batch, n, self.n_heads, dim // self.n_heads).transpose(1, 2)
+
+
+class SiameseExtractor(BaseFeaturesExtractor):
+    """The codes of the image before and of the image after, each made in view of the other.
+
+    Both images are one batch through the stem and the blocks of self-attention. Only in those of
+    cross-attention the batch is split: each image asks, and the other answers. Source: Dyachkov,
+    Levin and Kudashov, "Siamese visual transformer with cross-attention for inverse action
+    modelling in a visual environment".
+
+    :param observation_space: of ``before`` and ``after``, images of the same shape, channels first
+        or last
+    :param dim: size D of a token and of a code
+    :param patch: side of a patch in pixels, a divisor of both sides
+    :param blocks: "self" or "cross" for each block, in order
+    :param n_heads: heads of their attention
+    :param stem: from a patch to its token, "conv" or "linear", see
+        :class:`~policies.extractors.attention.PatchEmbedding`
+    :param normalize_images: whether SB3 has divided the images by 255
+    :ivar features_dim: 2 D: the code of the branch of ``before``, then that of ``after``
+    :raises ValueError: for another observation, no block of cross-attention, or patches that do
+        not fit
+    """
+
+    @checks_arguments
+    def __init__(
+        self,
+        observation_space: spaces.Dict,
+        dim: int = 96,
+        patch: int = 8,
+        blocks: list[str] | tuple[str, ...] = ("self", "cross", "self", "cross"),
+        n_heads: int = 4,
+        stem: str = "conv",
+        normalize_images: bool = True,
+    ) -> None:
+        channels, height, width = _image_shape(observation_space)
+        super().__init__(observation_space, 2 * dim)
+        if set(blocks) - set(BLOCKS) or "cross" not in blocks:
+            raise ValueError(
+                f"got blocks={list(blocks)}; wanted some of {list(BLOCKS)}, at least one 'cross': "
+                "without it neither image knows of the other"
+            )
+        self.normalized = normalize_images
+        self.embed = PatchEmbedding(channels, height, width, patch, dim, stem)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(dim, n_heads) if kind == "self" else CrossBlock(dim, n_heads)
+            for kind in blocks
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, observations: TensorDict) -> th.Tensor:
+        """Return float32 (B, 2 D).
+
+        :param observations: ``before`` and ``after``, (B, C, H, W) or (B, H, W, C) each
+        """
+        images = th.cat([observations[name] for name in IMAGES])  # (2 B, ...)
+        tokens = self.embed(self._channels_first(images))
+        for block in self.blocks:
+            if isinstance(block, CrossBlock):
+                before, after = tokens.chunk(2)
+                tokens = block(tokens, th.cat([after, before]))
+            else:
+                tokens = block(tokens)
+        codes = self.norm(tokens).mean(dim=1)
+        return th.cat(codes.chunk(2), dim=1)
+
+    def _channels_first(self, images: th.Tensor) -> th.Tensor:
+        """Return images as float32 (n, C, H, W) in [0, 1]."""
+        images = images.float()
+        if not self.normalized:
+            images = images / 255.0
+        if images.shape[1] not in (1, 3):
+            images = images.movedim(3, 1)
+        return images
+
+
+def _image_shape(space: spaces.Space) -> tuple[int, int, int]:
+    """Return channels, height and width of both images.
+
+    :raises ValueError: for other observations
+    """
+    parts = space.spaces if isinstance(space, spaces.Dict) else {}
+    shapes = {getattr(parts.get(name), "shape", None) for name in IMAGES}
+    shape = shapes.pop() if len(shapes) == 1 else None
+    if shape is None or len(shape) != 3 or not {shape[0], shape[2]} & {1, 3}:
+        raise ValueError(
+            f"got observations {space}; wanted images 'before' and 'after' of the same shape, of 1 "
+            "or 3 channels, as inverse environments show them"
+        )
+    channels_first = shape[0] in (1, 3)
+    return shape if channels_first else (shape[2], shape[0], shape[1])

@@ -1,0 +1,143 @@
+"""The policy of inverse action modelling, for PPO and for the enumeration of actions alike."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import PyTorchObs
+from torch import nn
+
+from glimpse_envs.boxview import BoxView
+from policies.actions.hybrid import EACH, HybridDistribution
+from policies.hybrid_policies import HybridPolicyMixin
+from policies.inverse.network import SiameseExtractor
+from policies.ranges import checks_arguments
+
+
+class Branches(NamedTuple):
+    """What the S = 2 branches say, that of ``before`` first (a network with one has S = 1).
+
+    :ivar logits: of the types, float32 (S, B, K)
+    :ivar means: of the parameters of all types, normalised, float32 (S, B, K)
+    """
+
+    logits: th.Tensor
+    means: th.Tensor
+
+
+class SiameseHeads(nn.Module):
+    """A head for the type and one for the parameters, the same on both branches.
+
+    The branch of ``after`` tells the way back. Together they say the mean of what the one tells
+    and of what undoes what the other tells: the same type, the negated parameter.
+
+    :param dim: size D of a branch's code
+    :param n_types: number K of types
+    """
+
+    def __init__(self, dim: int, n_types: int) -> None:
+        super().__init__()
+        self.types = nn.Linear(dim, n_types)
+        self.parameters_ = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, n_types))
+
+    def branches(self, features: th.Tensor) -> Branches:
+        """Return what each branch says.
+
+        :param features: float32 (B, 2 D)
+        """
+        codes = th.stack(features.chunk(2, dim=1))  # (2, B, D)
+        return Branches(self.types(codes), self.parameters_(codes))
+
+    def forward(self, features: th.Tensor) -> th.Tensor:
+        """Return what they say together, logits and means, float32 (B, 2 K).
+
+        :param features: float32 (B, 2 D)
+        """
+        logits, means = self.branches(features)
+        return th.cat([logits.mean(dim=0), 0.5 * (means[0] - means[1])], dim=1)
+
+
+class SiameseDistribution(HybridDistribution):
+    """A type, and the parameter of that type alone, in one log-probability and one entropy."""
+
+    def proba_distribution_net(
+        self, latent_dim: int, log_std_init: float = 0.0
+    ) -> tuple[nn.Module, nn.Parameter]:
+        """Return the heads, and the logarithm of the deviations, float32 (K,).
+
+        :param latent_dim: 2 D
+        :param log_std_init: the first of these logarithms
+        """
+        return SiameseHeads(latent_dim // 2, self.n_continuous), self.make_log_std(log_std_init)
+
+
+class SiamesePolicy(HybridPolicyMixin, ActorCriticPolicy):
+    """Policy of inverse environments.
+
+    :param args: observation space, action space, learning rate schedule, as for SB3's policies
+    :param features_extractor_class: gives two codes side by side
+    :param kwargs: as for SB3's policies; ``net_arch`` is empty: what stands between the codes and
+        the heads is in the extractor
+    :raises ValueError: for another action space
+    """
+
+    @checks_arguments
+    def __init__(
+        self,
+        *args: Any,
+        features_extractor_class: type[BaseFeaturesExtractor] = SiameseExtractor,
+        **kwargs: Any,
+    ) -> None:
+        for unused in ("gates", "net_arch"):
+            kwargs.pop(unused, None)
+        space = args[1] if len(args) > 1 else kwargs["action_space"]
+        check_actions(space)
+        super().__init__(
+            *args,
+            features_extractor_class=features_extractor_class,
+            gates={"parameters": {"type": EACH}},
+            net_arch=[],
+            **{"ortho_init": False, **kwargs},  # SB3's would shut the heads off from the codes
+        )
+
+    def make_features_extractor(self) -> BaseFeaturesExtractor:
+        """Return a new features extractor, which knows whether SB3 normalises images for it."""
+        kwargs = dict(self.features_extractor_kwargs)
+        if issubclass(self.features_extractor_class, SiameseExtractor):
+            kwargs.setdefault("normalize_images", self.normalize_images)
+        return self.features_extractor_class(self.observation_space, **kwargs)
+
+    def make_action_distribution(self) -> Distribution:
+        """Return the distribution of type and parameter."""
+        return SiameseDistribution(
+            self.action_space,
+            gates=self.gates,
+            entropy_weights=self.entropy_weights,
+            continuous=self.continuous,
+        )
+
+    def branches(self, observations: PyTorchObs) -> Branches:
+        """Return what both branches say, with gradients.
+
+        :param observations: tensors by key, as SB3's policies take them
+        """
+        return self.action_net.branches(self.extract_features(observations))
+
+
+def check_actions(space: spaces.Space) -> None:
+    """Check that actions are those of an inverse environment.
+
+    :raises ValueError: if not
+    """
+    shown = space.shown.spaces if isinstance(space, BoxView) else {}
+    kind, parameters = shown.get("type"), shown.get("parameters")
+    if not (isinstance(kind, spaces.Discrete) and isinstance(parameters, spaces.Box)):
+        raise ValueError(
+            f"got actions {space}; wanted those of an inverse environment, 'type' and "
+            "'parameters', as InverseVecEnv shows them"
+        )
