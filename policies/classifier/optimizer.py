@@ -5,37 +5,9 @@ from typing import Any
 import torch as th
 from torch import nn
 
-from policies.optimizers import check_optimizer_state
+from policies.optimizers import Matrices, check_optimizer_state
 
 OPTIMIZERS = ("muon", "adamw")
-
-
-class Matrices:
-    """``torch.optim.Muon``, which takes matrices alone, for weights of any shape.
-
-    A convolution's weight (out, in, height, width) is taken as a matrix (out, in * height *
-    width). Muon (Jordan et al. 2024) moves along the orthogonal matrix nearest to the momentum,
-    here as far as AdamW would in the root mean square (Liu et al. 2025, "Muon is scalable for LLM
-    training").
-
-    :param parameters: of two or more dimensions
-    :param settings: of Muon
-    """
-
-    def __init__(self, parameters: list[nn.Parameter], **settings: Any) -> None:
-        self.parameters = parameters
-        self.matrices = [nn.Parameter(p.detach().flatten(1).clone()) for p in parameters]
-        self.muon = th.optim.Muon(self.matrices, adjust_lr_fn="match_rms_adamw", **settings)
-
-    @th.no_grad()
-    def step(self) -> None:
-        """Update the parameters that have gradients."""
-        for parameter, matrix in zip(self.parameters, self.matrices, strict=True):
-            matrix.copy_(parameter.flatten(1))  # which may have been loaded meanwhile
-            matrix.grad = None if parameter.grad is None else parameter.grad.flatten(1)
-        self.muon.step()
-        for parameter, matrix in zip(self.parameters, self.matrices, strict=True):
-            parameter.copy_(matrix.view_as(parameter))
 
 
 class ClassifierOptimizer:

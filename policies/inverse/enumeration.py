@@ -27,6 +27,7 @@ from policies.inverse.losses import (
     type_loss,
 )
 from policies.inverse.policy import Branches, SiamesePolicy
+from policies.optimizers import MuonAdamW
 from policies.ranges import checks_arguments
 
 
@@ -46,7 +47,7 @@ class ActionEnumeration(BaseAlgorithm):
 
     :param policy: :class:`~policies.inverse.policy.SiamesePolicy` or one below it
     :param env: inverse environments; the lanes are the states of an update
-    :param learning_rate: of AdamW, a number or a schedule
+    :param learning_rate: of :class:`~policies.optimizers.MuonAdamW`, a number or a schedule
     :param n_parameters: number M
     :param type_reward: what of a type's M rewards makes the pseudo-target, "best" or "mean"
     :param std: first and last deviation of the parameters that are drawn, normalised, falling in
@@ -54,7 +55,7 @@ class ActionEnumeration(BaseAlgorithm):
     :param type_coef: weight of the cross-entropy to the pseudo-target; 0 leaves it out
     :param parameter_coef: weight of the policy gradient
     :param symmetry_coef: weight of the symmetry of the branches
-    :param weight_decay: of AdamW
+    :param weight_decay: of matrices
     :param max_grad_norm: of all gradients together
     :param bfloat16: compute the networks so where the processor does natively
     :param seed: of weights, images and draws
@@ -78,9 +79,9 @@ class ActionEnumeration(BaseAlgorithm):
         type_reward: str = "best",
         std: list[float] | tuple[float, ...] | None = (0.5, 0.05),
         type_coef: float = 1.0,
-        parameter_coef: float = 1.0,
+        parameter_coef: float = 10.0,
         symmetry_coef: float = 1.0,
-        weight_decay: float = 0.01,
+        weight_decay: float = 0.05,
         max_grad_norm: float = 1.0,
         bfloat16: bool = True,
         stats_window_size: int = 100,
@@ -97,8 +98,10 @@ class ActionEnumeration(BaseAlgorithm):
             raise ValueError(f"got n_parameters={n_parameters}; wanted at least 2, for a baseline")
         if std is not None and (len(std) != 2 or min(std) <= 0.0):
             raise ValueError(f"got std={std}; wanted first and last deviation, above 0, or None")
-        optimizer = {"optimizer_class": th.optim.AdamW}
-        optimizer["optimizer_kwargs"] = {"weight_decay": weight_decay}
+        optimizer = {
+            "optimizer_class": MuonAdamW,
+            "optimizer_kwargs": {"weight_decay": weight_decay},
+        }
         super().__init__(
             policy,
             env,

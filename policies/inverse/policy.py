@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch as th
@@ -30,20 +31,32 @@ class Branches(NamedTuple):
     means: th.Tensor
 
 
+_GAIN = 4.0
+"""First weight of a parameter's size among the logits of the types."""
+
+
 class SiameseHeads(nn.Module):
     """A head for the type and one for the parameters, the same on both branches.
 
-    The branch of ``after`` tells the way back. Together they say the mean of what the one tells
-    and of what undoes what the other tells: the same type, the negated parameter.
+    The head of types reads the sizes of the parameters, too: where rewards have taught them, a type
+    that has changed nothing has none. The branch of ``after`` tells the way back. Together they say
+    the mean of what the one tells and of what undoes what the other tells: the same type, the
+    negated parameter.
 
     :param dim: size D of a branch's code
     :param n_types: number K of types
+    :param parts: of the actions, in the order of their columns
     """
 
-    def __init__(self, dim: int, n_types: int) -> None:
+    def __init__(
+        self, dim: int, n_types: int, parts: Sequence[str] = ("parameters", "type")
+    ) -> None:
         super().__init__()
-        self.types = nn.Linear(dim, n_types)
-        self.parameters_ = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, n_types))
+        self.parts = tuple(parts)
+        self.types, self.sizes = nn.Linear(dim, n_types), nn.Linear(n_types, n_types, bias=False)
+        with th.no_grad():  # at first the type that has changed most
+            self.sizes.weight.copy_(_GAIN * th.eye(n_types))
+        self.numbers = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, n_types))
 
     def branches(self, features: th.Tensor) -> Branches:
         """Return what each branch says.
@@ -51,15 +64,17 @@ class SiameseHeads(nn.Module):
         :param features: float32 (B, 2 D)
         """
         codes = th.stack(features.chunk(2, dim=1))  # (2, B, D)
-        return Branches(self.types(codes), self.parameters_(codes))
+        means = self.numbers(codes)
+        return Branches(self.types(codes) + self.sizes(means.detach().abs()), means)
 
     def forward(self, features: th.Tensor) -> th.Tensor:
-        """Return what they say together, logits and means, float32 (B, 2 K).
+        """Return what they say together, means and logits, part by part, float32 (B, 2 K).
 
         :param features: float32 (B, 2 D)
         """
         logits, means = self.branches(features)
-        return th.cat([logits.mean(dim=0), 0.5 * (means[0] - means[1])], dim=1)
+        together = {"type": logits.mean(dim=0), "parameters": 0.5 * (means[0] - means[1])}
+        return th.cat([together[name] for name in self.parts], dim=1)
 
 
 class SiameseDistribution(HybridDistribution):
@@ -73,7 +88,8 @@ class SiameseDistribution(HybridDistribution):
         :param latent_dim: 2 D
         :param log_std_init: the first of these logarithms
         """
-        return SiameseHeads(latent_dim // 2, self.n_continuous), self.make_log_std(log_std_init)
+        heads = SiameseHeads(latent_dim // 2, self.n_continuous, tuple(self.parts))
+        return heads, self.make_log_std(log_std_init)
 
 
 class SiamesePolicy(HybridPolicyMixin, ActorCriticPolicy):
