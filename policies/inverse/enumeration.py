@@ -50,8 +50,9 @@ class ActionEnumeration(BaseAlgorithm):
     :param learning_rate: of :class:`~policies.optimizers.MuonAdamW`, a number or a schedule
     :param n_parameters: number M
     :param type_reward: what of a type's M rewards makes the pseudo-target, "best" or "mean"
-    :param std: first and last deviation of the parameters that are drawn, normalised, falling in
-        equal ratios; None to learn them by the policy gradient
+    :param std: first and last deviation of the parameters that are drawn, normalised; None to learn
+        it by the policy gradient, which narrows it before slow parameters are found
+    :param std_held: share of the training with the first deviation, before it falls in equal ratios
     :param type_coef: weight of the cross-entropy to the pseudo-target; 0 leaves it out
     :param parameter_coef: weight of the policy gradient
     :param symmetry_coef: weight of the symmetry of the branches
@@ -78,6 +79,7 @@ class ActionEnumeration(BaseAlgorithm):
         n_parameters: int = 8,
         type_reward: str = "best",
         std: list[float] | tuple[float, ...] | None = (0.5, 0.05),
+        std_held: float = 0.5,
         type_coef: float = 1.0,
         parameter_coef: float = 10.0,
         symmetry_coef: float = 1.0,
@@ -98,6 +100,8 @@ class ActionEnumeration(BaseAlgorithm):
             raise ValueError(f"got n_parameters={n_parameters}; wanted at least 2, for a baseline")
         if std is not None and (len(std) != 2 or min(std) <= 0.0):
             raise ValueError(f"got std={std}; wanted first and last deviation, above 0, or None")
+        if not 0.0 <= std_held < 1.0:
+            raise ValueError(f"got std_held={std_held}; wanted a share in [0, 1)")
         optimizer = {
             "optimizer_class": MuonAdamW,
             "optimizer_kwargs": {"weight_decay": weight_decay},
@@ -116,6 +120,7 @@ class ActionEnumeration(BaseAlgorithm):
         )
         self.n_parameters, self.type_reward = n_parameters, type_reward
         self.std = None if std is None else tuple(std)
+        self.std_held = std_held
         self.type_coef, self.parameter_coef = type_coef, parameter_coef
         self.symmetry_coef, self.max_grad_norm = symmetry_coef, max_grad_norm
         self.weight_decay, self.bfloat16 = weight_decay, bfloat16
@@ -244,8 +249,9 @@ class ActionEnumeration(BaseAlgorithm):
         if self.std is None:
             return
         first, last = np.log(self.std)
+        left = min(1.0, self._current_progress_remaining / max(1e-9, 1.0 - self.std_held))
         with th.no_grad():
-            self.policy.log_std.fill_(last + (first - last) * self._current_progress_remaining)
+            self.policy.log_std.fill_(last + (first - last) * left)
         self.policy.log_std.requires_grad_(False)
 
     def _act(self, callback: BaseCallback) -> bool:

@@ -16,7 +16,7 @@ from glimpse_envs.sb3 import GlimpseVecEnv
 from policies.inverse import ActionEnumeration, SiamesePolicy, SupervisedActions
 from policies.inverse.policy import Branches
 
-SMALL = {"features_extractor_kwargs": {"dim": 32, "n_heads": 2}}
+SMALL = {"features_extractor_kwargs": {"dim": 16, "n_heads": 2, "blocks": ["self", "cross"]}}
 TWO = [{"type": "MoveX", "smallest": 4.0}, {"type": "Brighten", "smallest": 0.2}]
 
 
@@ -104,9 +104,15 @@ def test_what_is_tried_is_scored_there_and_back() -> None:
 
 
 def test_the_deviation_falls_as_it_is_told_or_is_learnt() -> None:
-    model = _model(std=(0.4, 0.1))
+    model = _model(std=(0.4, 0.1), std_held=0.5)
+    followed = []
+    losses = model.losses
+    model.losses = lambda *args: (
+        followed.append(model.policy.log_std.exp().mean().item()) or losses(*args)
+    )
     model.learn(16 * 8)
-    assert 0.1 < model.policy.log_std.exp().mean().item() < 0.2
+    assert followed[:5] == pytest.approx([0.4] * 5)
+    assert followed[5:] == pytest.approx([0.4 * 0.25**share for share in (0.25, 0.5, 0.75)])
     learnt = _model(std=None)
     learnt.learn(16 * 4)
     assert learnt.policy.log_std.requires_grad and learnt.policy.log_std.abs().max() > 0.0
@@ -147,10 +153,17 @@ def test_planning_learns_from_the_states_on_the_way() -> None:
 
 def test_plain_ppo_learns_with_the_same_policy() -> None:
     model = PPO(
-        SiamesePolicy, _env(), n_steps=4, batch_size=32, policy_kwargs=SMALL, seed=0, device="cpu"
+        SiamesePolicy,
+        _env(),
+        n_steps=2,
+        batch_size=32,
+        n_epochs=1,
+        policy_kwargs=SMALL,
+        seed=0,
+        device="cpu",
     )
     before = [parameter.detach().clone() for parameter in model.policy.parameters()]
-    model.learn(128)
+    model.learn(32)
     pairs = zip(before, model.policy.parameters(), strict=True)
     assert sum(not th.equal(old, new) for old, new in pairs) > 0.9 * len(before)
 
@@ -162,6 +175,7 @@ def test_plain_ppo_learns_with_the_same_policy() -> None:
         ({"n_parameters": 1}, "at least 2"),
         ({"std": (0.1,)}, "first and last deviation"),
         ({"std": (0.1, 0.0)}, "above 0"),
+        ({"std_held": 1.0}, r"share in \[0, 1\)"),
     ],
 )
 def test_wrong_settings_are_refused(arguments: dict, message: str) -> None:
