@@ -33,6 +33,11 @@ class Layers(NamedTuple):
         grounds = self.backgrounds
         return Layers(self.pictures[lanes], None if grounds is None else grounds[lanes])
 
+    def to(self, device: torch.device | str) -> Layers:
+        """Return the layers on a device of PyTorch's; themselves if they are there."""
+        grounds = self.backgrounds
+        return Layers(self.pictures.to(device), None if grounds is None else grounds.to(device))
+
     def put(self, lanes: Tensor, layers: Layers) -> None:
         """Put other layers on some canvases.
 
@@ -72,12 +77,13 @@ class Canvas:
         """Return canvases, float32 (n, C, H, W) in [0, 1].
 
         :param state: float64 (n, 7), see :data:`glimpse_envs.inverse.actions.ATTRIBUTES`
-        :param layers: of as many canvases
+        :param layers: of as many canvases, on the device that draws
         """
-        factor = torch.from_numpy(np.exp(state[:, BRIGHTNESS]).astype(np.float32))
+        device = layers.pictures.device
+        factor = _tensor(np.exp(state[:, BRIGHTNESS]), device)
         grid = self._grid(
             state[:, X], state[:, Y], np.deg2rad(state[:, ANGLE]), np.exp(state[:, SCALE]),
-            layers.pictures.shape[2:],
+            layers.pictures.shape[2:], device,
         )  # fmt: skip
         drawn = _warp(layers.pictures, grid)
         if self.opaque:
@@ -97,8 +103,9 @@ class Canvas:
         """Return canvases with the cursor on them; only a window around it is touched."""
         _, high, wide = self.cursor.shape
         # one pixel more than the cursor has, which may lie between two
-        left, across = _window(state[:, CURSOR_X] + self.width / 2, wide, self.width)
-        top, down = _window(state[:, CURSOR_Y] + self.height / 2, high, self.height)
+        device = colours.device
+        left, across = _window(state[:, CURSOR_X] + self.width / 2, wide, self.width, device)
+        top, down = _window(state[:, CURSOR_Y] + self.height / 2, high, self.height, device)
         grid = torch.stack(
             [
                 across[:, None, :].expand(-1, high + 1, -1),
@@ -106,12 +113,13 @@ class Canvas:
             ],
             dim=3,
         )
-        drawn = _warp(self.cursor.expand(len(state), -1, -1, -1), grid)
+        drawn = _warp(self.cursor.to(device).expand(len(state), -1, -1, -1), grid)
+        counted = torch.arange(max(len(state), high + 1, wide + 1), device=device)
         place = (
-            torch.arange(len(state))[:, None, None, None],
-            torch.arange(colours.shape[1])[:, None, None],
-            (top[:, None] + torch.arange(high + 1))[:, None, :, None],
-            (left[:, None] + torch.arange(wide + 1))[:, None, None, :],
+            counted[: len(state), None, None, None],
+            counted[: colours.shape[1], None, None],
+            (top[:, None] + counted[: high + 1])[:, None, :, None],
+            (left[:, None] + counted[: wide + 1])[:, None, None, :],
         )
         colours[place] = drawn[:, :-1] + (1.0 - drawn[:, -1:]) * colours[place]
         return colours
@@ -123,6 +131,7 @@ class Canvas:
         angle: NDArray[np.float64],
         scale: NDArray[np.float64],
         size: tuple[int, int],
+        device: torch.device,
     ) -> Tensor:
         """Return which point of a picture is seen at each pixel, float32 (n, H, W, 2).
 
@@ -133,6 +142,7 @@ class Canvas:
         :param angle: radians clockwise, (n,)
         :param scale: factor, (n,)
         :param size: height and width of the picture
+        :param device: of the result
         """
         height, width = size
         cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
@@ -141,26 +151,34 @@ class Canvas:
         down = np.stack([sin * (2 / width), cos * (2 / height)], axis=1)
         origin = -(across * x[:, None] + down * y[:, None])
         across, down, origin = (
-            torch.from_numpy(part.astype(np.float32))[:, :, None] for part in (across, down, origin)
+            _tensor(part, device)[:, :, None] for part in (across, down, origin)
         )
-        rows = (down * self._down + origin)[:, :, :, None]  # (n, 2, H, 1)
-        return (rows + (across * self._across)[:, :, None, :]).permute(0, 2, 3, 1)
+        rows = (down * self._down.to(device) + origin)[:, :, :, None]  # (n, 2, H, 1)
+        return (rows + (across * self._across.to(device))[:, :, None, :]).permute(0, 2, 3, 1)
 
 
-def _window(tip: NDArray[np.float64], size: int, length: int) -> tuple[Tensor, Tensor]:
+def _window(
+    tip: NDArray[np.float64], size: int, length: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Return where windows of size + 1 pixels begin, and what is seen at their pixels.
 
     A window lies on the canvas as a whole: what is beyond its edge is not seen anyhow.
 
     :param tip: where pictures of ``size`` pixels begin, (n,)
     :param length: of the canvas
+    :param device: of the result
     :return: first pixels, int64 (n,); points of the picture, from -1 to 1, float32 (n, size + 1)
     """
     first = np.clip(np.floor(tip), 0, length - size - 1)
     # so far away that nothing of it is seen: a number that float32 can still tell
     offset = np.clip(first - tip, -2.0 * size, 2.0 * size)
     points = (np.arange(size + 1) + 0.5 + offset[:, None]) * (2 / size) - 1.0
-    return torch.from_numpy(first.astype(np.int64)), torch.from_numpy(points.astype(np.float32))
+    return torch.from_numpy(first.astype(np.int64)).to(device), _tensor(points, device)
+
+
+def _tensor(values: NDArray[np.float64], device: torch.device) -> Tensor:
+    """Return numbers as float32 on a device."""
+    return torch.from_numpy(values.astype(np.float32)).to(device)
 
 
 def _warp(pictures: Tensor, grid: Tensor) -> Tensor:

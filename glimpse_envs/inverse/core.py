@@ -22,6 +22,9 @@ _TYPE, _SIZE, _SIGN, _STATE = ((1 << 41) + 100 * i for i in range(4))
 _PIXELS_AT_ONCE = 1 << 18
 """Of the canvases that are scored together: as much as stays in a processor's cache."""
 
+_PIXELS_AT_ONCE_ELSEWHERE = 1 << 27
+"""The same on other devices: some gigabytes."""
+
 
 class InverseCore(Lanes):
     """Lanes of one environment, stepped together. Lanes that ended are reset by the caller.
@@ -121,7 +124,14 @@ class InverseCore(Lanes):
         return Step(self._observe(self.lanes), reward, ended)
 
     @torch.no_grad()
-    def score(self, types: Any, parameters: Any, *, reverse: bool = False) -> NDArray[np.float32]:
+    def score(
+        self,
+        types: Any,
+        parameters: Any,
+        *,
+        reverse: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> NDArray[np.float32]:
         """Return what N actions would earn in every lane now; none of them is carried out.
 
         It looks at the targets: for training, not for agents.
@@ -129,7 +139,8 @@ class InverseCore(Lanes):
         :param types: integers (B, N), in 0 ... K - 1
         :param parameters: of these types, normalised, (B, N) in [-1, 1]
         :param reverse: score the way back: actions on the target that should give the canvas
-        :return: rewards as of :meth:`step`, float32 (B, N)
+        :param device: of PyTorch's, which draws and compares the canvases
+        :return: rewards as of :meth:`step`, up to rounding, float32 (B, N)
         :raises ValueError: for types and parameters out of range, NaN included
         :raises gymnasium.error.ResetNeeded: before the first reset
         """
@@ -148,18 +159,23 @@ class InverseCore(Lanes):
             if reverse
             else (self.state, self._target_features, self._reference)
         )
+        layers = self._layers.to(device)
+        goal, reference = tuple(part.to(device) for part in goal), reference.to(device)
         height, width, channels = self.config.shape
-        at_once = max(1, _PIXELS_AT_ONCE // (height * width * channels))
+        on_cpu = reference.device.type == "cpu"
+        most = _PIXELS_AT_ONCE if on_cpu else _PIXELS_AT_ONCE_ELSEWHERE
+        at_once = max(1, most // (height * width * channels))
         similarity = np.empty(len(types), np.float32)
         for first in range(0, len(types), at_once):
             part = slice(first, min(first + at_once, len(types)))
             lanes = np.arange(part.start, part.stop) // n
-            rows = torch.from_numpy(lanes)
+            rows = torch.from_numpy(lanes).to(device)
             states = self._moved(start[lanes], types[part], parameters[part])
-            canvases = self.canvas.draw(states, self._layers.rows(rows))
+            canvases = self.canvas.draw(states, layers.rows(rows))
             features = self.config.similarity.features(canvases)
             distances = self.config.similarity.distances(features, tuple(g[rows] for g in goal))
-            similarity[part] = self.config.similarity.relative(distances, reference[rows]).numpy()
+            relative = self.config.similarity.relative(distances, reference[rows])
+            similarity[part] = relative.cpu().numpy()
         similarity = similarity.reshape(shape)
         return similarity if reverse else similarity - self.similarity[:, None]
 

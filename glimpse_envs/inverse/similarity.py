@@ -82,7 +82,9 @@ class MultiScale(Similarity):
         parts = []
         for sigma in self.sigmas:
             if sigma:
-                across, down = _windows(width, sigma), _windows(height, sigma)
+                across, down = (
+                    _windows(length, sigma).to(grey.device) for length in (width, height)
+                )
                 part = torch.matmul(torch.matmul(grey, across).transpose(1, 2), down)
             else:
                 part = canvases

@@ -229,7 +229,10 @@ class ActionEnumeration(BaseAlgorithm):
         _, n_lanes, n_types, n_each = drawn.shape
         types = np.broadcast_to(np.arange(n_types).repeat(n_each), (n_lanes, n_types * n_each))
         tried = drawn.clamp(-1.0, 1.0).flatten(2).cpu().numpy()
-        rewards = [core.score(types, part, reverse=bool(i)) for i, part in enumerate(tried)]
+        rewards = [
+            core.score(types, part, reverse=bool(way), device=self.device)
+            for way, part in enumerate(tried)
+        ]
         return th.as_tensor(np.stack(rewards), device=drawn.device).view(drawn.shape)
 
     @contextmanager
