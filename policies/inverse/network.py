@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -111,6 +113,8 @@ class SiameseExtractor(BaseFeaturesExtractor):
             )
         self.normalized = normalize_images
         self.embed = PatchEmbedding(channels, height, width, patch, dim, stem)
+        # random places would have to be learnt before anything that depends on where it is
+        self.embed.places.data.copy_(sine_places(height // patch, width // patch, dim))
         self.blocks = nn.ModuleList(
             TransformerBlock(dim, n_heads) if kind == "self" else CrossBlock(dim, n_heads)
             for kind in blocks
@@ -141,6 +145,30 @@ class SiameseExtractor(BaseFeaturesExtractor):
         if images.shape[1] not in (1, 3):
             images = images.movedim(3, 1)
         return images
+
+
+def sine_places(rows: int, columns: int, dim: int) -> th.Tensor:
+    """Return sines and cosines of the places of a grid, float32 (rows * columns, dim).
+
+    Half of the numbers tell the row, half the column, by waves from as long as four grids to as
+    short as four patches: near places have near codes, and the longest are nearly linear.
+
+    :param rows: of the grid
+    :param columns: of the grid
+    :param dim: a multiple of 4
+    """
+    if dim % 4:
+        raise ValueError(f"got tokens of {dim} numbers; wanted a multiple of 4")
+
+    def waves(n: int) -> th.Tensor:
+        middle = th.arange(n, dtype=th.float32) - (n - 1) / 2
+        lengths = th.logspace(0, 1, dim // 4, base=max(2.0, float(n))) * 4.0
+        angles = 2.0 * math.pi * middle[:, None] / lengths
+        return th.cat([angles.sin(), angles.cos()], dim=1)  # (n, dim / 2)
+
+    down, across = waves(rows), waves(columns)
+    grid = [down[:, None].expand(-1, columns, -1), across[None].expand(rows, -1, -1)]
+    return th.cat(grid, dim=2).flatten(0, 1)
 
 
 def _image_shape(space: spaces.Space) -> tuple[int, int, int]:
