@@ -1,4 +1,8 @@
-"""The registered environments, ``Glimpse<Data>-<Scheme>-v0`` and ``GlimpseInverse<Data>-v0``."""
+"""The registered environments.
+
+``Glimpse<Data>-<Scheme>-v0``; of inverse action modelling ``GlimpseInverse<Data>-v0``, and
+``GlimpseInstructed<Data>-v0``, where the action is told in words.
+"""
 
 from __future__ import annotations
 
@@ -114,6 +118,15 @@ INVERSE: dict[str, dict[str, Any]] = {
     },
 }
 
+#: what the object is called where its action is told in words
+_NOUNS = {"Digits": "digit", "MNIST": "digit", "CIFAR": "picture", "GUI": "panel"}
+
+#: the arguments of those whose action is told in words in the place of the image after it
+INSTRUCTED: dict[str, dict[str, Any]] = {
+    f"GlimpseInstructed{name}-v0": INVERSE[f"GlimpseInverse{name}-v0"] | {"instructions": noun}
+    for name, noun in _NOUNS.items()
+}
+
 
 def register_all() -> None:
     """Register every environment.
@@ -123,7 +136,7 @@ def register_all() -> None:
     """
     for module, kind, ids in (
         ("glimpse_envs.envs", "Glimpse", REGISTERED),
-        ("glimpse_envs.inverse.envs", "Inverse", INVERSE),
+        ("glimpse_envs.inverse.envs", "Inverse", INVERSE | INSTRUCTED),
     ):
         for env_id, parts in ids.items():
             gym.register(

@@ -43,7 +43,7 @@ class Matrices:
 class MuonAdamW(Optimizer):
     """Muon on matrices and convolutions, AdamW on vectors, as one optimiser for SB3's policies.
 
-    :param params: of the policy
+    :param params: of the policy; those that are frozen by then are left out
     :param lr: of AdamW; where it changes, Muon's follows
     :param muon_ratio: Muon's learning rate, as a multiple of ``lr``
     :param momentum: of Muon
@@ -58,7 +58,8 @@ class MuonAdamW(Optimizer):
         momentum: float = 0.95,
         weight_decay: float = 0.05,
     ) -> None:
-        parameters = list(params)
+        # a frozen network, such as a large text model, would be copied at each step for nothing
+        parameters = [p for p in params if p.requires_grad]
         matrices = [p for p in parameters if p.ndim > 1]
         vectors = [p for p in parameters if p.ndim <= 1]
         self._muon = Matrices(matrices, momentum=momentum, weight_decay=weight_decay)

@@ -91,6 +91,7 @@ RANGES = {
     "where_dim": WIDTH,
     "n_frequencies": Range(0, 1024),
     "dim": WIDTH,
+    "letter_dim": WIDTH,
     "patch": WIDTH,
     "n_blocks": Range(0, 64),
     "n_heads": WIDTH,

@@ -15,6 +15,7 @@ from glimpse_envs.data.datasets import SPLITS, Split
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.inverse import gui  # noqa: F401  # its scene is known by name
 from glimpse_envs.inverse.actions import ANGLE, ATTRIBUTES, ActionTable
+from glimpse_envs.inverse.instructions import LENGTH, Instructions, check_noun
 from glimpse_envs.inverse.scenes import CanvasScene, ImageShape
 from glimpse_envs.inverse.similarity import Similarity
 from glimpse_envs.observation_space import ObservationSpace, image_space
@@ -41,6 +42,8 @@ class InverseConfig:
     :param split: "train", "validation" or "test"
     :param scene_seed: fixes state, action and surroundings of every validation and test image;
         those of the train split are drawn anew for every episode from the lane's seed
+    :param instructions: true to tell the action in words in the place of the image after it, or
+        what the object is called in them, such as "digit" (true: "object", of the GUI "panel")
     """
 
     dataset: Any = "digits"
@@ -52,6 +55,7 @@ class InverseConfig:
     success: float = 0.95
     split: str = "train"
     scene_seed: int = 0
+    instructions: Any = False
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -73,6 +77,7 @@ class InverseConfig:
         if not number or not 0.0 < self.success <= 1.0:
             raise ValueError(f"got success={self.success!r}; wanted a number above 0, at most 1")
         self._check_room()
+        self._check_instructions()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # by the fields alone: what is cached beside them, such as the images, is found again
@@ -126,11 +131,21 @@ class InverseConfig:
         )
 
     @cached_property
+    def sentences(self) -> Instructions | None:
+        """The instructions of the split, None where the image after the action is shown."""
+        if self.instructions is False:
+            return None
+        noun = self.scene.noun if self.instructions is True else self.instructions
+        return Instructions(self.actions, noun, held_out=self.split != "train")
+
+    @cached_property
     def observation_space(self) -> spaces.Dict:
-        """A Dict of the images ``before`` and ``after``."""
-        return ObservationSpace(
-            {"before": image_space(self.shape), "after": image_space(self.shape)}
-        )
+        """A Dict of the image ``before``, and of the image ``after`` or the ``instruction``."""
+        before = image_space(self.shape)
+        if self.instructions is False:
+            return ObservationSpace({"before": before, "after": image_space(self.shape)})
+        instruction = spaces.Box(0, 255, (LENGTH,), np.uint8)
+        return ObservationSpace({"before": before, "instruction": instruction})
 
     def _dataset(self) -> Any:
         scene = type(self.scene).__name__
@@ -162,6 +177,19 @@ class InverseConfig:
                     f"{type(self.scene).__name__} has room for {room:.3g}; take a smaller "
                     "'largest', or give the scene a larger canvas or range"
                 )
+
+    def _check_instructions(self) -> None:
+        if self.instructions is False:
+            return
+        if self.instructions is not True:
+            check_noun(self.instructions)
+        for name in ("max_steps", "changes"):
+            if getattr(self, name) != 1:
+                raise ValueError(
+                    f"got instructions with {name}={getattr(self, name)}; wanted 1: an "
+                    "instruction tells one action, and what was done of it already is not seen"
+                )
+        _ = self.sentences  # refuses actions that cannot be said
 
 
 def make_config(**parts: Any) -> InverseConfig:

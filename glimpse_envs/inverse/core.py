@@ -13,6 +13,7 @@ from glimpse_envs.actions.checks import integers, reals
 from glimpse_envs.inverse.actions import ANGLE, ATTRIBUTES
 from glimpse_envs.inverse.canvas import Layers, as_bytes
 from glimpse_envs.inverse.config import InverseConfig
+from glimpse_envs.inverse.instructions import LENGTH, decode
 from glimpse_envs.lanes import Lanes, Observation, Step
 from glimpse_envs.randomness import uniforms
 
@@ -36,6 +37,8 @@ class InverseCore(Lanes):
     between them at the start (of several, the one drawn first), int64 (B,); ``true_parameters``,
     those actions' parameters, 0 for types that were not taken, float32 (B, K); ``n_steps``, int64;
     ``ended``, bool; ``last``, the last action's type (-1 for none) and parameter, float64 (B, 2).
+    Where the action is told in words: ``instruction``, uint8 (B, L), and whether its wording and
+    its value are held out of the train split, ``new_wording`` and ``new_value``, bool.
 
     :param config: what the lanes are made of
     :param n_lanes: number of lanes
@@ -58,6 +61,8 @@ class InverseCore(Lanes):
         self.n_steps = np.zeros(n_lanes, np.int64)
         self.ended = np.zeros(n_lanes, bool)
         self.last = np.zeros((n_lanes, 2))
+        self.instruction = np.zeros((n_lanes, LENGTH), np.uint8)
+        self.new_wording, self.new_value = np.zeros(n_lanes, bool), np.zeros(n_lanes, bool)
         self._layers: Layers | None = None
         # what is compared of the canvases and of the targets: (B, D) each
         self._features: tuple[torch.Tensor, ...] = ()
@@ -185,11 +190,14 @@ class InverseCore(Lanes):
 
     def infos(self) -> dict[str, NDArray]:
         """Return the similarity now and the actions that were to be found, (B, ...) each."""
-        return {
+        told = {
             "similarity": self.similarity,
             "true_type": self.true_types,
             "true_parameters": self.true_parameters,
         }
+        if self.config.sentences is None:
+            return told
+        return told | {"new_wording": self.new_wording, "new_value": self.new_value}
 
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of ``lanes``, a list of n each."""
@@ -210,6 +218,7 @@ class InverseCore(Lanes):
             None if kind < 0 else self.before[lane],
             done,
             float(self.similarity[lane]),
+            "" if self.config.sentences is None else decode(self.instruction[lane]),
         )
 
     def _draw_episodes(self, lanes: NDArray[np.int64], stream: NDArray[np.uint64]) -> None:
@@ -225,6 +234,8 @@ class InverseCore(Lanes):
         sizes *= np.where(drawn(_SIGN, len(table)) < 0.5, np.float32(-1.0), np.float32(1.0))
         parameters = np.zeros_like(sizes)
         chosen = order[:, : self.config.changes]
+        if self.config.sentences is not None:
+            self._say(lanes, order[:, 0], sizes, stream)
         np.put_along_axis(parameters, chosen, np.take_along_axis(sizes, chosen, 1), 1)
         change = np.zeros((len(lanes), len(ATTRIBUTES)))
         change[:, table.attributes] = table.largest * parameters.astype(np.float64)
@@ -236,6 +247,26 @@ class InverseCore(Lanes):
         state = lowest + (highest - lowest) * drawn(_STATE, len(ATTRIBUTES))
         self.state[lanes], self.target[lanes] = state, state + change
         self.true_types[lanes], self.true_parameters[lanes] = order[:, 0], parameters
+
+    def _say(
+        self,
+        lanes: NDArray[np.int64],
+        types: NDArray[np.int64],
+        sizes: NDArray[np.float32],
+        stream: NDArray[np.uint64],
+    ) -> None:
+        """Draw instructions, and round what they tell to what they say, in place.
+
+        :param lanes: int64 (n,)
+        :param types: that are told, int64 (n,)
+        :param sizes: normalised parameters of all types, float32 (n, K)
+        :param stream: uint64 (n,)
+        """
+        sentences, each = self.config.sentences, np.arange(len(lanes))
+        rows = sentences.nearest(types, sizes[each, types])
+        sizes[each, types] = sentences.parameters[rows]
+        self.instruction[lanes], self.new_wording[lanes] = sentences.say(rows, stream)
+        self.new_value[lanes] = sentences.new_values[rows]
 
     def _decode(self, actions: Any) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the type of every lane's action and its own parameter, (B,) each."""
@@ -271,4 +302,6 @@ class InverseCore(Lanes):
         self._distances, self._reference = room(distances), room(distances)
 
     def _observe(self, lanes: NDArray[np.int64]) -> Observation:
+        if self.config.sentences is not None:
+            return {"before": self.before[lanes], "instruction": self.instruction[lanes]}
         return {"before": self.before[lanes], "after": self.after[lanes]}

@@ -26,7 +26,10 @@ class InverseEnv(LaneEnv):
     GUI: move x, move y, scale, brighten (the panel), cursor x, cursor y.
 
     ## Observation Space
-    A ``Dict`` of two images, ``before`` and ``after``, ``Box(0, 255, (H, W, C), uint8)`` each.
+    A ``Dict`` of two images, ``before`` and ``after``, ``Box(0, 255, (H, W, C), uint8)`` each. With
+    ``instructions`` the action is told in words in the place of ``after``: ``instruction``,
+    ``Box(0, 255, (80,), uint8)``, is an English sentence in UTF-8, padded with zeros
+    (:func:`glimpse_envs.inverse.instructions.decode` gives the text).
 
     ## Rewards
     The similarity of the action, applied to ``before``, with ``after``: 0 for doing nothing, 1 for
@@ -45,14 +48,18 @@ class InverseEnv(LaneEnv):
 
     ## Info
     ``similarity``, ``true_type`` and ``true_parameters`` ((K,), normalised, 0 for all types but
-    those that were taken) at every step; at the end also ``n_steps`` and ``is_success``.
+    those that were taken) at every step; at the end also ``n_steps`` and ``is_success``. With
+    ``instructions`` also ``new_wording`` and ``new_value``, whether the train split has no such
+    instructions.
 
     ## Arguments
     Those of ``InverseConfig``: ``dataset``, ``scene``, ``actions``, ``similarity``, ``max_steps``,
-    ``changes``, ``success``, ``split``, ``scene_seed``; and ``render_mode="rgb_array"``.
+    ``changes``, ``success``, ``split``, ``scene_seed``, ``instructions``; and
+    ``render_mode="rgb_array"``.
 
     ## Registered Configurations
-    ``GlimpseInverse<Data>-v0`` for Digits, MNIST, CIFAR, GUI; see ``glimpse_envs.registration``.
+    ``GlimpseInverse<Data>-v0`` for Digits, MNIST, CIFAR, GUI, and with instructions
+    ``GlimpseInstructed<Data>-v0``; see ``glimpse_envs.registration``.
 
     ## Version History
     * v0: initial version

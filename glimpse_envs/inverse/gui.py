@@ -58,6 +58,7 @@ class Gui(CanvasScene):
     """
 
     actions = ("MoveX", "MoveY", "Scale", "Brighten", "CursorX", "CursorY")
+    noun = "panel"
     needs_dataset = False
 
     side: int = 96

@@ -27,10 +27,12 @@ class CanvasScene(Component):
 
     :cvar actions: the types of actions unless others are given
     :cvar needs_dataset: objects are images of a data set; otherwise the scene draws its own
+    :cvar noun: what the object is called in instructions
     """
 
     actions: ClassVar[tuple[str, ...]]
     needs_dataset: ClassVar[bool] = True
+    noun: ClassVar[str] = "object"
 
     def shape(self, image: ImageShape) -> ImageShape:
         """Return height, width and channels of the canvas for images of this shape.

@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from glimpse_envs.inverse.core import InverseCore
 from policies.classifier.trainer import native_bfloat16
+from policies.inverse.instructed import InstructedPolicy
 from policies.inverse.losses import (
     TYPE_REWARDS,
     advantages,
@@ -67,7 +68,10 @@ class ActionEnumeration(BaseAlgorithm):
     :param stats_window_size: episodes that are averaged for the log
     """
 
-    policy_aliases: ClassVar[dict[str, type]] = {"SiamesePolicy": SiamesePolicy}
+    policy_aliases: ClassVar[dict[str, type]] = {
+        "SiamesePolicy": SiamesePolicy,
+        "InstructedPolicy": InstructedPolicy,
+    }
     policy: SiamesePolicy
 
     @checks_arguments
@@ -133,6 +137,8 @@ class ActionEnumeration(BaseAlgorithm):
         self.policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         ).to(self.device)
+        # its weights are in the policy now: a saved model does not need the file
+        self.policy_kwargs.pop("visual", None)
         if not isinstance(self.policy, SiamesePolicy):
             raise ValueError(
                 f"got {type(self.policy).__name__}; wanted SiamesePolicy or a policy below it"

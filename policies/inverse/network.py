@@ -71,7 +71,70 @@ class CrossBlock(nn.Module):
         return tokens.view(batch, n, self.n_heads, dim // self.n_heads).transpose(1, 2)
 
 
-class SiameseExtractor(BaseFeaturesExtractor):
+class VisualExtractor(BaseFeaturesExtractor):
+    """What the networks of both stages have: a stem, and blocks of both kinds of attention.
+
+    :param observation_space: a Dict
+    :param images: keys of its images, which have the same shape
+    :param features_dim: size of the features
+    :param dim: size D of a token
+    :param patch: side of a patch in pixels, a divisor of both sides
+    :param blocks: "self" or "cross" for each block, in order
+    :param n_heads: heads of their attention
+    :param stem: "conv" or "linear"
+    :param normalized: whether SB3 has divided the images by 255
+    :param source_dim: size of the tokens that those of cross-attention ask; None for D
+    :raises ValueError: for another observation, no block of cross-attention, or patches that do
+        not fit
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Dict,
+        images: tuple[str, ...],
+        features_dim: int,
+        *,
+        dim: int,
+        patch: int,
+        blocks: list[str] | tuple[str, ...],
+        n_heads: int,
+        stem: str,
+        normalized: bool,
+        source_dim: int | None = None,
+    ) -> None:
+        channels, height, width = _image_shape(observation_space, images)
+        super().__init__(observation_space, features_dim)
+        if set(blocks) - set(BLOCKS) or "cross" not in blocks:
+            raise ValueError(
+                f"got blocks={list(blocks)}; wanted some of {list(BLOCKS)}, at least one 'cross': "
+                "without it an image knows of nothing else"
+            )
+        self.normalized = normalized
+        self.embed = PatchEmbedding(channels, height, width, patch, dim, stem)
+        # random places would have to be learnt before anything that depends on where it is
+        self.embed.places.data.copy_(sine_places(height // patch, width // patch, dim))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(dim, n_heads)
+            if kind == "self"
+            else CrossBlock(dim, n_heads, source_dim=source_dim)
+            for kind in blocks
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def channels_first(self, images: th.Tensor) -> th.Tensor:
+        """Return images as float32 (n, C, H, W) in [0, 1].
+
+        :param images: (n, C, H, W) or (n, H, W, C)
+        """
+        images = images.float()
+        if not self.normalized:
+            images = images / 255.0
+        if images.shape[1] not in (1, 3):
+            images = images.movedim(3, 1)
+        return images
+
+
+class SiameseExtractor(VisualExtractor):
     """The codes of the image before and of the image after, each made in view of the other.
 
     Both images are one batch through the stem and the blocks of self-attention. Only in those of
@@ -104,22 +167,17 @@ class SiameseExtractor(BaseFeaturesExtractor):
         stem: str = "conv",
         normalize_images: bool = True,
     ) -> None:
-        channels, height, width = _image_shape(observation_space)
-        super().__init__(observation_space, 2 * dim)
-        if set(blocks) - set(BLOCKS) or "cross" not in blocks:
-            raise ValueError(
-                f"got blocks={list(blocks)}; wanted some of {list(BLOCKS)}, at least one 'cross': "
-                "without it neither image knows of the other"
-            )
-        self.normalized = normalize_images
-        self.embed = PatchEmbedding(channels, height, width, patch, dim, stem)
-        # random places would have to be learnt before anything that depends on where it is
-        self.embed.places.data.copy_(sine_places(height // patch, width // patch, dim))
-        self.blocks = nn.ModuleList(
-            TransformerBlock(dim, n_heads) if kind == "self" else CrossBlock(dim, n_heads)
-            for kind in blocks
+        super().__init__(
+            observation_space,
+            IMAGES,
+            2 * dim,
+            dim=dim,
+            patch=patch,
+            blocks=blocks,
+            n_heads=n_heads,
+            stem=stem,
+            normalized=normalize_images,
         )
-        self.norm = nn.LayerNorm(dim)
 
     def forward(self, observations: TensorDict) -> th.Tensor:
         """Return float32 (B, 2 D).
@@ -127,7 +185,7 @@ class SiameseExtractor(BaseFeaturesExtractor):
         :param observations: ``before`` and ``after``, (B, C, H, W) or (B, H, W, C) each
         """
         images = th.cat([observations[name] for name in IMAGES])  # (2 B, ...)
-        tokens = self.embed(self._channels_first(images))
+        tokens = self.embed(self.channels_first(images))
         for block in self.blocks:
             if isinstance(block, CrossBlock):
                 before, after = tokens.chunk(2)
@@ -137,14 +195,24 @@ class SiameseExtractor(BaseFeaturesExtractor):
         codes = self.norm(tokens).mean(dim=1)
         return th.cat(codes.chunk(2), dim=1)
 
-    def _channels_first(self, images: th.Tensor) -> th.Tensor:
-        """Return images as float32 (n, C, H, W) in [0, 1]."""
-        images = images.float()
-        if not self.normalized:
-            images = images / 255.0
-        if images.shape[1] not in (1, 3):
-            images = images.movedim(3, 1)
-        return images
+
+def _image_shape(space: spaces.Space, names: tuple[str, ...]) -> tuple[int, int, int]:
+    """Return channels, height and width of the images of these names.
+
+    :raises ValueError: for other observations
+    """
+    parts = space.spaces if isinstance(space, spaces.Dict) else {}
+    shapes = {getattr(parts.get(name), "shape", None) for name in names}
+    shape = shapes.pop() if len(shapes) == 1 else None
+    if shape is None or len(shape) != 3 or not {shape[0], shape[2]} & {1, 3}:
+        wanted = " and ".join(map(repr, names))
+        wanted = f"images {wanted} of the same shape" if len(names) > 1 else f"an image {wanted}"
+        raise ValueError(
+            f"got observations {space}; wanted {wanted}, of 1 or 3 channels, as inverse "
+            "environments show them"
+        )
+    channels_first = shape[0] in (1, 3)
+    return shape if channels_first else (shape[2], shape[0], shape[1])
 
 
 def sine_places(rows: int, columns: int, dim: int) -> th.Tensor:
@@ -169,20 +237,3 @@ def sine_places(rows: int, columns: int, dim: int) -> th.Tensor:
     down, across = waves(rows), waves(columns)
     grid = [down[:, None].expand(-1, columns, -1), across[None].expand(rows, -1, -1)]
     return th.cat(grid, dim=2).flatten(0, 1)
-
-
-def _image_shape(space: spaces.Space) -> tuple[int, int, int]:
-    """Return channels, height and width of both images.
-
-    :raises ValueError: for other observations
-    """
-    parts = space.spaces if isinstance(space, spaces.Dict) else {}
-    shapes = {getattr(parts.get(name), "shape", None) for name in IMAGES}
-    shape = shapes.pop() if len(shapes) == 1 else None
-    if shape is None or len(shape) != 3 or not {shape[0], shape[2]} & {1, 3}:
-        raise ValueError(
-            f"got observations {space}; wanted images 'before' and 'after' of the same shape, of 1 "
-            "or 3 channels, as inverse environments show them"
-        )
-    channels_first = shape[0] in (1, 3)
-    return shape if channels_first else (shape[2], shape[0], shape[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch as th
 from gymnasium import spaces
@@ -16,7 +16,7 @@ from torch import nn
 from glimpse_envs.boxview import BoxView
 from policies.actions.hybrid import EACH, HybridDistribution
 from policies.hybrid_policies import HybridPolicyMixin
-from policies.inverse.network import SiameseExtractor
+from policies.inverse.network import SiameseExtractor, VisualExtractor
 from policies.ranges import checks_arguments
 
 
@@ -41,7 +41,7 @@ class SiameseHeads(nn.Module):
     The head of types reads the sizes of the parameters, too: where rewards have taught them, a type
     that has changed nothing has none. The branch of ``after`` tells the way back. Together they say
     the mean of what the one tells and of what undoes what the other tells: the same type, the
-    negated parameter.
+    negated parameter. Where there is one branch, it speaks alone.
 
     :param dim: size D of a branch's code
     :param n_types: number K of types
@@ -58,37 +58,53 @@ class SiameseHeads(nn.Module):
             self.sizes.weight.copy_(_GAIN * th.eye(n_types))
         self.numbers = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, n_types))
 
-    def branches(self, features: th.Tensor) -> Branches:
-        """Return what each branch says.
+    def codes(self, features: th.Tensor) -> th.Tensor:
+        """Return the branches' codes, float32 (2, B, D).
 
         :param features: float32 (B, 2 D)
         """
-        codes = th.stack(features.chunk(2, dim=1))  # (2, B, D)
+        return th.stack(features.chunk(2, dim=1))
+
+    def branches(self, features: th.Tensor) -> Branches:
+        """Return what each branch says.
+
+        :param features: all branches' codes side by side
+        """
+        codes = self.codes(features)
         means = self.numbers(codes)
         return Branches(self.types(codes) + self.sizes(means.detach().abs()), means)
 
     def forward(self, features: th.Tensor) -> th.Tensor:
         """Return what they say together, means and logits, part by part, float32 (B, 2 K).
 
-        :param features: float32 (B, 2 D)
+        :param features: all branches' codes side by side
         """
         logits, means = self.branches(features)
-        together = {"type": logits.mean(dim=0), "parameters": 0.5 * (means[0] - means[1])}
+        forward = means[0] if len(means) == 1 else 0.5 * (means[0] - means[1])
+        together = {"type": logits.mean(dim=0), "parameters": forward}
         return th.cat([together[name] for name in self.parts], dim=1)
 
 
 class SiameseDistribution(HybridDistribution):
-    """A type, and the parameter of that type alone, in one log-probability and one entropy."""
+    """A type, and the parameter of that type alone, in one log-probability and one entropy.
+
+    :cvar heads_class: what gives their parameters
+    :cvar n_branches: number S of its branches
+    """
+
+    heads_class: ClassVar[type[SiameseHeads]] = SiameseHeads
+    n_branches: ClassVar[int] = 2
 
     def proba_distribution_net(
         self, latent_dim: int, log_std_init: float = 0.0
     ) -> tuple[nn.Module, nn.Parameter]:
         """Return the heads, and the logarithm of the deviations, float32 (K,).
 
-        :param latent_dim: 2 D
+        :param latent_dim: S D
         :param log_std_init: the first of these logarithms
         """
-        heads = SiameseHeads(latent_dim // 2, self.n_continuous, tuple(self.parts))
+        dim = latent_dim // self.n_branches
+        heads = self.heads_class(dim, self.n_continuous, tuple(self.parts))
         return heads, self.make_log_std(log_std_init)
 
 
@@ -99,8 +115,11 @@ class SiamesePolicy(HybridPolicyMixin, ActorCriticPolicy):
     :param features_extractor_class: gives two codes side by side
     :param kwargs: as for SB3's policies; ``net_arch`` is empty: what stands between the codes and
         the heads is in the extractor
+    :cvar distribution_class: of the actions
     :raises ValueError: for another action space
     """
+
+    distribution_class: ClassVar[type[SiameseDistribution]] = SiameseDistribution
 
     @checks_arguments
     def __init__(
@@ -124,13 +143,13 @@ class SiamesePolicy(HybridPolicyMixin, ActorCriticPolicy):
     def make_features_extractor(self) -> BaseFeaturesExtractor:
         """Return a new features extractor, which knows whether SB3 normalises images for it."""
         kwargs = dict(self.features_extractor_kwargs)
-        if issubclass(self.features_extractor_class, SiameseExtractor):
+        if issubclass(self.features_extractor_class, VisualExtractor):
             kwargs.setdefault("normalize_images", self.normalize_images)
         return self.features_extractor_class(self.observation_space, **kwargs)
 
     def make_action_distribution(self) -> Distribution:
         """Return the distribution of type and parameter."""
-        return SiameseDistribution(
+        return self.distribution_class(
             self.action_space,
             gates=self.gates,
             entropy_weights=self.entropy_weights,
@@ -138,7 +157,7 @@ class SiamesePolicy(HybridPolicyMixin, ActorCriticPolicy):
         )
 
     def branches(self, observations: PyTorchObs) -> Branches:
-        """Return what both branches say, with gradients.
+        """Return what the branches say, with gradients.
 
         :param observations: tensors by key, as SB3's policies take them
         """

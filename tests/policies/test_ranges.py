@@ -16,10 +16,11 @@ from glimpse_lab.integrations.tensorboard import ScanpathImages
 from policies import CACLA, CoTrainingCallback, EpsilonGreedy, GlimpsePolicy
 from policies.classifier.memory import MEMORIES
 from policies.classifier.trainer import Fitter
+from policies.inverse import WordEncoder
 from policies.ranges import RANGES, argument_types, checked, checks_arguments
 
 OWNERS = [
-    *(PPO, RecurrentPPO, GlimpseConfig, Fitter, ScanpathImages, *MEMORIES.values()),
+    *(PPO, RecurrentPPO, GlimpseConfig, Fitter, ScanpathImages, *MEMORIES.values(), WordEncoder),
     *(getattr(policies, name) for name in policies.__all__),
 ]
 

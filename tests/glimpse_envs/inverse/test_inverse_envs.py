@@ -23,10 +23,12 @@ from glimpse_envs import BoxActions
 from glimpse_envs.inverse import InverseVectorEnv, make_config
 from glimpse_envs.inverse.frames import draw_frame
 from glimpse_envs.inverse.sb3 import InverseVecEnv
-from glimpse_envs.registration import INVERSE
+from glimpse_envs.registration import INSTRUCTED, INVERSE
+from glimpse_envs.render.drawing import DARK
 from glimpse_envs.sb3 import GlimpseVecEnv
 
-IDS = list(INVERSE)
+TABLE = INVERSE | INSTRUCTED
+IDS = list(TABLE)
 DIGITS = "GlimpseInverseDigits-v0"
 LANES, STEPS, SEED = 4, 12, 100
 PLANNING = {"max_steps": 5, "changes": 2, "success": 0.3}
@@ -132,11 +134,15 @@ def assert_same_row(ours: Row, theirs: Row) -> None:
         np.testing.assert_allclose(value, theirs.info[key], atol=1e-5, err_msg=key)
 
 
-@pytest.mark.parametrize("parts", [{}, PLANNING], ids=["one step", "planning"])
-@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize(
+    ("env_id", "parts"),
+    [(env_id, {}) for env_id in IDS]
+    + [(env_id, PLANNING) for env_id in INVERSE]
+    + [(env_id, {"split": "validation"}) for env_id in INSTRUCTED],
+)
 def test_the_three_faces_agree(env_id, parts):
     """Images and ends exactly; rewards up to the order of sums, which follows the batch."""
-    batches = random_actions(len(make_config(**INVERSE[env_id]).actions))
+    batches = random_actions(len(make_config(**TABLE[env_id]).actions))
     faces = [rows(env_id, batches, parts) for rows in (single_rows, vector_rows, sb3_rows)]
     ends = []
     for single, vector, sb3 in zip(*faces, strict=True):
@@ -152,7 +158,8 @@ def test_the_three_faces_agree(env_id, parts):
 
 
 def test_the_ids_are_those_of_the_table():
-    expected = [f"GlimpseInverse{data}-v0" for data in ("Digits", "MNIST", "CIFAR", "GUI")]
+    kinds, data = ("Inverse", "Instructed"), ("Digits", "MNIST", "CIFAR", "GUI")
+    expected = [f"Glimpse{kind}{name}-v0" for kind in kinds for name in data]
     assert expected == IDS and set(IDS) <= set(gym.registry)
 
 
@@ -170,13 +177,13 @@ def test_the_checkers_have_nothing_to_say_that_could_be_avoided(env_id):
 
 @pytest.mark.parametrize("env_id", IDS)
 def test_a_specification_survives_json_and_pickle(env_id):
-    env = gym.make(env_id, max_steps=2)
+    env = gym.make(env_id, success=0.5)
     for again in (
         gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json())),
         pickle.loads(pickle.dumps(env)),
         copy.deepcopy(env),
     ):
-        assert again.unwrapped.config.max_steps == 2
+        assert again.unwrapped.config.success == 0.5
         ours, theirs = env.reset(seed=3), again.reset(seed=3)
         assert_same_observation(ours[0], theirs[0])
 
@@ -276,6 +283,11 @@ def test_stock_ppo_trains_on_it():
     assert any((a != b).any() for a, b in zip(before, model.policy.parameters(), strict=True))
 
 
+def test_stock_ppo_takes_instructions():
+    env = InverseVecEnv("GlimpseInstructedDigits-v0", 4, seed=0)
+    PPO("MultiInputPolicy", env, n_steps=8, batch_size=16, n_epochs=1, seed=0).learn(32)
+
+
 def test_a_wrapper_counts_returns_through_a_view_of_boxes():
     env = RecordEpisodeStatistics(BoxActions(gym.make(DIGITS)))
     env.reset(seed=0)
@@ -313,6 +325,18 @@ def test_a_frame_shows_before_after_and_what_was_made():
     left = begun.shape[1] // 3
     np.testing.assert_array_equal(begun[:-40, :left], done[:-40, :left])
     assert (begun[:, 2 * left :] != done[:, 2 * left :]).any()
+
+
+def test_a_frame_shows_the_instruction():
+    frames = []
+    for env_id in (DIGITS, "GlimpseInstructedDigits-v0"):
+        env = gym.make(env_id, render_mode="rgb_array")
+        env.reset(seed=0)
+        frames.append(env.render())
+    without, told = frames
+    assert told.shape[0] > without.shape[0] and told.shape[1] == without.shape[1]
+    amber = (told == DARK.current).all(2)
+    assert amber.sum() > 100 and amber[: without.shape[0] * 3 // 4].sum() == 0
 
 
 def test_frames_too_small_to_read_are_refused():
