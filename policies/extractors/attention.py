@@ -18,9 +18,10 @@ class TransformerBlock(nn.Module):
     :param dim: size D of a token
     :param n_heads: number of heads, a divisor of D
     :param mlp_ratio: hidden size of the MLP, in D
+    :param gated: a :class:`GatedMLP`, not one hidden layer
     """
 
-    def __init__(self, dim: int, n_heads: int, mlp_ratio: float = 2.0) -> None:
+    def __init__(self, dim: int, n_heads: int, mlp_ratio: float = 2.0, gated: bool = False) -> None:
         super().__init__()
         if dim % n_heads:
             raise ValueError(f"got tokens of {dim} numbers and {n_heads} heads; wanted a divisor")
@@ -28,7 +29,11 @@ class TransformerBlock(nn.Module):
         self.norm_attention, self.norm_mlp = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.to_qkv, self.from_heads = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         hidden = int(mlp_ratio * dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        self.mlp = (
+            GatedMLP(dim, hidden)
+            if gated
+            else nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        )
 
     def forward(self, tokens: th.Tensor, seen: th.Tensor | None = None) -> th.Tensor:
         """Return float32 (B, N, D).
@@ -44,6 +49,30 @@ class TransformerBlock(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         tokens = tokens + self.from_heads(mixed.transpose(1, 2).reshape(batch, n, dim))
         return tokens + self.mlp(self.norm_mlp(tokens))
+
+
+class GatedMLP(nn.Module):
+    """A hidden layer of products: W (silu(U x) * V x).
+
+    What depends on the product of two things a token knows, such as how far it has moved and
+    where it is, needs many hidden units of a sum, and one of a product (Shazeer 2020, "GLU variants
+    improve transformer", SwiGLU).
+
+    :param dim: size D of a token
+    :param hidden: number of products
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.enter, self.leave = nn.Linear(dim, 2 * hidden), nn.Linear(hidden, dim)
+
+    def forward(self, tokens: th.Tensor) -> th.Tensor:
+        """Return float32 (B, N, D).
+
+        :param tokens: float32 (B, N, D)
+        """
+        gate, value = self.enter(tokens).chunk(2, dim=-1)
+        return self.leave(F.silu(gate) * value)
 
 
 class PatchEmbedding(nn.Module):

@@ -11,7 +11,7 @@ from stable_baselines3.common.type_aliases import TensorDict
 from torch import nn
 from torch.nn import functional as F
 
-from policies.extractors.attention import PatchEmbedding, TransformerBlock
+from policies.extractors.attention import GatedMLP, PatchEmbedding, TransformerBlock
 from policies.ranges import checks_arguments
 
 IMAGES = ("before", "after")
@@ -43,8 +43,7 @@ class CrossBlock(nn.Module):
         self.norm_source = nn.LayerNorm(source_dim)
         self.to_query, self.to_key_value = nn.Linear(dim, dim), nn.Linear(source_dim, 2 * dim)
         self.from_heads = nn.Linear(dim, dim)
-        hidden = int(mlp_ratio * dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        self.mlp = GatedMLP(dim, int(mlp_ratio * dim))
 
     def forward(
         self, tokens: th.Tensor, source: th.Tensor, seen: th.Tensor | None = None
@@ -114,7 +113,7 @@ class VisualExtractor(BaseFeaturesExtractor):
         # random places would have to be learnt before anything that depends on where it is
         self.embed.places.data.copy_(sine_places(height // patch, width // patch, dim))
         self.blocks = nn.ModuleList(
-            TransformerBlock(dim, n_heads)
+            TransformerBlock(dim, n_heads, gated=True)
             if kind == "self"
             else CrossBlock(dim, n_heads, source_dim=source_dim)
             for kind in blocks
