@@ -96,6 +96,8 @@ class InstructedHeads(SiameseHeads):
     Parameters: see :class:`~policies.inverse.policy.SiameseHeads`.
     """
 
+    n_branches = 1
+
     def codes(self, features: th.Tensor) -> th.Tensor:
         """Return the only branch's code, float32 (1, B, D).
 
@@ -108,7 +110,6 @@ class InstructedDistribution(SiameseDistribution):
     """A type, and the parameter of that type alone, told by one branch."""
 
     heads_class = InstructedHeads
-    n_branches = 1
 
 
 class InstructedPolicy(SiamesePolicy):

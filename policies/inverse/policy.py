@@ -15,6 +15,7 @@ from torch import nn
 
 from glimpse_envs.boxview import BoxView
 from policies.actions.hybrid import EACH, HybridDistribution
+from policies.extractors.attention import GatedMLP
 from policies.hybrid_policies import HybridPolicyMixin
 from policies.inverse.network import SiameseExtractor, VisualExtractor
 from policies.ranges import checks_arguments
@@ -38,15 +39,19 @@ _GAIN = 4.0
 class SiameseHeads(nn.Module):
     """A head for the type and one for the parameters, the same on both branches.
 
-    The head of types reads the sizes of the parameters, too: where rewards have taught them, a type
-    that has changed nothing has none. The branch of ``after`` tells the way back. Together they say
-    the mean of what the one tells and of what undoes what the other tells: the same type, the
-    negated parameter. Where there is one branch, it speaks alone.
+    The head of parameters reads both codes, its own first. The head of types reads the sizes of the
+    parameters, too: where rewards have taught them, a type that has changed nothing has none. The
+    branch of ``after`` tells the way back. Together they say the mean of what the one tells and of
+    what undoes what the other tells: the same type, the negated parameter. Where there is one
+    branch, it speaks alone.
 
     :param dim: size D of a branch's code
     :param n_types: number K of types
     :param parts: of the actions, in the order of their columns
+    :cvar n_branches: number S
     """
+
+    n_branches: ClassVar[int] = 2
 
     def __init__(
         self, dim: int, n_types: int, parts: Sequence[str] = ("parameters", "type")
@@ -56,7 +61,10 @@ class SiameseHeads(nn.Module):
         self.types, self.sizes = nn.Linear(dim, n_types), nn.Linear(n_types, n_types, bias=False)
         with th.no_grad():  # at first the type that has changed most
             self.sizes.weight.copy_(_GAIN * th.eye(n_types))
-        self.numbers = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, n_types))
+        # an angle between two images is a product of what is pooled of each
+        self.numbers = nn.Sequential(
+            nn.Linear(self.n_branches * dim, dim), GatedMLP(dim, dim), nn.Linear(dim, n_types)
+        )
 
     def codes(self, features: th.Tensor) -> th.Tensor:
         """Return the branches' codes, float32 (2, B, D).
@@ -71,7 +79,8 @@ class SiameseHeads(nn.Module):
         :param features: all branches' codes side by side
         """
         codes = self.codes(features)
-        means = self.numbers(codes)
+        own_first = th.cat([codes.roll(-i, dims=0) for i in range(self.n_branches)], dim=2)
+        means = self.numbers(own_first)
         return Branches(self.types(codes) + self.sizes(means.detach().abs()), means)
 
     def forward(self, features: th.Tensor) -> th.Tensor:
@@ -89,11 +98,9 @@ class SiameseDistribution(HybridDistribution):
     """A type, and the parameter of that type alone, in one log-probability and one entropy.
 
     :cvar heads_class: what gives their parameters
-    :cvar n_branches: number S of its branches
     """
 
     heads_class: ClassVar[type[SiameseHeads]] = SiameseHeads
-    n_branches: ClassVar[int] = 2
 
     def proba_distribution_net(
         self, latent_dim: int, log_std_init: float = 0.0
@@ -103,7 +110,7 @@ class SiameseDistribution(HybridDistribution):
         :param latent_dim: S D
         :param log_std_init: the first of these logarithms
         """
-        dim = latent_dim // self.n_branches
+        dim = latent_dim // self.heads_class.n_branches
         heads = self.heads_class(dim, self.n_continuous, tuple(self.parts))
         return heads, self.make_log_std(log_std_init)
 

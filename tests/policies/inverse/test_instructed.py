@@ -208,7 +208,9 @@ def test_exactly_the_visual_weights_come_from_stage_one(
         assert th.equal(after[name], source[name]), name
     mine = {name.removeprefix("features_extractor.") for name in taken if name[0] == "f"}
     parts = {"embed.places", "embed.stem.net.0.weight", "norm.weight", "blocks.0.to_qkv.weight"}
-    parts |= {f"blocks.1.{part}" for part in ("to_query.weight", "mlp.enter.weight", "norm_mlp.bias")}
+    parts |= {
+        f"blocks.1.{part}" for part in ("to_query.weight", "mlp.enter.weight", "norm_mlp.bias")
+    }
     assert parts <= mine
     asks = ("norm_source", "to_key_value", "text.", "action_net", "value_net")
     assert not [name for name in taken if any(part in name for part in asks)]
