@@ -3,10 +3,10 @@
 Each type of action is a hypothesis. Its parameter is found by phase correlation (moves), by phase
 correlation of polar and log-polar images about the object's centre (turns and scales), and by the
 ratio of intensities; ``before`` is then warped by it, and the type that gives the image most
-similar to ``after`` is told. Sources: Guizar-Sicairos, Thurman and Fienup, "Efficient subpixel image
-registration algorithms", Optics Letters 33 (2008), as scikit-image has it; Reddy and Chatterji,
-"An FFT-based technique for translation, rotation, and scale-invariant image registration", IEEE
-Transactions on Image Processing 5 (1996).
+similar to ``after`` is told. Sources: Guizar-Sicairos, Thurman and Fienup, "Efficient subpixel
+image registration algorithms", Optics Letters 33 (2008), as scikit-image has it; Reddy and
+Chatterji, "An FFT-based technique for translation, rotation, and scale-invariant image
+registration", IEEE Transactions on Image Processing 5 (1996).
 """
 
 from __future__ import annotations
