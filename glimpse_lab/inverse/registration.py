@@ -106,6 +106,8 @@ class Registration:
 
     def _shift(self, pair: Pair) -> NDArray[np.float64]:
         """Return how far ``before`` has to be moved down and to the right, pixels (2,)."""
+        if not pair.before.any() or not pair.after.any():
+            return np.zeros(2)  # nothing is seen
         return self._correlate(
             pair.after, pair.before, upsample_factor=_UPSAMPLED, normalization=None
         )[0]
