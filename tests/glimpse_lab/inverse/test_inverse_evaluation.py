@@ -18,6 +18,7 @@ from glimpse_lab.inverse.measures import measure, measure_planning
 from glimpse_lab.inverse.result import InverseEvaluation
 from glimpse_lab.inverse.rollout import Answers, episodes, evaluate, film
 from glimpse_lab.inverse.summary import summary
+from glimpse_lab.sweeps.summary import over_seeds, seeds_table
 
 
 def digits(**parts: object) -> InverseConfig:
@@ -161,29 +162,39 @@ def test_a_curve_without_rows_is_not_drawn(tmp_path: Path) -> None:
     assert plot_learning_curve(rows, tmp_path / "curve.png", reached=0.5).exists()
 
 
+def made_result(answers: Answers, config: InverseConfig, **members: object) -> InverseEvaluation:
+    """An evaluation of answers."""
+    about = {"env": "GlimpseInverseDigits-v0", "env_kwargs": {"changes": 2}, "dataset": None}
+    about |= {"split": "validation", "n_images": len(answers), "algorithm": "enumeration"}
+    about |= {"timesteps": 7, "seed": 0, "seconds": 1.0, "git": None, "versions": {}}
+    return InverseEvaluation(agent=measure(answers, config.actions), **{**about, **members})
+
+
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     config = digits(max_steps=4, changes=2)
     answers = largest_remaining(config, 20)
-    result = InverseEvaluation(
-        env="GlimpseInverseDigits-v0",
-        env_kwargs={"changes": 2},
-        dataset=None,
-        split="validation",
-        n_images=20,
-        algorithm="enumeration",
-        timesteps=7,
-        seed=0,
-        agent=measure(answers, config.actions),
-        planning=measure_planning(answers, config),
-        no_reference="none was asked for",
-        seconds=1.0,
-        git=None,
-        versions={},
-    )
+    plan = measure_planning(answers, config)
+    result = made_result(answers, config, planning=plan, no_reference="none was asked for")
     file = write_result(tmp_path / "metrics.json", result)
     assert read_result(file, InverseEvaluation) == result
     told = summary(result)
-    assert (
-        "changes = 2" in told and "type        100.00 %" in told and "planning    100.0 %" in told
-    )
-    assert "none was asked for" in told
+    for words in (
+        "changes = 2",
+        "type        100.00 %",
+        "planning    100.0 %",
+        "none was asked for",
+    ):
+        assert words in told
+
+
+def test_seeds_are_averaged() -> None:
+    config = digits()
+    right, wrong = (evaluate(Oracle(config, wrong=n), config, n_images=30) for n in (0, 1))
+    results = {seed: made_result(a, config, seed=seed) for seed, a in enumerate((right, wrong))}
+    found = over_seeds(results)
+    assert found["type_accuracy"]["mean"] == 0.5 and found["type_accuracy"]["ci95"] == [0.0, 1.0]
+    assert found["runs"]["seed0"]["mean_similarity"] > 0.999
+    table = seeds_table(found)
+    assert "similarity" in table and "50.00 %" in table and "2 seeds" in table
+    one = over_seeds({0: results[0]})
+    assert one["type_accuracy"]["ci95"] == list(wilson_interval(30, 30))

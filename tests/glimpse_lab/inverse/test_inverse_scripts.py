@@ -146,15 +146,6 @@ def test_references_learn_by_the_same_scripts(tmp_path: Path, name: str) -> None
     assert metrics["algorithm"] == name and metrics["timesteps"] == 128
 
 
-def test_seeds_are_averaged(tmp_path: Path) -> None:
-    arguments = ["--runs", tmp_path, "--name", "g", "--seeds", "0-1", "--total-timesteps", 32]
-    status, output, errors = finish(start("train.py", *arguments, "--no-video", *TINY))
-    assert status == 0, output + errors
-    assert "similarity" in output and "2 seeds" in output
-    summary = json.loads((tmp_path / ENV_ID / "g" / "seeds.json").read_text())
-    assert summary["type_accuracy"]["ci95"][0] >= 0.0 and summary["n_seeds"] == 2
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -162,7 +153,7 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
         (["--sweep-cost", 0, 0.1], "no glimpses to pay for"),
         (["--sweep", "env_kwargs.max_steps=1,2"], "take --seeds"),
         (["--tune", 1], "got --tune"),
-        (["--set", "env_kwargs.max_steps=no"], "max_steps='no'; wanted an integer"),
+        (["--set", "env_kwargs.max_steps=few"], "max_steps='few'; wanted an integer"),
         (["--set", "n_steps=8"], "ActionEnumeration has no hyperparameter 'n_steps'"),
     ],
 )
@@ -200,6 +191,5 @@ def test_inverse_runs_are_not_compared(made: Path, trained: Path) -> None:
 def test_kinds_are_known_by_their_ids() -> None:
     assert kind_of(ENV_ID) is INVERSE and kind_of("GlimpseDigits-MultiCat-v0") is GLIMPSE
     assert kind_of("elsewhere:Unknown-v0") is GLIMPSE
-    assert "did you mean 'GlimpseInverseDigits-v0'" in train_fails(
-        "--env", "GlimpseInverseDigit-v0"
-    )
+    told = train_fails("--env", "GlimpseInverseDigit-v0")
+    assert "did you mean 'GlimpseInverseDigits-v0'" in told
