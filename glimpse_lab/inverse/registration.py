@@ -38,6 +38,8 @@ class Pair(NamedTuple):
 
 def why_not(config: InverseConfig) -> str | None:
     """Return why registration cannot tell the actions of an environment; None where it can."""
+    if config.sentences is not None:
+        return "registration compares two images, and one is shown, with words"
     strange = [k.name for k in config.actions.types if k.attribute not in _KNOWN]
     if strange:
         return f"registration knows no action {' or '.join(repr(name) for name in strange)}"

@@ -61,13 +61,15 @@ def agent(model: BaseAlgorithm, config: InverseConfig) -> Choose:
     :raises ValueError: for a model of other observations or actions
     """
     view = BoxView(config.action_space)
-    for name in ("before", "after"):
-        size = np.prod(model.observation_space[name].shape)
-        if size != np.prod(config.shape) or model.action_space != view:
-            raise ValueError(
-                f"got a model of {model.observation_space} and {model.action_space}; wanted one "
-                f"of canvases {config.shape} and {view}"
-            )
+    sizes = [  # channels may come first or last
+        {name: int(np.prod(part.shape)) for name, part in space.spaces.items()}
+        for space in (model.observation_space, config.observation_space)
+    ]
+    if sizes[0] != sizes[1] or model.action_space != view:
+        raise ValueError(
+            f"got a model of {model.observation_space} and {model.action_space}; wanted one of "
+            f"{config.observation_space} and {view}"
+        )
 
     def choose(observation: Observation) -> dict[str, NDArray]:
         return view.decode(model.predict(observation, deterministic=True)[0])

@@ -65,6 +65,8 @@ def test_what_it_cannot_tell_is_refused() -> None:
     assert why_not(inverse("Digits")) is None
     with pytest.raises(ValueError, match="'cursor x' or 'cursor y'"):
         Registration(inverse("GUI"))
+    with pytest.raises(ValueError, match="one is shown, with words"):
+        Registration(inverse("Digits", instructions="digit"))
     with pytest.raises(ValueError, match="2 lie between"):
         Registration(inverse("Digits", changes=2, max_steps=2))
 
