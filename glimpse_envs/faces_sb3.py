@@ -212,7 +212,7 @@ def lane_spec(env_id: str, vector_entry_point: str, *, kind: str, example: str) 
     try:
         spec = gym.spec(name)
     except gym.error.Error:
-        ids = [i for i, s in gym.registry.items() if s.vector_entry_point == vector_entry_point]
+        ids = [i for i, s in gym.registry.items() if s.vector_entry_point in _FACES]
         raise ValueError(f"unknown environment {env_id!r}; {nearest(name, ids)}") from None
     if spec.vector_entry_point != vector_entry_point:
         face = _FACES.get(spec.vector_entry_point, "stable_baselines3.common.env_util.make_vec_env")

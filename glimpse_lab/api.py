@@ -17,6 +17,11 @@ from glimpse_lab.console import forgiving_console
 from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.integrations.weights_and_biases import Tracker, load_wandb
+from glimpse_lab.inverse import evaluation as inverse
+from glimpse_lab.inverse import report as inverse_files
+from glimpse_lab.inverse.result import InverseEvaluation
+from glimpse_lab.inverse.summary import summary as inverse_summary
+from glimpse_lab.kinds import INVERSE
 from glimpse_lab.overrides import lengths
 from glimpse_lab.recipes import trust
 from glimpse_lab.report.run_files import summary, write_film, write_report
@@ -54,7 +59,7 @@ def train(
         )
         model, env = glimpse_lab.load(run)
 
-    :param env_id: a registered glimpse environment; None for the handwritten digits, or for what
+    :param env_id: a registered environment; None for the handwritten digits, or for what
         fits pictures of your own
     :param dataset: a name, such as "mnist" or "folder:PATH"; None for the environment's own
     :param classifier: what watches the glimpses: "recipe" (the recipe's own), "cotrained",
@@ -180,7 +185,7 @@ def evaluate(
     dataset: str | None = None,
     device: str = "cpu",
     packages: Sequence[str] = (),
-) -> Evaluation:
+) -> Evaluation | InverseEvaluation:
     """Show every image of a split once to the agent of a run, with deterministic actions.
 
     Does what ``eval.py --quick --json`` does; nothing is written. Example::
@@ -193,10 +198,18 @@ def evaluate(
     :param dataset: where its data are now, such as "folder:PATH"; None for where they were
     :param device: that PyTorch knows
     :param packages: of your own, that the run was trained with
-    :return: accuracy with its interval, glimpses, samples and coverage, beside random gaze
+    :return: accuracy with its interval, glimpses, samples and coverage, beside random gaze; of
+        inverse action modelling how well types and parameters were told
     :raises ValueError: for a run that is broken, of an older version, or never saved
     """
     run = _opened(run, packages, dataset)
+    if run.config.kind is INVERSE:
+        if budget is not None:
+            raise RunError(
+                f"got budget={budget}, and {run.config.env_id} takes no glimpses; leave it out"
+            )
+        model, _ = run.load(split, device)
+        return inverse.evaluate_run(run, model, run.evaluation_config(split)).result
     config = run.evaluation_config(split, budget)
     return evaluate_run(run, run.load(split, device).model, config).result
 
@@ -227,7 +240,8 @@ def _finish(
     learn(run, model, callbacks, go_on=_go_on(run), outputs=[tracker] if tracker else [])
     minutes = (time.perf_counter() - begin) / 60
     try:
-        _report(run, model, tracker, video, minutes)
+        report = _report_inverse if run.config.kind is INVERSE else _report
+        report(run, model, tracker, video, minutes)
     except KeyboardInterrupt:
         raise TrainingStoppedError(
             "stopped; the training is saved. Go on with:  "
@@ -247,10 +261,36 @@ def _report(
     result, paths = evaluate_run(run, model, config)
     result = replace(result, minutes_of_last_training=round(minutes, 2))
     files = write_report(run, config, paths, result)
-    print(f"\n{summary(result)}\n")
-    print(f"trained to {model.num_timesteps:,} timesteps, {minutes:.1f} min of it in this call")
+    _tell(summary(result), model, minutes)
     if video:
         files += write_film(run, model, config, n_images=8)
+    _close(run, tracker, result, files)
+
+
+def _report_inverse(
+    run: Run, model: BaseAlgorithm, tracker: Tracker | None, video: bool, minutes: float
+) -> None:
+    config = run.evaluation_config("test")
+    result, _ = inverse.evaluate_run(run, model, config)
+    result = replace(result, minutes_of_last_training=round(minutes, 2))
+    files = inverse_files.write_report(run, model, config, result)
+    _tell(inverse_summary(result), model, minutes)
+    if video and config.max_steps > 1:  # else the examples show as much
+        files += inverse_files.write_film(run, model, config, n_images=8)
+    _close(run, tracker, result, files)
+
+
+def _tell(told: str, model: BaseAlgorithm, minutes: float) -> None:
+    print(f"\n{told}\n")
+    print(f"trained to {model.num_timesteps:,} timesteps, {minutes:.1f} min of it in this call")
+
+
+def _close(
+    run: Run,
+    tracker: Tracker | None,
+    result: Evaluation | InverseEvaluation,
+    files: Sequence[str],
+) -> None:
     if tracker is not None:
         tracker.finish(result, [run.path / name for name in files if name.endswith(".png")])
     print(f"in {run.path}: {', '.join([*files, 'progress.csv', 'model.zip'])}")

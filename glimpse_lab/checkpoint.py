@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 def classifier_of(model: BaseAlgorithm) -> Any:
     """Return the classifier of a model's environments; None if there is none."""
-    return model.env.get_attr("config", [0])[0].classifier
+    return getattr(model.env.get_attr("config", [0])[0], "classifier", None)
 
 
 def save_checkpoint(file: Path, model: BaseAlgorithm, extras: dict[str, Any] | None = None) -> None:

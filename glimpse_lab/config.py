@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import yaml
@@ -15,12 +15,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from glimpse_envs.components import nearest
-from glimpse_envs.config import GlimpseConfig, make_config
-from glimpse_envs.data.datasets import DatasetError
+from glimpse_envs.data.datasets import DatasetError, ImageDataset
 from glimpse_envs.data.loaders import load_dataset
-from glimpse_envs.sb3 import registered_kwargs
-from glimpse_lab.classifiers import choose_classifier
 from glimpse_lab.dotted import check_names
+from glimpse_lab.kinds import EnvKind, kind_of
 from glimpse_lab.models import make_model
 from glimpse_lab.overrides import with_overrides
 from glimpse_lab.own_pictures import (
@@ -43,12 +41,9 @@ from glimpse_lab.recipes import (
     make_callbacks,
 )
 from glimpse_lab.spellings import respelled
-from glimpse_lab.sweeps.prices import with_price
 from glimpse_lab.versions import git_commit, versions
 from glimpse_lab.yaml_files import parse_yaml
-from policies.classifier.memory import MEMORIES
-from policies.classifier.model import TorchClassifier
-from policies.ranges import argument_types, checked, checks_arguments, in_range
+from policies.ranges import checks_arguments, in_range
 
 FORMAT = 2
 """Of ``config.yml`` and ``model.zip``; raised where older runs cannot be read any more."""
@@ -78,10 +73,10 @@ class RunConfig:
 
     :param env_id: of the environment
     :param env_kwargs: its arguments, those that it is registered with included
-    :param algorithm: "ppo_lstm" or "ppo"
+    :param algorithm: a key of ``ALGORITHMS``
     :param recipe: hyperparameters, ``n_envs``, ``n_timesteps`` and ``callback``
     :param seed: of everything
-    :param dataset: that it was resolved with
+    :param dataset: that it was resolved with; None where the environment draws its own images
     :param packages: of the user's own that are imported first
     :param git: commit of this software, "+" if it has changes; None if unknown
     :param versions: of this software and of what it depends on
@@ -92,10 +87,15 @@ class RunConfig:
     algorithm: str
     recipe: Recipe
     seed: int
-    dataset: DatasetRecord
+    dataset: DatasetRecord | None
     packages: tuple[str, ...]
     git: str | None
     versions: dict[str, str]
+
+    @property
+    def kind(self) -> EnvKind:
+        """What is known of its kind of environments."""
+        return kind_of(self.env_id)
 
     @property
     def n_timesteps(self) -> int:
@@ -109,28 +109,30 @@ class RunConfig:
 
     def changed_kwargs(self) -> dict[str, Any]:
         """Return the arguments of the environment that differ from those of its id."""
-        registered = plain(registered_kwargs(self.env_id))
+        registered = plain(self.kind.registered_kwargs(self.env_id))
         kwargs = self.env_kwargs.items()
         return {key: value for key, value in kwargs if registered.get(key) != value}
 
-    def make_env_config(self, **changes: Any) -> GlimpseConfig:
+    def make_env_config(self, **changes: Any) -> Any:
         """Make the environment's configuration.
 
         :param changes: arguments that differ, such as a classifier that is there already
         :raises RunError: if the data set is not the one that the run was made with
         """
-        kwargs = {**registered_kwargs(self.env_id), **self.env_kwargs, **changes}
+        kwargs = {**self.kind.registered_kwargs(self.env_id), **self.env_kwargs, **changes}
         try:
-            data = load_dataset(kwargs["dataset"])
+            data = self.kind.data(kwargs)
         except DatasetError as error:
             raise RunError(f"{error} If the data were moved: --dataset folder:PATH") from error
-        if data.digest != self.dataset.digest:
+        now, then = _digest(data), _digest(self.dataset)
+        if now != then:
+            name = "of the environment" if data is None else repr(data.name)
             raise RunError(
-                f"data set {data.name!r} has changed since this run (digest {data.digest}, then "
-                f"{self.dataset.digest}); bring the old data back, or train anew"
+                f"data set {name} has changed since this run (digest {now}, then {then}); bring "
+                "the old data back, or train anew"
             )
         try:
-            return make_config(**{**kwargs, "dataset": data})
+            return self.kind.make_config(**{**kwargs, "dataset": data})
         except (ValueError, OSError, ImportError):
             raise
         except Exception as error:  # parts of anybody's fail in many ways
@@ -145,6 +147,10 @@ class RunConfig:
             such as the size of images, stays
         :raises RunError: if they are others
         """
+        if self.dataset is None:
+            raise RunError(
+                f"got --dataset {dataset}, and {self.env_id} drew its own images; leave it out"
+            )
         then = self.env_kwargs.get("dataset")
         if isinstance(then, dict) and dataset.startswith("folder:"):
             data = load_dataset({**then, "path": dataset.removeprefix("folder:")})
@@ -189,14 +195,16 @@ class RunConfig:
             raise RunError(f"names an unknown algorithm {content['algorithm']!r}; {known}")
         check_names([content["recipe"], content["env_kwargs"]])
         check_training(content["recipe"])
-        check_env_kwargs(content["env_kwargs"])
+        check_env_kwargs(content["env_kwargs"], kind_of(content["env_id"]))
         if not all(isinstance(name, str) for name in content["packages"]):
             raise RunError(f"has packages {content['packages']!r}; wanted names")
         in_range("seed", content["seed"])
-        dataset = {name: str(content["dataset"].get(name)) for name in ("name", "digest")}
+        dataset = content["dataset"]
+        if dataset is not None:
+            dataset = DatasetRecord(str(dataset.get("name")), str(dataset.get("digest")))
         return cls(
             **{name: content[name] for name in _KINDS}
-            | {"dataset": DatasetRecord(**dataset), "packages": tuple(content["packages"])}
+            | {"dataset": dataset, "packages": tuple(content["packages"])}
         )
 
 
@@ -206,7 +214,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "algorithm": str,
     "recipe": dict,
     "seed": int,
-    "dataset": dict,
+    "dataset": (dict, type(None)),
     "packages": list,
     "git": (str, type(None)),
     "versions": dict,
@@ -242,7 +250,7 @@ def resolve_config(
 ) -> RunConfig:
     """Resolve recipe, overrides and arguments, in this order.
 
-    :param env_id: of a registered glimpse environment; None for one that fits the data set
+    :param env_id: of a registered environment; None for one that fits the data set
     :param recipe: a file, or a folder of them; None for those that come with this package
     :param seed: of everything
     :param dataset: as :func:`glimpse_envs.load_dataset` takes it by name; None for the
@@ -257,10 +265,12 @@ def resolve_config(
     asked = overrides.get("env_kwargs.dataset") if dataset is None else dataset
     for_own = env_id is None and recipe is None and is_own(asked)
     env_id = choose_env(env_id, asked)
-    registered = registered_kwargs(env_id)
+    kind = kind_of(env_id, importing=True)
+    registered = kind.registered_kwargs(env_id)
+    kind.check_options(classifier, price)
     ours = OWN_PICTURES if for_own else RECIPES
     place = recipe or (REWARD_ALONE if classifier == "none" else ours)
-    file = find_recipe(place, env_id) if place.is_dir() else place
+    file = find_recipe(place, env_id, kind.algorithm) if place.is_dir() else place
     in_range("seed", seed)
     settings = before = load_recipe(file, env_id)
     if for_own:
@@ -274,23 +284,20 @@ def resolve_config(
     if fitted:
         say_fit(before, settings, load_dataset(asked))
     given = settings.pop("env_kwargs", None)
-    env_kwargs = {**registered, **check_env_kwargs({} if given is None else given)}
+    env_kwargs = {**registered, **check_env_kwargs({} if given is None else given, kind)}
     if dataset is not None:
         env_kwargs["dataset"] = dataset
-    settings, env_kwargs = choose_classifier(settings, env_kwargs, classifier, seed)
-    if price is not None:
-        env_kwargs = {
-            **env_kwargs,
-            "reward": with_price(env_kwargs.get("reward", "Terminal"), price),
-        }
-    data = load_dataset(env_kwargs["dataset"])
+    settings, env_kwargs = kind.settle(
+        settings, env_kwargs, classifier=classifier, price=price, seed=seed
+    )
+    data = kind.data(env_kwargs)
     return RunConfig(
         env_id=env_id,
-        env_kwargs=plain({**env_kwargs, "dataset": data.source}),
+        env_kwargs=plain({**env_kwargs, "dataset": None if data is None else data.source}),
         algorithm=file.stem,
         recipe=settings,
         seed=seed,
-        dataset=DatasetRecord(data.name, data.digest),
+        dataset=_record(data),
         packages=tuple(
             dict.fromkeys([*packages, *package_of(env_id), *foreign_packages(settings, packages)])
         ),
@@ -305,21 +312,24 @@ def package_of(env_id: str) -> list[str]:
     return [package] if colon else []
 
 
-def check_env_kwargs(env_kwargs: Any) -> dict[str, Any]:
+def _digest(data: ImageDataset | DatasetRecord | None) -> str:
+    return "none" if data is None else data.digest
+
+
+def _record(data: ImageDataset | None) -> DatasetRecord | None:
+    return None if data is None else DatasetRecord(data.name, data.digest)
+
+
+def check_env_kwargs(env_kwargs: Any, kind: EnvKind) -> dict[str, Any]:
     """Return the arguments of an environment, whole numbers as integers.
 
+    :param kind: of the environment
     :raises ValueError: for one of another type or out of its range; the parts themselves, such as
         a sensor, check their own
     """
     if not isinstance(env_kwargs, dict):
         raise ValueError(f"got env_kwargs={env_kwargs!r}; wanted a mapping from names to values")
-    env_kwargs = checked(env_kwargs, get_type_hints(GlimpseConfig), "env_kwargs.")
-    classifier = env_kwargs.get("classifier")
-    if isinstance(classifier, dict) and classifier.get("type") in list(MEMORIES):
-        hints = argument_types(TorchClassifier) | argument_types(MEMORIES[classifier["type"]])
-        classifier = checked(classifier, hints, "env_kwargs.classifier.")
-        env_kwargs = {**env_kwargs, "classifier": classifier}
-    return env_kwargs
+    return kind.check_env_kwargs(env_kwargs)
 
 
 def portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:

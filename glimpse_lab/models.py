@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.utils import LinearSchedule
@@ -30,7 +31,7 @@ def make_model(
 ) -> BaseAlgorithm:
     """Return the untrained model that a recipe describes.
 
-    :param algorithm: "ppo_lstm" or "ppo"
+    :param algorithm: a key of ``ALGORITHMS``
     :param recipe: hyperparameters; those of training (``n_envs``, ``n_timesteps``, ``env_kwargs``,
         ``callback``) are passed over
     :raises ValueError: for hyperparameters that the algorithm or the policy does not know, of
@@ -45,13 +46,7 @@ def make_model(
     if not isinstance(policy, str | type):
         raise RecipeError(f"got policy={policy!r}; wanted a name, such as policies.GlimpsePolicy")
     arguments = _checked_arguments(cls, arguments)
-    defaults = inspect.signature(cls).parameters
-    n_steps, batch_size, normalized = (
-        arguments.get(key, defaults[key].default)
-        for key in ("n_steps", "batch_size", "normalize_advantage")
-    )
-    if normalized:
-        check_rows(n_steps, env.num_envs, batch_size)
+    n_steps = _check_rollouts(cls, arguments, env.num_envs)
     arguments["policy_kwargs"] = _policy_kwargs(cls, policy, arguments.get("policy_kwargs") or {})
     rollout, remedy = (
         f"a rollout of {n_steps * env.num_envs:,} steps",
@@ -70,8 +65,24 @@ def make_model(
     return model
 
 
+def _check_rollouts(cls: type[BaseAlgorithm], arguments: dict[str, Any], n_envs: int) -> int:
+    """Return how many steps of all lanes an update learns from, if they can be learnt from."""
+    if not issubclass(cls, OnPolicyAlgorithm):
+        return 1
+    defaults = inspect.signature(cls).parameters
+    n_steps, batch_size, normalized = (
+        arguments.get(key, defaults[key].default)
+        for key in ("n_steps", "batch_size", "normalize_advantage")
+    )
+    if normalized:
+        check_rows(n_steps, n_envs, batch_size)
+    return n_steps
+
+
 def _buffer_bytes(model: BaseAlgorithm) -> int:
-    """Return how many bytes the buffer of a model will take once it is filled."""
+    """Return how many bytes the buffer of a model, if it has one, will take once it is filled."""
+    if not isinstance(model, OnPolicyAlgorithm):
+        return 0
     members = vars(model.rollout_buffer).values()
     arrays = [
         array

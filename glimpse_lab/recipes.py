@@ -1,7 +1,7 @@
 """Recipes: hyperparameters in rl_zoo3's format, read and checked.
 
-A recipe file is named after its algorithm (``ppo_lstm.yml``, ``ppo.yml``) and maps environment ids
-to hyperparameters; ``default`` serves the ids that have no entry of their own.
+A recipe file is named after its algorithm (a key of ``ALGORITHMS``) and maps environment ids to
+hyperparameters; ``default`` serves the ids that have no entry of their own.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ from glimpse_lab.spellings import respelled
 from glimpse_lab.yaml_files import YamlError, parse_yaml, read_yaml
 from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.trainer import Fitter
+from policies.inverse import ActionEnumeration, SupervisedActions
 from policies.ranges import argument_types, checked
 
-ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo_lstm": RecurrentPPO, "ppo": PPO}
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
+    "ppo_lstm": RecurrentPPO,
+    "ppo": PPO,
+    "enumeration": ActionEnumeration,
+    "supervised": SupervisedActions,
+}
 
 Recipe = dict[str, Any]
 
@@ -179,14 +185,16 @@ def check_run_callbacks(recipe: Recipe, packages: Sequence[str]) -> None:
         )
 
 
-def find_recipe(folder: Path, env_id: str) -> Path:
+def find_recipe(folder: Path, env_id: str, otherwise: str = "ppo_lstm") -> Path:
     """Return the recipe file of an environment in a folder.
 
-    The first with an entry of its own, or else that of RecurrentPPO.
+    The first with an entry of its own.
+
+    :param otherwise: the algorithm whose file it is where none has one
     """
-    files = [folder / f"{name}.yml" for name in ("ppo", "ppo_lstm")]
+    files = [folder / f"{name}.yml" for name in ("enumeration", "ppo", "ppo_lstm", "supervised")]
     own = (file for file in files if file.exists() and env_id in (_read(file) or {}))
-    return next(own, files[-1])
+    return next(own, folder / f"{otherwise}.yml")
 
 
 def make_callbacks(recipe: Recipe) -> list[BaseCallback]:

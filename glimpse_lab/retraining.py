@@ -38,4 +38,4 @@ def training_command(config: RunConfig) -> str | None:
 
 
 def _settings(config: RunConfig) -> tuple[Any, ...]:
-    return config.algorithm, config.recipe, config.env_kwargs, config.dataset.digest
+    return config.algorithm, config.recipe, config.env_kwargs, config.dataset

@@ -21,9 +21,8 @@ from filelock import FileLock, Timeout
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
-from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.faces_sb3 import LaneVecEnv
 from glimpse_envs.files import remove_leftovers, replacing
-from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_envs.text import readable
 from glimpse_lab.checkpoint import (
     load_checkpoint,
@@ -37,7 +36,6 @@ from glimpse_lab.logs import GrowingCSV, truncate_events
 from glimpse_lab.recipes import check_run_callbacks, check_training
 from glimpse_lab.yaml_files import YamlError, read_yaml
 from policies.classifier.model import TorchClassifier
-from policies.limits import check_lanes
 from policies.ranges import in_range
 
 
@@ -49,7 +47,7 @@ class Agent(NamedTuple):
     """
 
     model: BaseAlgorithm
-    env: GlimpseVecEnv
+    env: LaneVecEnv
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,7 @@ class Run:
         return self.path / "model.zip"
 
     @cached_property
-    def _own_config(self) -> GlimpseConfig:
+    def _own_config(self) -> Any:
         """The environment as in training, made once.
 
         Its classifier is that of ``model.zip``, or for a new run the one that is described.
@@ -203,9 +201,9 @@ class Run:
         return made
 
     @cached_property
-    def _configs(self) -> dict[tuple[str, int], GlimpseConfig]:
-        own = self._own_config
-        return {(own.split, own.budget): own}
+    def _configs(self) -> dict[tuple[tuple[str, Any], ...], Any]:
+        """The environment by what differs from training."""
+        return {(): self._own_config}
 
     @property
     def classifier(self) -> Any:
@@ -213,9 +211,9 @@ class Run:
 
         :raises RunError: as :meth:`env_config`
         """
-        return self._own_config.classifier
+        return getattr(self._own_config, "classifier", None)
 
-    def env_config(self, split: str | None = None, budget: int | None = None) -> GlimpseConfig:
+    def env_config(self, split: str | None = None, budget: int | None = None) -> Any:
         """Return the configuration of the environment, made once for each split and budget.
 
         :param split: "train", "validation" or "test"; None for the one of training
@@ -226,28 +224,27 @@ class Run:
         if budget is not None:
             in_range("budget", budget)
         own = self._own_config
-        key = (own.split if split is None else split, own.budget if budget is None else budget)
+        asked = {"split": split, "budget": budget}.items()
+        changes = {k: v for k, v in asked if v is not None and v != getattr(own, k)}
+        key = tuple(changes.items())
         if key not in self._configs:
-            self._configs[key] = replace(own, split=key[0], budget=key[1])
+            self._configs[key] = replace(own, **changes)
         return self._configs[key]
 
-    def evaluation_config(self, split: str, budget: int | None = None) -> GlimpseConfig:
+    def evaluation_config(self, split: str, budget: int | None = None) -> Any:
         """Return the configuration of an evaluation: images as they are, without augmentation.
 
         :param budget: the most glimpses; None for as many as in training
         """
-        config = self.env_config(split, budget)
-        return replace(config, augment=None) if config.augmented else config
+        return self.config.kind.unaugmented(self.env_config(split, budget))
 
-    def make_env(self, split: str | None = None) -> GlimpseVecEnv:
+    def make_env(self, split: str | None = None) -> LaneVecEnv:
         """Make the training environment, perhaps with another split.
 
         :raises RunError: as :meth:`env_config`
         :raises ValueError: if its lanes need more memory than there is
         """
-        config = self.env_config(split)
-        check_lanes(config, self.config.n_envs)
-        return GlimpseVecEnv(config, self.config.n_envs)
+        return self.config.kind.make_env(self.env_config(split), self.config.n_envs)
 
     def load(self, split: str = "test", device: str = "cpu") -> Agent:
         """Make the trained model and an environment that it acts in.
@@ -257,8 +254,8 @@ class Run:
         env = self.make_env(split)
         model = self.config.make_model(env, device)
         self.load_weights(model)
-        if isinstance(env.config.classifier, TorchClassifier):
-            env.config.classifier.to(model.device)
+        if isinstance(self.classifier, TorchClassifier):
+            self.classifier.to(model.device)
         return Agent(model, env)
 
     def save_model(self, model: BaseAlgorithm, extras: dict[str, Any] | None = None) -> None:

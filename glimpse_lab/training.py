@@ -126,8 +126,9 @@ def learn(
     :raises RunError: if a file cannot be written
     :raises ValueError: if the training diverged
     """
-    statistics = EpisodeStatistics()
-    progress = Progress(statistics)
+    kind = run.config.kind
+    statistics = EpisodeStatistics(kind.statistics)
+    progress = Progress(statistics, kind.progress)
     cotraining = next((c for c in callbacks if isinstance(c, CoTrainingCallback)), None)
 
     timer = CoreTimer(_core_seconds_before(run, model))

@@ -1,8 +1,8 @@
 """Callbacks of training."""
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch as th
@@ -58,30 +58,33 @@ class EpisodeStatistics(BaseCallback):
     """Log accuracy, glimpses, samples and coverage of the episodes that ended in each rollout.
 
     Recorded as ``rollout/accuracy`` and so on; ``latest`` holds the last rollout's.
+
+    :param keys: what is logged instead: keys of the infos by their names
     """
 
-    KEYS = {  # noqa: RUF012  # a constant
+    KEYS: ClassVar[Mapping[str, str]] = {
         "accuracy": "is_success",
         "n_glimpses": "n_glimpses",
         "samples": "samples",
         "coverage": "coverage",
     }
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Mapping[str, str] = KEYS) -> None:
         super().__init__()
+        self.keys = dict(keys)
         self.latest: dict[str, float] = {}
         self._sums: dict[str, float] = {}
         self._episodes = 0
 
     def _on_rollout_start(self) -> None:
-        self._sums = dict.fromkeys(self.KEYS, 0.0)
+        self._sums = dict.fromkeys(self.keys, 0.0)
         self._episodes = 0
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
         for lane in np.flatnonzero(self.locals["dones"]):
             self._episodes += 1
-            for name, key in self.KEYS.items():
+            for name, key in self.keys.items():
                 self._sums[name] += infos[lane][key]
         return True
 
@@ -125,11 +128,16 @@ class Progress(BaseCallback):
     """Progress bar with the numbers that matter: timesteps, accuracy, glimpses per image.
 
     :param statistics: the callback that computes them, called before this one
+    :param told: how they are told, a format with their names
     """
 
-    def __init__(self, statistics: EpisodeStatistics) -> None:
+    def __init__(
+        self,
+        statistics: EpisodeStatistics,
+        told: str = "accuracy {accuracy:.3f}, glimpses {n_glimpses:.2f}",
+    ) -> None:
         super().__init__()
-        self.statistics = statistics
+        self.statistics, self.told = statistics, told
         self._bar: tqdm | None = None
 
     def _on_training_start(self) -> None:
@@ -149,10 +157,7 @@ class Progress(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         if latest := self.statistics.latest:
-            self._bar.set_postfix_str(
-                f"accuracy {latest['accuracy']:.3f}, glimpses {latest['n_glimpses']:.2f}",
-                refresh=False,
-            )
+            self._bar.set_postfix_str(self.told.format(**latest), refresh=False)
 
     def _on_training_end(self) -> None:
         self.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gymnasium.envs.registration import EnvSpec
+
 from glimpse_envs.faces_sb3 import LaneVecEnv, lane_spec, refuse_beside_config
 from glimpse_envs.inverse.config import InverseConfig, make_config
 from glimpse_envs.inverse.core import InverseCore
@@ -41,11 +43,24 @@ class InverseVecEnv(LaneVecEnv):
             refuse_beside_config(env, make_kwargs)
             config, spec = env, None
         else:
-            spec = lane_spec(
-                env,
-                "glimpse_envs.inverse.envs:InverseVectorEnv",
-                kind="an inverse",
-                example="GlimpseInverseMNIST-v0",
-            )
+            spec = _inverse_spec(env)
             config = make_config(**{**spec.kwargs, **make_kwargs})
         super().__init__(config, InverseCore(config, n_envs), spec, seed, render_mode)
+
+
+def registered_kwargs(env_id: str) -> dict[str, Any]:
+    """Return the arguments with which an inverse environment is registered.
+
+    :param env_id: as of ``InverseVecEnv``
+    :raises ValueError: for an id that is not registered (with the nearest one), or of another kind
+    """
+    return dict(_inverse_spec(env_id).kwargs)
+
+
+def _inverse_spec(env_id: str) -> EnvSpec:
+    return lane_spec(
+        env_id,
+        "glimpse_envs.inverse.envs:InverseVectorEnv",
+        kind="an inverse",
+        example="GlimpseInverseMNIST-v0",
+    )

@@ -13,6 +13,7 @@ from typing import TextIO
 import torch as th
 
 from glimpse_envs.files import check_writable
+from glimpse_lab.cli import eval_inverse
 from glimpse_lab.cli.eval import PRETRAINED
 from glimpse_lab.commands import command
 from glimpse_lab.comparison.report import comparison_table, write_comparison
@@ -21,6 +22,7 @@ from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.evaluation.export import check_name, export_run
 from glimpse_lab.evaluation.storage import to_json
 from glimpse_lab.evaluation.study import study
+from glimpse_lab.kinds import INVERSE
 from glimpse_lab.pretrained import folder_of
 from glimpse_lab.pretrained.agents import copy_agent
 from glimpse_lab.pretrained.card import summary_of
@@ -65,6 +67,9 @@ def compare(args: argparse.Namespace, device: str) -> None:
 def evaluate(args: argparse.Namespace, device: str) -> None:
     """Evaluate one run and write what was asked for."""
     run = opened(args)
+    if run.config.kind is INVERSE:
+        eval_inverse.evaluate(args, run, device)
+        return
     check_output(args, run)
     model, _ = run.load(args.split, device)
     config = run.evaluation_config(args.split, args.budget)

@@ -4,6 +4,7 @@ python train.py                                     the default: handwritten dig
 python train.py --dataset folder:pictures           your own: one folder for each class
 python train.py --env GlimpseCIFAR-MultiCat-v0
 python train.py --env GlimpseMNIST-GreedyMap-v0 --set learning_rate=3e-4 env_kwargs.budget=6
+python train.py --env GlimpseInverseMNIST-v0        tell which action changed an image
 python train.py --resume                            go on with the run stopped last
 python train.py --seeds 0-4                         five seeds, and an interval over them
 python train.py --sweep-cost 0 0.01 0.05            accuracy against the price of a glimpse
@@ -66,7 +67,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         type=path,
         metavar="FILE",
         help="hyperparameters by environment id, in a file named after the algorithm "
-        "(ppo_lstm.yml, ppo.yml); default: the one in hyperparams/ with an entry for it",
+        "(ppo_lstm.yml, ppo.yml, enumeration.yml); default: the one in hyperparams/ with an entry "
+        "for it",
     )
     how.add_argument(
         "--set",

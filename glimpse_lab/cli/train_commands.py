@@ -13,6 +13,7 @@ from glimpse_lab.api import resume, train
 from glimpse_lab.commands import command, stop
 from glimpse_lab.config import RunConfig, resolve_config
 from glimpse_lab.integrations.weights_and_biases import load_wandb
+from glimpse_lab.kinds import INVERSE
 from glimpse_lab.overrides import lengths
 from glimpse_lab.recipes import parse_settings, torch_device, trust
 from glimpse_lab.runs import Run, RunError, latest, run_folder
@@ -93,6 +94,8 @@ def train_many(args: argparse.Namespace) -> None:
     sweep = choose_sweep(args.sweep_cost, args.sweep)
     # named by the settings: the same command finds it again, and so do more seeds or values
     base = resolve(args, seed=0)
+    if args.sweep is not None:
+        _refuse_inverse(base, "--sweep", "take --seeds, or --set for each value")
     name = args.name or f"{sweep[0].name if sweep else 'seeds'}-{digest(settings(base))}"
     folder = run_folder(args.runs, base.env_id, name)
     groups = make_members(folder, seeds, sweep, partial(resolve, args))
@@ -116,10 +119,20 @@ def train_many(args: argparse.Namespace) -> None:
         raise RunError(f"{len(failed)} of {len(runs)} runs failed; the others are reported above")
 
 
+def _refuse_inverse(config: RunConfig, option: str, remedy: str) -> None:
+    """Raise a ValueError for an option that reports accuracy and glimpses where there are none."""
+    if config.kind is INVERSE:
+        raise ValueError(
+            f"got {option}, which compares accuracy and glimpses, and {config.env_id} has none; "
+            f"{remedy}"
+        )
+
+
 def tune(args: argparse.Namespace) -> None:
     """Search for better hyperparameters, and say how to train with the best."""
     check_optuna()
     config = resolve(args)
+    _refuse_inverse(config, "--tune", "take --set for each value")
     space = read_space(args.tune_space) if args.tune_space else default_space(config)
     name = args.name or f"tune-{digest([settings(config), space])}"
     folder = run_folder(args.runs, config.env_id, name)

@@ -13,6 +13,7 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_lab.comparison.compare import Comparison, Entry, compare
 from glimpse_lab.comparison.settings import run_settings
 from glimpse_lab.evaluation.rollout import evaluate, image_numbers
+from glimpse_lab.kinds import GLIMPSE
 from glimpse_lab.plots.training import read_progress
 from glimpse_lab.recipes import trust
 from glimpse_lab.runs import Run
@@ -55,6 +56,11 @@ def compare_runs(
         )
     trust(packages)
     runs = [run if isinstance(run, Run) else Run.open(run, packages) for run in runs]
+    for run in runs:
+        if run.config.kind is not GLIMPSE:
+            raise ValueError(
+                f"got {run.path}, a run of {run.config.env_id}; wanted runs of glimpse environments"
+            )
     if dataset is not None:
         runs = [run.moved(dataset) for run in runs]
     configs = [run.evaluation_config(split, budget) for run in runs]

@@ -14,6 +14,7 @@ from stable_baselines3.common.logger import KVWriter
 
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.storage import to_json
+from glimpse_lab.inverse.result import InverseEvaluation
 from glimpse_lab.runs import Run
 
 
@@ -83,7 +84,7 @@ class Tracker(KVWriter):
         }
         self.session.log({**row, "timesteps": step})
 
-    def finish(self, result: Evaluation, pictures: Sequence[Path] = ()) -> None:
+    def finish(self, result: Evaluation | InverseEvaluation, pictures: Sequence[Path] = ()) -> None:
         """Send the result's numbers, named as in ``metrics.json``, and end.
 
         :param pictures: files to show

@@ -67,7 +67,7 @@ def write_film(run: Run, model: BaseAlgorithm, config: GlimpseConfig, n_images: 
     :param config: that is evaluated, of this run
     :return: names of the files
     """
-    film = record(model, config, _filmed(len(config.shown_split), n_images))
+    film = record(model, config, filmed(len(config.shown_split), n_images))
     suffix = suffix_of(run, config)
     names = [f"video{suffix}.mp4", f"video{suffix}.gif"]
     for name in names:
@@ -84,15 +84,15 @@ def write_scanpaths(run: Run, config: GlimpseConfig, paths: Scanpaths, n_images:
     :param paths: all images of the split
     :return: name of the file
     """
-    rows = _filmed(len(config.shown_split), n_images)
-    name = f"scanpaths{_suffix(config.split)}.png"
+    rows = filmed(len(config.shown_split), n_images)
+    name = f"scanpaths{split_suffix(config.split)}.png"
     figures = [draw_scanpath(episode) for episode in recorded_episodes(paths, config, rows)]
     with replacing(run.path / name) as temporary:
         Image.fromarray(tile_frames(figures, columns=1)).save(temporary, optimize=True)
     return name
 
 
-def _filmed(n: int, n_images: int) -> NDArray[np.int64]:
+def filmed(n: int, n_images: int) -> NDArray[np.int64]:
     """Return which of n images are shown: drawn, since image folders come sorted by class."""
     return np.random.default_rng(0).permutation(n)[:n_images]
 
@@ -104,10 +104,11 @@ def suffix_of(run: Run, config: GlimpseConfig) -> str:
     """
     own = run.env_config(split=config.split).budget
     budget = "" if config.budget == own else f"-budget{config.budget}"
-    return _suffix(config.split) + budget
+    return split_suffix(config.split) + budget
 
 
-def _suffix(split: str) -> str:
+def split_suffix(split: str) -> str:
+    """Return what the names of an evaluation's files end with, unless its split is test."""
     return "" if split == "test" else f"-{split}"
 
 

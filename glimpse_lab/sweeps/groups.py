@@ -20,6 +20,8 @@ from typing import IO, Any
 from glimpse_lab.config import RunConfig
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.evaluation.storage import StorageError, read_result
+from glimpse_lab.inverse.result import InverseEvaluation
+from glimpse_lab.kinds import GLIMPSE, INVERSE
 from glimpse_lab.runs import Run, RunError
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.training import make
@@ -28,6 +30,9 @@ from glimpse_lab.training import make
 _ABOUT = ("format", "git", "versions")
 
 _LOG = "output.log"
+
+#: what an evaluation gives
+_RESULTS = {GLIMPSE: Evaluation, INVERSE: InverseEvaluation}
 
 
 def digest(content: Any) -> str:
@@ -46,13 +51,13 @@ def is_finished(run: Run) -> bool:
     return result_of(run) is not None
 
 
-def result_of(run: Run) -> Evaluation | None:
+def result_of(run: Run) -> Evaluation | InverseEvaluation | None:
     """Return the evaluation of a run, None unless it is of the end of its training.
 
     :raises RunError: if its ``metrics.json`` is broken, or of another version
     """
     try:
-        result = read_result(run.path / "metrics.json", Evaluation)
+        result = read_result(run.path / "metrics.json", _RESULTS[run.config.kind])
     except FileNotFoundError:
         return None
     except StorageError as error:
@@ -240,6 +245,9 @@ def _in_a_line(member: Run) -> str:
     result = result_of(member)
     if result is None:
         return "ended without metrics.json of the end of its training"
+    if isinstance(result, InverseEvaluation):
+        total = result.agent.total
+        return f"type {100 * total.type_accuracy:.2f} %, similarity {total.mean_similarity:.3f}"
     return f"accuracy {100 * result.accuracy:.2f} %, glimpses {result.mean_glimpses:.2f}"
 
 

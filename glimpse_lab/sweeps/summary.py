@@ -19,13 +19,10 @@ from glimpse_lab.report.verdict import verdict
 from glimpse_lab.runs import Run
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.sweeps.groups import result_of
-
-#: what is averaged over seeds, by its name in ``Evaluation``
-MEASURES = ("accuracy", "mean_glimpses", "mean_samples", "sample_fraction", "coverage")
-_SHARES = ("accuracy", "sample_fraction", "coverage")
+from glimpse_lab.sweeps.measures import OF_ACTIONS, OF_GLIMPSES, Result, measures_of, value
 
 
-def over_seeds(results: Mapping[int, Evaluation]) -> dict[str, Any]:
+def over_seeds(results: Mapping[int, Result]) -> dict[str, Any]:
     """Return what ``seeds.json`` holds.
 
     Each seed's measures, and of each measure the mean, standard deviation and 95 % interval over
@@ -41,11 +38,12 @@ def over_seeds(results: Mapping[int, Evaluation]) -> dict[str, Any]:
     if any(kind != kinds[0] for kind in kinds):
         raise ValueError(f"got results of {kinds}; wanted all of the same environment and split")
     summary: dict[str, Any] = {**kinds[0], "n_seeds": len(results), "seeds": sorted(results)}
-    for name in MEASURES:
-        values = [float(getattr(results[seed], name)) for seed in sorted(results)]
+    names, shares, _ = measures_of(next(iter(results.values())))
+    for name in names:
+        values = [float(value(results[seed], name)) for seed in sorted(results)]
         found = student_mean(values)
         interval = None if found.low is None else [found.low, found.high]
-        if interval is not None and name in _SHARES:  # no true mean lies beyond
+        if interval is not None and name in shares:  # no true mean lies beyond
             interval = [max(0.0, interval[0]), min(1.0, interval[1])]
         summary[name] = {
             "mean": found.value,
@@ -53,32 +51,32 @@ def over_seeds(results: Mapping[int, Evaluation]) -> dict[str, Any]:
             "ci95": interval,
         }
     summary["interval"] = "95 %, Student's t over seeds"
-    names = (*MEASURES, "timesteps")
     summary["runs"] = {
-        f"seed{seed}": {name: getattr(results[seed], name) for name in names}
+        f"seed{seed}": {
+            **{name: value(results[seed], name) for name in names},
+            "timesteps": results[seed].timesteps,
+        }
         for seed in sorted(results)
     }
     if len(results) == 1:  # nothing is known about other seeds: that of the images
         (result,) = results.values()
-        summary["accuracy"]["ci95"] = list(result.accuracy_ci95)
+        summary[names[0]]["ci95"] = list(value(result, f"{names[0]}_ci95"))
         summary["interval"] = "95 %, Wilson over images (a single seed: seeds may differ by more)"
     return summary
 
 
 def seeds_table(summary: Mapping[str, Any]) -> str:
     """Return what ``over_seeds`` gave as lines to print."""
-    lines = [f"{'':8}{'accuracy':>12}{'glimpses':>12}{'samples':>12}"]
+    measures = OF_GLIMPSES if "accuracy" in summary else OF_ACTIONS
+    columns = measures.columns
+    lines = [f"{'':8}" + "".join(f"{column.title:>12}" for column in columns)]
     for name, run in summary["runs"].items():
-        lines.append(
-            f"{name:8}{100 * run['accuracy']:>10.2f} %{run['mean_glimpses']:>12.2f}"
-            f"{run['mean_samples']:>12.1f}"
-        )
+        lines.append(f"{name:8}" + "".join(column.cell(run[column.name]) for column in columns))
     if summary["n_seeds"] > 1:
-        means = [summary[name] for name in ("accuracy", "mean_glimpses", "mean_samples")]
-        rows = (("mean", "mean"), ("from", 0), ("to", 1))
-        for title, key in rows:
-            a, g, s = (m["mean"] if key == "mean" else m["ci95"][key] for m in means)
-            lines.append(f"{title:8}{100 * a:>10.2f} %{g:>12.2f}{s:>12.1f}")
+        for title, key in (("mean", "mean"), ("from", 0), ("to", 1)):
+            means = ((column, summary[column.name]) for column in columns)
+            cells = (c.cell(m["mean"] if key == "mean" else m["ci95"][key]) for c, m in means)
+            lines.append(f"{title:8}" + "".join(cells))
     n = summary["n_seeds"]
     lines.append(
         f"{summary['env']}, {summary['split']} split of {summary['dataset']}, {n} "
@@ -99,7 +97,7 @@ def frontier_row(change: Change, summary: Mapping[str, Any]) -> dict[str, Any]:
         "value": change.value,
         "n_seeds": summary["n_seeds"],
     }
-    for name in MEASURES:
+    for name in OF_GLIMPSES.names:
         low, high = summary[name]["ci95"] or (None, None)
         row |= {name: summary[name]["mean"], f"{name}_low": low, f"{name}_high": high}
     return {**row, "interval": summary["interval"]}
@@ -136,7 +134,11 @@ def report_seeds(folder: Path, runs: Mapping[int, Run]) -> dict[str, Any] | None
     if unfinished := sorted(results.keys() - finished.keys()):
         summary["unfinished"] = unfinished
     file = write_seeds(folder, summary)
-    told = [f"seed{seed}: {verdict(finished[seed])}" for seed in sorted(finished)]
+    told = [
+        f"seed{seed}: {verdict(result)}"
+        for seed, result in sorted(finished.items())
+        if isinstance(result, Evaluation)
+    ]
     print("\n".join(["", seeds_table(summary), *told, f"written: {file}"]))
     return summary
 

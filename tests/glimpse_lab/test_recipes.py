@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from glimpse_envs.registration import REGISTERED
+from glimpse_envs.inverse.sb3 import InverseVecEnv
+from glimpse_envs.registration import INVERSE, REGISTERED
 from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_lab.models import make_model
 from glimpse_lab.recipes import (
+    ALGORITHMS,
     RecipeError,
     find_recipe,
     load_recipe,
@@ -31,17 +34,25 @@ ENTRIES = [
     ("file", "env_id"), ENTRIES, ids=["-".join((*file.parts[-2:], env)) for file, env in ENTRIES]
 )
 def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None:
-    assert env_id == "default" or env_id in REGISTERED
-    recipe = {**load_recipe(file, env_id), "n_steps": 4, "batch_size": 8, "n_epochs": 1}
-    actual = "GlimpseDigits-MultiCat-v0" if env_id == "default" else env_id
-    env = GlimpseVecEnv(actual, 4, seed=0, **recipe.get("env_kwargs", {}))
+    inverse = "inverse" in file.parts or file.stem == "enumeration"
+    actual = "GlimpseInverseDigits-v0" if inverse else "GlimpseDigits-MultiCat-v0"
+    assert env_id == "default" or env_id in (INVERSE if inverse else REGISTERED)
+    actual = actual if env_id == "default" else env_id
+    recipe = load_recipe(file, env_id)
+    if issubclass(ALGORITHMS[file.stem], OnPolicyAlgorithm):
+        recipe |= {"n_steps": 4, "batch_size": 8, "n_epochs": 1}
+    face = InverseVecEnv if inverse else GlimpseVecEnv
+    env = face(actual, 4, seed=0, **recipe.get("env_kwargs", {}))
     model = make_model(file.stem, recipe, env, seed=0, device="cpu")
+    before = [weight.detach().clone() for weight in model.policy.parameters()]
     callbacks = make_callbacks(recipe)
     for callback in callbacks:
         if isinstance(callback, CoTrainingCallback):
             callback.batch_size = callback.pretraining.batch_size = 32
             callback.pretraining.n_episodes = 64
-    model.learn(16, callback=callbacks)
+    model.learn(32, callback=callbacks)  # two updates: of the last a linear rate is 0
+    after = list(model.policy.parameters())
+    assert any((a != b).any() for a, b in zip(after, before, strict=True))
     assert {"n_envs", "n_timesteps"} <= recipe.keys()
 
 
@@ -137,6 +148,7 @@ def test_the_recipe_is_the_first_with_an_entry_of_its_own(tmp_path: Path) -> Non
     assert [find_recipe(tmp_path, name) for name in "ABCD"] == [lstm, ppo, ppo, lstm]
     lstm.write_text("")
     assert find_recipe(tmp_path, "A") == lstm and find_recipe(tmp_path, "B") == ppo
+    assert find_recipe(tmp_path, "A", "enumeration") == tmp_path / "enumeration.yml"
 
 
 def test_a_recipe_file_that_is_no_yaml_is_refused_when_it_is_searched(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""From what was told of images to what an evaluation found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse_envs.inverse import ActionTable, InverseConfig
+from glimpse_envs.metrics.episodes import wilson_interval
+from glimpse_lab.inverse.result import (
+    NEAR,
+    ErrorSummary,
+    Planning,
+    Predictor,
+    Told,
+    ToldOfType,
+)
+from glimpse_lab.inverse.rollout import Answers
+
+SIZES = ("small", "medium", "large")
+"""Thirds of the range of an action's size, from the smallest to the largest that is shown."""
+
+
+def measure(answers: Answers, table: ActionTable) -> Predictor:
+    """Return how well the actions of all images were told.
+
+    Where several actions lie between the images, the true type is that of the largest one, as a
+    share of the largest of its type, and any type that was taken is right.
+
+    :param answers: of at least one image
+    :param table: of the environment
+    """
+    rows = np.arange(len(answers))
+    true = np.abs(answers.true_parameters).argmax(axis=1)
+    right = answers.true_parameters[rows, answers.types] != 0.0
+    size = answers.true_parameters[rows, true]
+    errors = np.abs(answers.parameters[rows, true] - size).astype(np.float64)
+    least = (table.smallest / table.largest)[true]
+    third = np.clip(3.0 * (np.abs(size) - least) / (1.0 - least), 0, 2).astype(np.int64)
+
+    def told(chosen: NDArray[np.bool_], largest: float = 1.0) -> Told:
+        return _told(right[chosen], largest * errors[chosen], answers.similarity[chosen])
+
+    def by_size(chosen: NDArray[np.bool_], largest: float = 1.0) -> dict[str, Told]:
+        return {
+            name: told(part, largest)
+            for name, part in ((n, chosen & (third == i)) for i, n in enumerate(SIZES))
+            if part.any()
+        }
+
+    def by_type() -> Iterator[tuple[str, ToldOfType]]:
+        for k, name in enumerate(table.names):
+            chosen, largest = true == k, float(table.largest[k])
+            if chosen.any():
+                yield (
+                    name,
+                    ToldOfType(
+                        **vars(told(chosen, largest)),
+                        unit=table.units[k],
+                        by_size=by_size(chosen, largest),
+                    ),
+                )
+
+    confusion = np.zeros((len(table), len(table)), np.int64)
+    np.add.at(confusion, (np.where(right, answers.types, true), answers.types), 1)
+    every = np.ones(len(answers), bool)
+    return Predictor(
+        total=told(every),
+        by_type=dict(by_type()),
+        by_size=by_size(every),
+        confusion=tuple(map(tuple, confusion.tolist())),
+    )
+
+
+def measure_planning(answers: Answers, config: InverseConfig) -> Planning | None:
+    """Return what episodes came to; None where they have one action.
+
+    :param answers: of at least one image
+    :param config: of the environment
+    """
+    if config.max_steps == 1:
+        return None
+    n_successes = int(answers.success.sum())
+    return Planning(
+        max_steps=config.max_steps,
+        changes=config.changes,
+        success=n_successes / len(answers),
+        success_ci95=wilson_interval(n_successes, len(answers)),
+        success_at=float(config.success),
+        mean_steps=float(answers.n_steps.mean()),
+        mean_similarity=float(answers.similarity.mean(dtype=np.float64)),
+    )
+
+
+def _told(
+    right: NDArray[np.bool_], errors: NDArray[np.float64], similarity: NDArray[np.float32]
+) -> Told:
+    n_right = int(right.sum())
+    return Told(
+        n_images=len(right),
+        type_accuracy=n_right / len(right),
+        type_accuracy_ci95=wilson_interval(n_right, len(right)),
+        mean_similarity=float(similarity.mean(dtype=np.float64)),
+        near=float((similarity > NEAR).mean()),
+        error=_summary(errors),
+        error_where_right=_summary(errors[right]) if n_right else None,
+    )
+
+
+def _summary(errors: NDArray[np.float64]) -> ErrorSummary:
+    return ErrorSummary(
+        median=float(np.median(errors)),
+        mean=float(errors.mean()),
+        percentile90=float(np.percentile(errors, 90)),
+    )
