@@ -33,6 +33,8 @@ class Matrices:
     def step(self) -> None:
         """Update the parameters that have gradients."""
         for parameter, matrix in self.pairs():
+            if matrix.device != parameter.device:  # SB3 moves policies after it made the optimiser
+                matrix.data = matrix.data.to(parameter.device)
             matrix.copy_(parameter.flatten(1))  # which may have been loaded meanwhile
             matrix.grad = None if parameter.grad is None else parameter.grad.flatten(1)
         self.muon.step()
