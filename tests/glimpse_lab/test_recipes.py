@@ -9,7 +9,7 @@ import yaml
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from glimpse_envs.inverse.sb3 import InverseVecEnv
-from glimpse_envs.registration import INVERSE, REGISTERED
+from glimpse_envs.registration import INSTRUCTED, INVERSE, REGISTERED
 from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_lab.models import make_model
 from glimpse_lab.recipes import (
@@ -36,7 +36,7 @@ ENTRIES = [
 def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None:
     inverse = "inverse" in file.parts or file.stem == "enumeration"
     actual = "GlimpseInverseDigits-v0" if inverse else "GlimpseDigits-MultiCat-v0"
-    assert env_id == "default" or env_id in (INVERSE if inverse else REGISTERED)
+    assert env_id == "default" or env_id in ({**INVERSE, **INSTRUCTED} if inverse else REGISTERED)
     actual = actual if env_id == "default" else env_id
     recipe = load_recipe(file, env_id)
     if issubclass(ALGORITHMS[file.stem], OnPolicyAlgorithm):
