@@ -164,9 +164,16 @@ class RunConfig:
         env_kwargs = {**self.env_kwargs, "dataset": plain(data.source)}
         return replace(self, env_kwargs=env_kwargs)
 
-    def make_model(self, env: VecEnv, device: str) -> BaseAlgorithm:
-        """Make the untrained model, which seeds the environment too."""
-        return make_model(self.algorithm, self.recipe, env, seed=self.seed, device=device)
+    def make_model(self, env: VecEnv, device: str, *, saved: bool = False) -> BaseAlgorithm:
+        """Make the untrained model, which seeds the environment too.
+
+        :param saved: its weights come from a checkpoint: files that it began with are not needed
+        """
+        recipe = self.recipe
+        if saved and "visual" in (kwargs := recipe.get("policy_kwargs") or {}):
+            kwargs = {key: value for key, value in kwargs.items() if key != "visual"}
+            recipe = {**recipe, "policy_kwargs": kwargs}
+        return make_model(self.algorithm, recipe, env, seed=self.seed, device=device)
 
     def make_callbacks(self) -> list[BaseCallback]:
         """Make the callbacks of the recipe."""

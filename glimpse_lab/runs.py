@@ -252,7 +252,7 @@ class Run:
         :raises RunError: if ``model.zip`` is missing or broken, or fits another model
         """
         env = self.make_env(split)
-        model = self.config.make_model(env, device)
+        model = self.config.make_model(env, device, saved=True)
         self.load_weights(model)
         if isinstance(self.classifier, TorchClassifier):
             self.classifier.to(model.device)

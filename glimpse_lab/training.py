@@ -75,7 +75,8 @@ def make(run: Run, device: str) -> tuple[BaseAlgorithm, list[BaseCallback]]:
 
     :raises ValueError: for settings that do not fit, of the callbacks too
     """
-    model = run.config.make_model(VecMonitor(run.make_env()), device)
+    saved = run.model_file.exists()
+    model = run.config.make_model(VecMonitor(run.make_env()), device, saved=saved)
     callbacks = run.config.make_callbacks()
     described = run.config.env_kwargs.get("classifier")
     from_file = isinstance(described, dict) and described.get("type") == "file"

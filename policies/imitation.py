@@ -114,6 +114,14 @@ class Imitation(BaseCallback):
                 "RecurrentPPO or A2C in a GlimpseVecEnv without wrappers that change observations"
             )
 
+        config = cores_of(self.training_env)[0].config
+        answers = config.scheme.answers and config.classifier is not None
+        if self.answer_above is not None and not answers:
+            raise ValueError(
+                f"Imitation got answer_above={self.answer_above}, and here no agent answers what a "
+                "classifier holds for likeliest; wanted None"
+            )
+
     def _on_training_start(self) -> None:
         if self.model.num_timesteps:
             return

@@ -86,12 +86,21 @@ class MuonAdamW(Optimizer):
                 self.state[parameter]["momentum_buffer"] = momentum.view_as(parameter)
         return loss
 
+    def __getstate__(self) -> dict[str, Any]:  # PyTorch's keeps its own attributes alone
+        own = {name: vars(self)[name] for name in ("_muon", "_adamw", "muon_ratio")}
+        return {**super().__getstate__(), **own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._adamw.state = self.state
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state that ``state_dict()`` gave."""
         super().load_state_dict(state_dict)
         self._adamw.state = self.state
+        self._muon.muon.state.clear()
         for parameter, matrix in self._muon.pairs():
-            momentum = self.state[parameter].get("momentum_buffer")
+            momentum = self.state.get(parameter, {}).get("momentum_buffer")
             if momentum is not None:
                 self._muon.muon.state[matrix]["momentum_buffer"] = momentum.flatten(1).clone()
 

@@ -60,16 +60,16 @@ def evaluate_run(
         core_seconds=CoreSeconds.read(run.path),
     )
     if reference:
-        result = with_reference(result, answers, config)
+        result = with_reference(result, model, config)
     return Evaluated(result, answers)
 
 
 def with_reference(
-    result: InverseEvaluation, answers: Answers, config: InverseConfig
+    result: InverseEvaluation, model: BaseAlgorithm, config: InverseConfig
 ) -> InverseEvaluation:
     """Return the result with registration on the first images, or why there is none.
 
-    :param answers: of the agent
+    :param model: the agent, which has one action, too
     :param config: the environment that both are shown
     """
     if reason := why_not(config):
@@ -79,12 +79,13 @@ def with_reference(
     except ImportError as error:
         return replace(result, no_reference=str(error))
     begin = time.perf_counter()
-    n = min(REFERENCE_IMAGES, len(answers))
+    n = min(REFERENCE_IMAGES, result.n_images)
     single = replace(config, max_steps=1)  # it tells one action
     with _bar(n, "registration") as bar:
         found = evaluate(
             registration, single, n_images=n, seed=result.seed, chunk=50, progress=bar.update
         )
+    answers = evaluate(agent(model, single), single, n_images=n, seed=result.seed)
     table = config.actions
     return replace(
         result,
@@ -92,7 +93,7 @@ def with_reference(
             n_images=n,
             seconds=round(time.perf_counter() - begin, 2),
             registration=measure(found, table),
-            agent=measure(answers.first(n), table).total,
+            agent=measure(answers, table).total,
         ),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.inverse import ActionTable, InverseConfig
+from glimpse_envs.inverse.actions import ANGLE
 from glimpse_envs.metrics.episodes import wilson_interval
 from glimpse_lab.inverse.result import (
     NEAR,
@@ -37,6 +38,8 @@ def measure(answers: Answers, table: ActionTable) -> Predictor:
     right = answers.true_parameters[rows, answers.types] != 0.0
     size = answers.true_parameters[rows, true]
     errors = np.abs(answers.parameters[rows, true] - size).astype(np.float64)
+    turned = table.attributes[true] == ANGLE
+    errors[turned] = _shorter_way(errors[turned], table.largest[true][turned])
     least = (table.smallest / table.largest)[true]
     third = np.clip(3.0 * (np.abs(size) - least) / (1.0 - least), 0, 2).astype(np.int64)
 
@@ -92,6 +95,12 @@ def measure_planning(answers: Answers, config: InverseConfig) -> Planning | None
         mean_steps=float(answers.n_steps.mean()),
         mean_similarity=float(answers.similarity.mean(dtype=np.float64)),
     )
+
+
+def _shorter_way(errors: NDArray[np.float64], largest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return errors of angles the shorter way round, all as shares of the largest, (n,) each."""
+    degrees = (errors * largest) % 360.0
+    return np.minimum(degrees, 360.0 - degrees) / largest
 
 
 def _told(

@@ -49,10 +49,6 @@ class Answers:
     def __len__(self) -> int:
         return len(self.types)
 
-    def first(self, n: int) -> Answers:
-        """Return what was told of the first n images."""
-        return Answers(**{part.name: getattr(self, part.name)[:n] for part in fields(self)})
-
 
 def agent(model: BaseAlgorithm, config: InverseConfig) -> Choose:
     """Return how a trained agent chooses, deterministically.

@@ -79,7 +79,7 @@ def seeds_table(summary: Mapping[str, Any]) -> str:
             lines.append(f"{title:8}" + "".join(cells))
     n = summary["n_seeds"]
     lines.append(
-        f"{summary['env']}, {summary['split']} split of {summary['dataset']}, {n} "
+        f"{_about(summary)}, {n} "
         + ("seeds; " if n > 1 else "seed; ")
         + (
             "from, to: 95 % interval of the mean over seeds (Student's t)"
@@ -156,7 +156,7 @@ def report_group(folder: Path, groups: Mapping[Change | None, Mapping[int, Run]]
         summary = report_seeds(folder if change is None else folder / change.label, runs)
         if summary is not None and change is not None:
             rows.append(frontier_row(change, summary))
-            about = f"{summary['env']}, {summary['split']} split of {summary['dataset']}"
+            about = _about(summary)
     if rows:
         files = write_frontier(folder, rows)
         files.append(plot_frontier(rows, folder / "frontier.png", title=about))
@@ -181,3 +181,9 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> Path:
     with replacing(file) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
     return file
+
+
+def _about(summary: dict[str, Any]) -> str:
+    """Return environment and data of runs in words."""
+    source = "" if summary["dataset"] is None else f" of {summary['dataset']}"
+    return f"{summary['env']}, {summary['split']} split{source}"

@@ -83,11 +83,9 @@ def cacla_loss(policy: Any, batch: Any) -> th.Tensor:
     opened = distribution.opened(batch.actions)
     total = batch.actions.new_zeros(())
     for part in distribution.boxes():
-        distance = (
-            (batch.actions[:, part.columns] - distribution.components[part.name].mean)
-            .square()
-            .sum(dim=1)
-        )
+        mean = distribution.components[part.name].mean
+        distances = (batch.actions[:, part.columns] - mean).square()
+        distance = distribution.counted(part.name, distances, batch.actions)
         chosen = better & opened[part.name] if part.name in opened else better
         total = total + th.where(chosen, distance, 0.0).sum()
     return total / counts.sum()

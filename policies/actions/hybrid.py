@@ -143,14 +143,27 @@ class HybridDistribution(DiagGaussianDistribution):
         total = actions.new_zeros(len(actions))
         opened = self.opened(actions)
         for name, part in self.parts.items():
-            columns, gate = actions[:, part.columns], self.gates.get(name)
-            if gate is not None and gate.values is None:
-                numbers = self.components[name].log_probs(columns)
-                value = numbers.gather(1, self._chosen(gate, actions)[:, None])[:, 0]
-            else:
-                value = self.components[name].log_prob(columns)
+            columns, component = actions[:, part.columns], self.components[name]
+            value = (
+                self.counted(name, component.log_probs(columns), actions)
+                if isinstance(component, Gaussian)
+                else component.log_prob(columns)
+            )
             total = total + (th.where(opened[name], value, 0.0) if name in opened else value)
         return total
+
+    def counted(self, name: str, numbers: th.Tensor, actions: th.Tensor) -> th.Tensor:
+        """Return what numbers of a ``Box`` come to: their sum, or that one which is opened.
+
+        :param name: of the part
+        :param numbers: float32 (B, width)
+        :param actions: float32 (B, view.size)
+        :return: float32 (B,)
+        """
+        gate = self.gates.get(name)
+        if gate is None or gate.values is not None:
+            return numbers.sum(dim=1)
+        return numbers.gather(1, self._chosen(gate, actions)[:, None])[:, 0]
 
     def _chosen(self, gate: Gate, actions: th.Tensor) -> th.Tensor:
         """Return the choices of the part that a gate depends on, int64 (B,)."""

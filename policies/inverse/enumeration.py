@@ -259,8 +259,11 @@ class ActionEnumeration(BaseAlgorithm):
             return
         first, last = np.log(self.std)
         left = min(1.0, self._current_progress_remaining / max(1e-9, 1.0 - self.std_held))
+        log_std = last + (first - last) * left
+        if self._num_timesteps_at_start:  # a training that is extended goes on as narrow as it was
+            log_std = min(log_std, self.policy.log_std.max().item())
         with th.no_grad():
-            self.policy.log_std.fill_(last + (first - last) * left)
+            self.policy.log_std.fill_(log_std)
         self.policy.log_std.requires_grad_(False)
 
     def _act(self, callback: BaseCallback) -> bool:

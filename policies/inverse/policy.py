@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import nn
@@ -31,6 +31,8 @@ class Branches(NamedTuple):
     logits: th.Tensor
     means: th.Tensor
 
+
+_GATES = {"parameters": {"type": EACH}}
 
 _GAIN = 4.0
 """First weight of a parameter's size among the logits of the types."""
@@ -135,14 +137,20 @@ class SiamesePolicy(HybridPolicyMixin, ActorCriticPolicy):
         features_extractor_class: type[BaseFeaturesExtractor] = SiameseExtractor,
         **kwargs: Any,
     ) -> None:
-        for unused in ("gates", "net_arch"):
-            kwargs.pop(unused, None)
+        # SB3 saves both, and gives them again
+        if kwargs.pop("net_arch", None):
+            raise ValueError(
+                "got net_arch; wanted none: what stands between images and heads is set by "
+                "features_extractor_kwargs (dim, blocks)"
+            )
+        if kwargs.pop("gates", None) not in (None, _GATES):
+            raise ValueError(f"got gates; wanted none: they are {_GATES}")
         space = args[1] if len(args) > 1 else kwargs["action_space"]
         check_actions(space)
         super().__init__(
             *args,
             features_extractor_class=features_extractor_class,
-            gates={"parameters": {"type": EACH}},
+            gates=_GATES,
             net_arch=[],
             **{"ortho_init": False, **kwargs},  # SB3's would shut the heads off from the codes
         )
@@ -168,7 +176,9 @@ class SiamesePolicy(HybridPolicyMixin, ActorCriticPolicy):
 
         :param observations: tensors by key, as SB3's policies take them
         """
-        return self.action_net.branches(self.extract_features(observations))
+        # that of ActorCriticPolicy gives the critic's, too, where they are not shared
+        features = BasePolicy.extract_features(self, observations, self.pi_features_extractor)
+        return self.action_net.branches(features)
 
 
 def check_actions(space: spaces.Space) -> None:

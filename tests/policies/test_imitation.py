@@ -96,11 +96,33 @@ def test_answers_are_as_likely_as_they_were_taught(share: float) -> None:
         assert (actions[answers, 2] - 1 == env.core.belief[answers].argmax(axis=1)).mean() > 0.5
 
 
+def test_who_is_sure_is_to_answer() -> None:
+    env = environment({"type": "MultiCategorical", "stride": 1.0})
+    core = GlimpseCore(env.config, 64)
+    middle = float(np.median(_beliefs_of_first_glimpses(env)))
+    lesson = _Lesson(core, SCAN, 0.0, (0.9, middle), [0])
+    observations, actions = lesson.give(Staying())
+    first = actions.reshape(64, 3, 3)[:, 0]
+    belief = observations["belief"].reshape(64, 3, -1)[:, 0]
+    sure = belief.max(axis=1) > middle
+    assert 0 < sure.sum() < 64
+    np.testing.assert_array_equal(first[:, 2] > 0, sure)
+    np.testing.assert_array_equal(first[sure, 2] - 1, belief[sure].argmax(axis=1))
+
+
+def _beliefs_of_first_glimpses(env: GlimpseVecEnv) -> np.ndarray:
+    """How sure a classifier is after the first glimpse, (64,)."""
+    core = GlimpseCore(env.config, 64)
+    core.seed_all(0)
+    core.reset(core.lanes)
+    return core.belief.max(axis=1)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_some_episodes_go_where_the_agent_goes_and_are_told_the_way(share: float) -> None:
     """The agent stays where it is and answers; on the way it is told of the next quadrant."""
     env = environment({"type": "MultiCategorical", "stride": 1.0})
-    lesson = _Lesson(GlimpseCore(env.config, 8), SCAN, share, 0.0, [0])
+    lesson = _Lesson(GlimpseCore(env.config, 8), SCAN, share, (0.0, None), [0])
     observations, actions = lesson.give(Staying())
     gaze, actions = observations["gaze"].reshape(8, 3, 3), actions.reshape(8, 3, 3)
     n = round(8 * share)
@@ -186,6 +208,7 @@ def test_the_same_seed_teaches_the_same() -> None:
         {"gaze": SCAN, "own_share": 1.1},
         {"gaze": SCAN, "learning_rate": 0.0},
         {"gaze": SCAN, "batch_size": 0},
+        {"gaze": SCAN, "answer_above": 1.0},
         {"gaze": "Nowhere"},
     ],
 )
@@ -203,3 +226,10 @@ def test_other_algorithms_and_changed_observations_are_refused() -> None:
         PPO(GlimpsePolicy, normalised, n_steps=8, batch_size=16).learn(
             32, callback=Imitation(gaze=SCAN)
         )
+
+
+def test_certainty_needs_a_classifier_and_an_agent_that_answers() -> None:
+    env = GlimpseVecEnv(config(scheme="GreedyMap", budget=4), 4, seed=0)
+    model = PPO(GlimpsePolicy, env, n_steps=4, batch_size=8, device="cpu")
+    with pytest.raises(ValueError, match="no agent answers what a classifier"):
+        model.learn(8, callback=Imitation(gaze=SCAN, answer_above=0.9))

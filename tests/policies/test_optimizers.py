@@ -85,3 +85,28 @@ def test_a_broken_state_is_refused() -> None:
     state["state"][0]["momentum_buffer"][:] = th.nan
     with pytest.raises(ValueError, match="not finite"):
         check_optimizer_state(optimizer, state)
+
+
+def test_a_state_without_momenta_leaves_none() -> None:
+    network = _network()
+    begun = copy.deepcopy(MuonAdamW(network.parameters(), lr=1e-2).state_dict())
+    trained = MuonAdamW(network.parameters(), lr=1e-2)
+    _step(network, trained, 0)
+    trained.load_state_dict(begun)
+    again = copy.deepcopy(network)
+    fresh = MuonAdamW(again.parameters(), lr=1e-2)
+    _step(network, trained, 1)
+    _step(again, fresh, 1)
+    for ours, theirs in zip(network.parameters(), again.parameters(), strict=True):
+        assert th.equal(ours, theirs)
+
+
+def test_a_copy_goes_on_by_itself() -> None:
+    network = _network()
+    optimizer = MuonAdamW(network.parameters(), lr=1e-2, muon_ratio=2.0)
+    _step(network, optimizer, 0)
+    other, copied = copy.deepcopy((network, optimizer))
+    _step(network, optimizer, 1)
+    _step(other, copied, 1)
+    for ours, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        assert th.equal(ours, theirs)

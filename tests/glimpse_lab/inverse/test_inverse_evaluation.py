@@ -118,7 +118,22 @@ def test_an_evaluation_does_not_depend_on_its_chunks(split: str) -> None:
     one, other = (evaluate(right, config, n_images=50, chunk=chunk) for chunk in (50, 7))
     assert (one.true_parameters == other.true_parameters).all()
     assert one.similarity == pytest.approx(other.similarity, abs=1e-5)
-    assert len(one) == 50 and len(one.first(3)) == 3
+    assert len(one) == 50
+
+
+def test_errors_of_angles_go_the_shorter_way() -> None:
+    table = digits(actions=["MoveX", {"type": "Rotate", "largest": 180.0}]).actions
+    answers = Answers(
+        types=np.array([1, 1, 0]),
+        parameters=np.float32([[0, -178 / 180], [0, 0.5], [-1, 0]]),
+        true_parameters=np.float32([[0, 175 / 180], [0, 0.25], [1, 0]]),
+        similarity=np.ones(3, np.float32),
+        n_steps=np.ones(3, np.int64),
+        success=np.ones(3, bool),
+    )
+    by_type = measure(answers, table).by_type
+    assert by_type["rotate"].error.mean == pytest.approx((7.0 + 45.0) / 2, abs=1e-3)
+    assert by_type["move x"].error.mean == pytest.approx(2 * table.largest[0])
 
 
 def largest_remaining(config: InverseConfig, n: int) -> Answers:

@@ -193,3 +193,28 @@ def test_kinds_are_known_by_their_ids() -> None:
     assert kind_of("elsewhere:Unknown-v0") is GLIMPSE
     told = train_fails("--env", "GlimpseInverseDigit-v0")
     assert "did you mean 'GlimpseInverseDigits-v0'" in told
+
+
+def test_stage_two_begins_with_stage_one_and_is_opened_without_it(
+    trained: Path, tmp_path: Path
+) -> None:
+    run = glimpse_lab.train(
+        "GlimpseInstructedDigits-v0",
+        overrides={
+            "n_envs": 16,
+            "policy_kwargs.visual": str(trained / "model.zip"),
+            "policy_kwargs.features_extractor_kwargs": {
+                "dim": 16,
+                "patch": 16,
+                "blocks": ["cross"],
+                "text_kwargs": {"dim": 16},
+            },
+        },
+        total_timesteps=32,
+        runs=tmp_path / "runs",
+    )
+    (trained / "model.zip").unlink()
+    model, _ = glimpse_lab.load(run.path)
+    assert model.num_timesteps == 32
+    again = glimpse_lab.resume(run.path, total_timesteps=64)
+    assert again.saved_timesteps() == 64

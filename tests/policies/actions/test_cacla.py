@@ -9,6 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 from glimpse_envs import BoxActions
+from glimpse_envs.inverse.sb3 import InverseVecEnv
 from glimpse_envs.sb3 import GlimpseVecEnv
 from policies import (
     CACLA,
@@ -18,6 +19,7 @@ from policies import (
     PackedSequences,
 )
 from policies.actions.cacla import cacla_loss
+from policies.inverse import SiamesePolicy
 
 SETTLED = {"gates": SayOrPoint.gates, "continuous": "deterministic", "log_std_init": -1.0}
 
@@ -95,3 +97,20 @@ def test_policies_without_such_parts_are_refused():
         gaussian.learn(8, callback=CACLA())
     with pytest.raises(ValueError, match="got epochs=0"):
         CACLA(epochs=0)
+
+
+def test_of_parameters_of_types_only_that_of_the_chosen_type_learns():
+    env = InverseVecEnv("GlimpseInverseDigits-v0", 8, seed=0)
+    small = {"dim": 16, "n_heads": 2, "blocks": ["self", "cross"]}
+    kwargs = {"continuous": "deterministic", "features_extractor_kwargs": small}
+    model = PPO(SiamesePolicy, env, n_steps=4, batch_size=32, policy_kwargs=kwargs, device="cpu")
+    model.learn(32)
+    batch = next(model.rollout_buffer.get())
+    parts = {part.name: part.columns for part in model.action_space.parts}
+    chosen = batch.actions[:, parts["type"]].argmax(dim=1)
+    distribution = model.policy.get_distribution(batch.observations)
+    mean = distribution.components["parameters"].mean
+    distances = (batch.actions[:, parts["parameters"]] - mean).square()
+    better = batch.advantages > 0
+    wanted = distances[th.arange(32), chosen][better].sum() / 32
+    th.testing.assert_close(cacla_loss(model.policy, batch), wanted)

@@ -189,6 +189,26 @@ def test_other_environments_are_refused() -> None:
         ActionEnumeration("SiamesePolicy", env, device="cpu")
 
 
+def test_a_training_that_is_extended_goes_on_as_narrow_as_it_was() -> None:
+    model = _model(std=(0.4, 0.1))
+    model.learn(16 * 8)
+    last = model.policy.log_std.max().item()
+    model.learn(16 * 8, reset_num_timesteps=False)
+    assert model.policy.log_std.max().item() <= last
+
+
+def test_separate_extractors_work_too() -> None:
+    model = _model(policy_kwargs={**SMALL, "share_features_extractor": False})
+    model.learn(32)
+    assert model.num_timesteps == 32
+
+
+@pytest.mark.parametrize("arguments", [{"net_arch": [64]}, {"gates": {"type": {"x": 1}}}])
+def test_what_the_policy_sets_itself_is_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"got (net_arch|gates); wanted none"):
+        _model(policy_kwargs={**SMALL, **arguments})
+
+
 @pytest.mark.slow
 def test_rewards_alone_teach_types_and_parameters() -> None:
     env = _env(64, actions=TWO)
