@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,20 @@ _BLOCK, _WHOLE, _LAST = 32768, 1, 4
 
 
 def records(folder: Path) -> list[wandb_internal_pb2.Record]:
-    """What an offline session has written, in order."""
+    """What an offline session has written, in order.
+
+    Its service is another process, and writes the last of it after ``finish`` has returned.
+    """
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-    content = file.read_bytes()
+    deadline = time.monotonic() + 60
+    while not any(record.HasField("exit") for record in (found := parsed(file.read_bytes()))):
+        assert time.monotonic() < deadline, f"no end in {file}"
+        time.sleep(0.05)
+    return found
+
+
+def parsed(content: bytes) -> list[wandb_internal_pb2.Record]:
+    """The whole records in a file's content."""
     place, pieces, found = 7, b"", []  # after the file's header, as in LevelDB's logs
     while place + 7 <= len(content):
         if (left := _BLOCK - place % _BLOCK) < 7:
