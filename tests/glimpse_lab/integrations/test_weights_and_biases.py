@@ -24,10 +24,12 @@ def records(folder: Path) -> list[wandb_internal_pb2.Record]:
     """
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     deadline = time.monotonic() + 60
-    while not any(record.HasField("exit") for record in (found := parsed(file.read_bytes()))):
+    while True:
+        found = parsed(file.read_bytes())
+        if any(record.HasField("exit") for record in found):
+            return found
         assert time.monotonic() < deadline, f"no end in {file}"
         time.sleep(0.05)
-    return found
 
 
 def parsed(content: bytes) -> list[wandb_internal_pb2.Record]:
