@@ -167,8 +167,9 @@ class ActionEnumeration(BaseAlgorithm):
             callback.on_rollout_start()
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
             self._set_std()
-            self.train(core)
-            going_on = self._act(callback)
+            branches = self._look()
+            self.train(branches, core)
+            going_on = self._act(branches, callback)
             callback.on_rollout_end()
             iteration += 1
             if log_interval and iteration % log_interval == 0:
@@ -176,17 +177,21 @@ class ActionEnumeration(BaseAlgorithm):
         callback.on_training_end()
         return self
 
-    def train(self, core: InverseCore) -> None:
-        """Make one update from the states in which the lanes are.
-
-        :param core: the lanes, which have shown what was observed last
-        """
+    def _look(self) -> Branches:
+        """Return what the branches say of the states in which the lanes are, with gradients."""
         self.policy.set_training_mode(True)
-        self._update_learning_rate(self.policy.optimizer)
         observations = obs_as_tensor(self._last_obs, self.device)
         with self._fast():
             branches = self.policy.branches(observations)
-        branches = Branches(*(part.float() for part in branches))
+        return Branches(*(part.float() for part in branches))
+
+    def train(self, branches: Branches, core: InverseCore) -> None:
+        """Make one update.
+
+        :param branches: what they say of the states in which the lanes are, with gradients
+        :param core: the lanes
+        """
+        self._update_learning_rate(self.policy.optimizer)
         terms = self.losses(branches, core)
         loss = sum(weight * value for weight, value in terms.values())
         self.policy.optimizer.zero_grad()
@@ -266,9 +271,11 @@ class ActionEnumeration(BaseAlgorithm):
             self.policy.log_std.fill_(log_std)
         self.policy.log_std.requires_grad_(False)
 
-    def _act(self, callback: BaseCallback) -> bool:
-        """Take an action of the policy in every lane; return whether to go on."""
-        actions, _ = self.policy.predict(self._last_obs)
+    def _act(self, branches: Branches, callback: BaseCallback) -> bool:
+        """Take an action of the policy, as it was before the update; return whether to go on."""
+        with th.no_grad():
+            drawn = self.policy.distribution_of(branches).get_actions().cpu().numpy()
+        actions = np.clip(drawn, self.action_space.low, self.action_space.high)
         observations, rewards, dones, infos = self.env.step(actions)
         self.num_timesteps += self.env.num_envs
         callback.update_locals({"infos": infos, "dones": dones, "rewards": rewards, "self": self})

@@ -48,7 +48,7 @@ class InstructedExtractor(VisualExtractor):
         observation_space: spaces.Dict,
         dim: int = 96,
         patch: int = 8,
-        blocks: list[str] | tuple[str, ...] = ("self", "cross", "self", "cross"),
+        blocks: list[str] | tuple[str, ...] = ("cross", "self", "cross", "self"),
         n_heads: int = 4,
         stem: str = "conv",
         text: str = "words",
@@ -70,10 +70,10 @@ class InstructedExtractor(VisualExtractor):
             dim=dim,
             patch=patch,
             blocks=blocks,
+            cross=lambda _: CrossBlock(dim, n_heads, source_dim=encoder.dim),
             n_heads=n_heads,
             stem=stem,
             normalized=normalize_images,
-            source_dim=encoder.dim,
         )
         self.text = encoder
 
@@ -86,7 +86,7 @@ class InstructedExtractor(VisualExtractor):
         tokens = self.embed(self.channels_first(observations["before"]))
         for block in self.blocks:
             asks = isinstance(block, CrossBlock)
-            tokens = block(tokens, states, seen) if asks else block(tokens)
+            tokens = block(tokens, states, seen[:, None, None]) if asks else block(tokens)
         return self.norm(tokens).mean(dim=1)
 
 

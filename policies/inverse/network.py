@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch as th
 from gymnasium import spaces
@@ -46,18 +47,20 @@ class CrossBlock(nn.Module):
         self.mlp = GatedMLP(dim, int(mlp_ratio * dim))
 
     def forward(
-        self, tokens: th.Tensor, source: th.Tensor, seen: th.Tensor | None = None
+        self, tokens: th.Tensor, source: th.Tensor, mask: th.Tensor | None = None
     ) -> th.Tensor:
         """Return float32 (B, N, D).
 
         :param tokens: that ask, float32 (B, N, D)
         :param source: that answer, float32 (B, S, source_dim)
-        :param seen: bool (B, S), which of these there are; None for all
+        :param mask: bool, which of these there are, or float32, added to their logits; broadcast
+            to (B, heads, N, S); None for all alike
         """
         batch, n, dim = tokens.shape
         query = self._heads(self.to_query(self.norm_query(tokens)))
         key, value = self.to_key_value(self.norm_source(source)).chunk(2, dim=2)
-        mask = None if seen is None else seen[:, None, None, :]
+        if mask is not None and mask.is_floating_point():
+            mask = mask.to(query.dtype)
         mixed = F.scaled_dot_product_attention(
             query, self._heads(key), self._heads(value), attn_mask=mask
         )
@@ -70,6 +73,40 @@ class CrossBlock(nn.Module):
         return tokens.view(batch, n, self.n_heads, dim // self.n_heads).transpose(1, 2)
 
 
+class ComparisonBlock(CrossBlock):
+    """Cross-attention between two images of one size, which begins by comparing them place by place.
+
+    What has changed between two images is seen where they are compared, and attention of random
+    first weights compares nothing: a turn, which has no other trace, was never learnt from it. So
+    each head looks around its own place, by a Gaussian that is multiplied to its attention, and the
+    first weights subtract what the other image has there from what this one has.
+
+    :param dim: size D of a token
+    :param grid: rows and columns of the tokens
+    :param reach: deviation of each head's Gaussian, in tokens; 0 for none
+    """
+
+    def __init__(self, dim: int, grid: tuple[int, int], reach: Sequence[float]) -> None:
+        super().__init__(dim, len(reach))
+        self.register_buffer("nearness", nearness(grid, reach), persistent=False)
+        with th.no_grad():
+            value = nn.init.orthogonal_(self.to_key_value.weight[dim:])
+            self.from_heads.weight.copy_(-value.T)
+        nn.init.zeros_(self.to_key_value.bias)
+        nn.init.zeros_(self.from_heads.bias)
+
+    def forward(
+        self, tokens: th.Tensor, source: th.Tensor, mask: th.Tensor | None = None
+    ) -> th.Tensor:
+        """Return float32 (B, N, D).
+
+        :param tokens: of the image that asks, float32 (B, N, D)
+        :param source: of the other, float32 (B, N, D)
+        :param mask: none: all places are there
+        """
+        return super().forward(tokens, source, self.nearness)
+
+
 class VisualExtractor(BaseFeaturesExtractor):
     """What the networks of both stages have: a stem, and blocks of both kinds of attention.
 
@@ -79,10 +116,10 @@ class VisualExtractor(BaseFeaturesExtractor):
     :param dim: size D of a token
     :param patch: side of a patch in pixels, a divisor of both sides
     :param blocks: "self" or "cross" for each block, in order
-    :param n_heads: heads of their attention
+    :param cross: makes a block of cross-attention, of the grid of tokens, rows and columns
+    :param n_heads: heads of self-attention
     :param stem: "conv" or "linear"
     :param normalized: whether SB3 has divided the images by 255
-    :param source_dim: size of the tokens that those of cross-attention ask; None for D
     :raises ValueError: for another observation, no block of cross-attention, or patches that do
         not fit
     """
@@ -95,11 +132,11 @@ class VisualExtractor(BaseFeaturesExtractor):
         *,
         dim: int,
         patch: int,
-        blocks: list[str] | tuple[str, ...],
+        blocks: Sequence[str],
+        cross: Callable[[tuple[int, int]], CrossBlock],
         n_heads: int,
         stem: str,
         normalized: bool,
-        source_dim: int | None = None,
     ) -> None:
         channels, height, width = _image_shape(observation_space, images)
         super().__init__(observation_space, features_dim)
@@ -110,12 +147,11 @@ class VisualExtractor(BaseFeaturesExtractor):
             )
         self.normalized = normalized
         self.embed = PatchEmbedding(channels, height, width, patch, dim, stem)
+        grid = height // patch, width // patch
         # random places would have to be learnt before anything that depends on where it is
-        self.embed.places.data.copy_(sine_places(height // patch, width // patch, dim))
+        self.embed.places.data.copy_(sine_places(*grid, dim))
         self.blocks = nn.ModuleList(
-            TransformerBlock(dim, n_heads, gated=True)
-            if kind == "self"
-            else CrossBlock(dim, n_heads, source_dim=source_dim)
+            TransformerBlock(dim, n_heads, gated=True) if kind == "self" else cross(grid)
             for kind in blocks
         )
         self.norm = nn.LayerNorm(dim)
@@ -146,7 +182,8 @@ class SiameseExtractor(VisualExtractor):
     :param dim: size D of a token and of a code
     :param patch: side of a patch in pixels, a divisor of both sides
     :param blocks: "self" or "cross" for each block, in order
-    :param n_heads: heads of their attention
+    :param reach: how far each head of cross-attention looks, in tokens, see
+        :class:`ComparisonBlock`; as many numbers as heads, which are those of self-attention, too
     :param stem: from a patch to its token, "conv" or "linear", see
         :class:`~policies.extractors.attention.PatchEmbedding`
     :param normalize_images: whether SB3 has divided the images by 255
@@ -161,11 +198,13 @@ class SiameseExtractor(VisualExtractor):
         observation_space: spaces.Dict,
         dim: int = 96,
         patch: int = 8,
-        blocks: list[str] | tuple[str, ...] = ("self", "cross", "self", "cross"),
-        n_heads: int = 4,
+        blocks: list[str] | tuple[str, ...] = ("cross", "self", "cross", "self"),
+        reach: list[float] | tuple[float, ...] = (0.5, 0.5, 1.0, 1.5),
         stem: str = "conv",
         normalize_images: bool = True,
     ) -> None:
+        if not reach or min(reach) < 0.0:
+            raise ValueError(f"got reach={list(reach)}; wanted a number of at least 0 for each head")
         super().__init__(
             observation_space,
             IMAGES,
@@ -173,7 +212,8 @@ class SiameseExtractor(VisualExtractor):
             dim=dim,
             patch=patch,
             blocks=blocks,
-            n_heads=n_heads,
+            cross=lambda grid: ComparisonBlock(dim, grid, reach),
+            n_heads=len(reach),
             stem=stem,
             normalized=normalize_images,
         )
@@ -212,6 +252,17 @@ def _image_shape(space: spaces.Space, names: tuple[str, ...]) -> tuple[int, int,
         )
     channels_first = shape[0] in (1, 3)
     return shape if channels_first else (shape[2], shape[0], shape[1])
+
+
+def nearness(grid: tuple[int, int], reach: Sequence[float]) -> th.Tensor:
+    """Return logarithms of Gaussians of the distance of places, float32 (heads, N, N).
+
+    :param grid: rows and columns, of N places
+    :param reach: deviation for each head, in places; 0 for none: 0 everywhere
+    """
+    places = th.cartesian_prod(*(th.arange(n, dtype=th.float32) for n in grid))  # (N, 2)
+    squared = (places[:, None] - places).square().sum(dim=2)
+    return th.stack([-squared / (2.0 * r * r) if r else 0.0 * squared for r in reach])
 
 
 def sine_places(rows: int, columns: int, dim: int) -> th.Tensor:

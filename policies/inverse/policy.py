@@ -90,7 +90,14 @@ class SiameseHeads(nn.Module):
 
         :param features: all branches' codes side by side
         """
-        logits, means = self.branches(features)
+        return self.together(self.branches(features))
+
+    def together(self, branches: Branches) -> th.Tensor:
+        """Return what branches say together, means and logits, part by part, float32 (B, 2 K).
+
+        :param branches: what each says
+        """
+        logits, means = branches
         forward = means[0] if len(means) == 1 else 0.5 * (means[0] - means[1])
         together = {"type": logits.mean(dim=0), "parameters": forward}
         return th.cat([together[name] for name in self.parts], dim=1)
@@ -179,6 +186,13 @@ class SiamesePolicy(HybridPolicyMixin, ActorCriticPolicy):
         # that of ActorCriticPolicy gives the critic's, too, where they are not shared
         features = BasePolicy.extract_features(self, observations, self.pi_features_extractor)
         return self.action_net.branches(features)
+
+    def distribution_of(self, branches: Branches) -> Distribution:
+        """Return the distribution of the actions that branches tell together.
+
+        :param branches: what each says
+        """
+        return self.action_dist.proba_distribution(self.action_net.together(branches), self.log_std)
 
 
 def check_actions(space: spaces.Space) -> None:

@@ -16,7 +16,7 @@ from glimpse_envs.sb3 import GlimpseVecEnv
 from policies.inverse import ActionEnumeration, SiamesePolicy, SupervisedActions
 from policies.inverse.policy import Branches
 
-SMALL = {"features_extractor_kwargs": {"dim": 16, "n_heads": 2, "blocks": ["self", "cross"]}}
+SMALL = {"features_extractor_kwargs": {"dim": 16, "reach": [0.5, 1.0], "blocks": ["self", "cross"]}}
 TWO = [{"type": "MoveX", "smallest": 4.0}, {"type": "Brighten", "smallest": 0.2}]
 
 

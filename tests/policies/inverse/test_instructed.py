@@ -57,7 +57,7 @@ def _model(
     parts: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
-    extractor = SMALL if policy is InstructedPolicy else {"dim": 32, "n_heads": 2}
+    extractor = {"dim": 32, "reach": [0.5, 1.0]} if policy is SiamesePolicy else SMALL
     return cls(
         policy,
         InverseVecEnv(env, n_envs, seed=0, **(parts or {})),
@@ -207,9 +207,9 @@ def test_exactly_the_visual_weights_come_from_stage_one(
     for name in taken:
         assert th.equal(after[name], source[name]), name
     mine = {name.removeprefix("features_extractor.") for name in taken if name[0] == "f"}
-    parts = {"embed.places", "embed.stem.net.0.weight", "norm.weight", "blocks.0.to_qkv.weight"}
+    parts = {"embed.places", "embed.stem.net.0.weight", "norm.weight", "blocks.1.to_qkv.weight"}
     parts |= {
-        f"blocks.1.{part}" for part in ("to_query.weight", "mlp.enter.weight", "norm_mlp.bias")
+        f"blocks.0.{part}" for part in ("to_query.weight", "mlp.enter.weight", "norm_mlp.bias")
     }
     assert parts <= mine
     asks = ("norm_source", "to_key_value", "text.", "action_net", "value_net")
@@ -246,9 +246,9 @@ def test_the_names_of_what_was_loaded_are_given(stage_one: Path) -> None:
         ({"dim": 16}, r"embed.places' is 36 x 32 and here 36 x 16.*wanted a model with the same"),
         ({"patch": 16}, "lacks 'embed.stem.net.8"),
         ({"stem": "linear"}, "lacks 'embed.stem.project.weight'; wanted"),
-        ({"blocks": ["cross", "self"]}, "lacks 'blocks.0.norm_query.weight'"),
-        ({"blocks": ["self", "cross"]}, r"has 'blocks.2.* beyond"),
-        ({"blocks": ["self", "cross", "self", "cross", "cross"]}, "lacks 'blocks.4.norm_query"),
+        ({"blocks": ["self", "cross"]}, "lacks 'blocks.0.norm_attention.weight'"),
+        ({"blocks": ["cross", "self"]}, r"has 'blocks.2.* beyond"),
+        ({"blocks": ["cross", "self", "cross", "self", "cross"]}, "lacks 'blocks.4.norm_query"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(

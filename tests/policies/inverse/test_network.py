@@ -8,9 +8,9 @@ import torch as th
 from gymnasium import spaces
 
 from policies.inverse import SiameseExtractor
-from policies.inverse.network import CrossBlock
+from policies.inverse.network import ComparisonBlock, CrossBlock, nearness
 
-SMALL = {"dim": 16, "n_heads": 2, "patch": 4}
+SMALL = {"dim": 16, "reach": [0.5, 0.0], "patch": 4}
 
 
 def _space(shape: tuple[int, ...] = (16, 16, 1)) -> spaces.Dict:
@@ -81,6 +81,30 @@ def test_what_is_not_seen_does_not_count() -> None:
     th.manual_seed(0)
     block, tokens, source = CrossBlock(16, 2, source_dim=8), th.randn(2, 5, 16), th.randn(2, 4, 8)
     seen = th.tensor([[True, True, False, False]] * 2)
-    whole = block(tokens, source, seen)
+    whole = block(tokens, source, seen[:, None, None])
     assert th.allclose(whole, block(tokens, source[:, :2]), atol=1e-6)
     assert not th.allclose(whole, block(tokens, source), atol=1e-3)
+
+
+def test_heads_look_as_far_as_they_reach() -> None:
+    near, far = nearness((2, 3), [0.5, 0.0])
+    assert near.shape == (6, 6) and not far.any()
+    row = [[0.0, 1.0, 4.0], [1.0, 2.0, 5.0]]  # squared distances from the first place
+    assert th.allclose(near[0], -2.0 * th.tensor(row).flatten())
+    assert th.equal(near, near.T)
+
+
+def test_the_first_comparison_subtracts_what_the_other_image_has_there() -> None:
+    th.manual_seed(0)
+    block = ComparisonBlock(16, (3, 3), [0.05, 0.05])  # no neighbour counts
+    th.nn.init.zeros_(block.mlp.leave.weight)
+    th.nn.init.zeros_(block.mlp.leave.bias)
+    tokens, source = th.randn(2, 9, 16), th.randn(2, 9, 16)
+    difference = tokens - th.nn.functional.layer_norm(source, (16,))
+    assert th.allclose(block(tokens, source), difference, atol=1e-5)
+
+
+@pytest.mark.parametrize("reach", [[], [0.5, -1.0], [0.5, 0.5, 0.5]])
+def test_a_reach_that_does_not_fit_is_refused(reach: list[float]) -> None:
+    with pytest.raises(ValueError, match="wanted a (number of at least 0|divisor)"):
+        SiameseExtractor(_space(), **{**SMALL, "reach": reach})
