@@ -74,7 +74,7 @@ class CrossBlock(nn.Module):
 
 
 class ComparisonBlock(CrossBlock):
-    """Cross-attention between two images of one size, which begins by comparing them place by place.
+    """Cross-attention between two images, which begins by comparing them place by place.
 
     What has changed between two images is seen where they are compared, and attention of random
     first weights compares nothing: a turn, which has no other trace, was never learnt from it. So
@@ -204,7 +204,7 @@ class SiameseExtractor(VisualExtractor):
         normalize_images: bool = True,
     ) -> None:
         if not reach or min(reach) < 0.0:
-            raise ValueError(f"got reach={list(reach)}; wanted a number of at least 0 for each head")
+            raise ValueError(f"got reach={list(reach)}; wanted a number from 0 on for each head")
         super().__init__(
             observation_space,
             IMAGES,
