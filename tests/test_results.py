@@ -29,11 +29,19 @@ from benchmarks.results.reading import (
 )
 from benchmarks.results.rows import TABLES
 from benchmarks.results.summaries import over_seeds
+from glimpse_envs.metrics.episodes import wilson_interval
 from glimpse_lab.config import resolve_config
 from glimpse_lab.core_seconds import CoreSeconds
 from glimpse_lab.evaluation.baselines import baseline_strategies
 from glimpse_lab.evaluation.result import BaselineKind, MatchedBudget
 from glimpse_lab.evaluation.storage import write_result
+from glimpse_lab.inverse.result import (
+    ErrorSummary,
+    InverseEvaluation,
+    Predictor,
+    Told,
+    ToldOfType,
+)
 from glimpse_lab.runs import Run
 
 ENV_ID = "GlimpseDigits-GreedyMap-v0"
@@ -45,7 +53,7 @@ def root(tmp_path: Path) -> Path:
     """A copy of what belongs to the results."""
     for folder in ("results", "docs/images"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    for file in ("README.md", "docs/results.md"):
+    for file in pages.PAGES:
         shutil.copyfile(ROOT / file, tmp_path / file)
     return tmp_path
 
@@ -384,3 +392,45 @@ def test_the_command_is_found_from_the_settings() -> None:
     assert command_of(alone) == f"{command} --classifier none"
     with pytest.raises(ResultsError, match=r"other settings than its recipe .* by --command"):
         command_of(small_config())
+
+
+def told(n: int, right: int, **members: object) -> Told:
+    error = ErrorSummary(median=0.011, mean=0.02, percentile90=0.05)
+    made = {"mean_similarity": 0.9012, "near": 0.5, "carried_out": 0.75, "error": error}
+    interval = wilson_interval(right, n)
+    made |= {"n_images": n, "type_accuracy": right / n, "type_accuracy_ci95": interval}
+    return Told(**made, **members)
+
+
+def test_a_run_of_inverse_action_modelling_is_added_to_tables_of_its_own(
+    tmp_path: Path, root: Path
+) -> None:
+    env_id = "GlimpseInstructedDigits-v0"
+    run = Run(tmp_path / "run", resolve_config(env_id, seed=1))
+    run.create()
+    run.save_model(run.config.make_model(run.make_env(), "cpu"))
+    of_type = ToldOfType(**vars(told(100, 90)), unit="log factor", by_size={})
+    predictor = Predictor(
+        total=told(359, 340), by_type={"scale": of_type}, by_size={}, confusion=()
+    )
+    result = InverseEvaluation(
+        env=env_id, env_kwargs={}, dataset="digits", split="test", n_images=359,
+        algorithm="enumeration", timesteps=0, seed=1, agent=predictor, seconds=1.0, git=None,
+        versions={}, instructions={"new wording": told(59, 20)},
+        core_seconds=CoreSeconds(pretraining=0.0, training=90.0),
+    )  # fmt: skip
+    write_result(run.path / "metrics.json", result)
+    changed = add(root / "results", [run.path], group="instructed")
+    assert "inverse.csv: 2 of 2 rows are new" in changed
+    assert "inverse.csv: 0 of 2 rows are new" in add(
+        root / "results", [run.path], group="instructed"
+    )
+    main([], root)
+    page = (root / "docs/results.md").read_text()
+    assert f"| `instructed` | agent | `{env_id}` | 0 | 94.7 % | 0.901 | 50.0 % | 75.0 % |" in page
+    assert "| `instructed` | agent, new wordings |" in page
+    assert f"`python train.py --env {env_id} --seed 1`" in page
+    (row,) = (row for row in read(root / "results").tables["inverse_errors"] if row.kind == "scale")
+    assert row.median == Decimal("0.011") and "1.1 %" in page
+    write_result(run.path / "metrics.json", replace(result, timesteps=9))
+    assert "measured after 9 pairs" in failing(root, "add", run.path, "--group", "a")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results import adding_inverse
 from benchmarks.results.columns import EQUALLY_TRAINED
 from benchmarks.results.reading import (
     Cells,
     ResultsError,
     checked,
-    columns,
+    new_cells,
     read_cells,
     write_cells,
 )
@@ -21,6 +23,7 @@ from glimpse_envs.metrics.episodes import Metrics
 from glimpse_lab.config import RunConfig
 from glimpse_lab.evaluation.result import Baseline, Evaluation, TrainedBaselines
 from glimpse_lab.evaluation.storage import read_result
+from glimpse_lab.kinds import INVERSE
 from glimpse_lab.retraining import training_command
 from glimpse_lab.runs import Run
 
@@ -40,7 +43,8 @@ def add(
     """Append the evaluations of runs to a table; either all are added or none.
 
     Every ``metrics*.json`` of a run directory is a row: other budgets and splits too. What is there
-    already is left out, so that baselines may be added later.
+    already is left out, so that baselines may be added later. Those of inverse action modelling
+    have tables of their own, whatever ``table`` says.
 
     :param folder: of the CSV files
     :param runs: directories of runs that differ in the seed alone
@@ -58,11 +62,16 @@ def add(
     cells = read_cells(folder)
     before = {name: list(rows) for name, rows in cells.items()}
     moved = 0 if replaces is None else _supersede(cells, table, replaces)
-    new: dict[str, list[Cells]] = {table: [], "gazes": [], "accuracy_by_glimpse": []}
+    new: dict[str, list[Cells]] = defaultdict(list)
     for path in runs:
         run = Run.open(path, packages)
         name = f"{group}-s{run.config.seed}"
         how = command or command_of(run.config)
+        if run.config.kind is INVERSE:
+            told, errors = adding_inverse.run_cells(run, group, how, note)
+            new["inverse"] += told
+            new["inverse_errors"] += errors
+            continue
         for file, result in _evaluations(run):
             new[table].append(_run_cells(run, name, group, file, result, how, note))
             if file == "metrics.json":
@@ -161,7 +170,7 @@ def _run_cells(
         evaluated.append(f"--budget {result.budget}")
     if result.split != "test":
         evaluated.append(f"--split {result.split}")
-    return _cells(
+    return new_cells(
         "agents",  # all tables of runs have the same columns
         run=name,
         group=group,
@@ -190,7 +199,7 @@ def _gaze_cells(name: str, gaze: str, baseline: Baseline, about: TrainedBaseline
     measured = _measured(baseline)
     del measured["coverage"]
     kind = EQUALLY_TRAINED
-    return _cells(
+    return new_cells(
         "gazes", run=name, gaze=gaze, classifier=kind, commit=about.git, **lead, **measured
     )
 
@@ -200,7 +209,7 @@ def _curve(name: str, gaze: str, result: Metrics) -> Iterable[Cells]:
     if result.mean_glimpses < len(result.accuracy_by_glimpse):
         return []
     return [
-        _cells(
+        new_cells(
             "accuracy_by_glimpse",
             run=name,
             gaze=gaze,
@@ -229,10 +238,3 @@ def _share(share: float, result: Metrics) -> str:
     """Return a share with the digits that so many images can tell."""
     digits = 4 if result.n_images >= 1000 else 3
     return f"{round(Decimal(share), digits):.{digits}f}"
-
-
-def _cells(table: str, **values: Any) -> Cells:
-    names = columns(table)
-    if wrong := values.keys() - set(names):
-        raise KeyError(f"{table} has no columns {sorted(wrong)}")
-    return {name: "" if values.get(name) is None else str(values[name]) for name in names}

@@ -9,7 +9,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, NamedTuple
 
-from glimpse_envs.registration import REGISTERED
+from glimpse_envs.registration import INSTRUCTED, INVERSE, REGISTERED
 
 #: names of gazes in the tables, and how pages call them
 GAZES = {
@@ -22,6 +22,16 @@ GAZES = {
     "best-fixed": "best fixed sequence",
     "uncertainty": "oracle: surest next window",
     "saliency": "oracle: strongest edges",
+}
+#: who told actions, in the tables, and how pages call them
+TOLD_BY = {
+    "agent": "agent",
+    "registration": "registration",
+    "agent-there": "agent, the images of registration",
+    "known": "agent, known instructions",
+    "new-value": "agent, new values",
+    "new-wording": "agent, new wordings",
+    "new-both": "agent, new values and wordings",
 }
 EQUALLY_TRAINED, OWN = "equally trained", "the agent's own"
 SPLITS = ("train", "validation", "test")
@@ -94,7 +104,7 @@ def _commit(text: str) -> str:
 
 
 def _env(text: str) -> str:
-    if text not in REGISTERED:
+    if text not in REGISTERED | INVERSE | INSTRUCTED:
         raise ValueError("a registered id, such as GlimpseDigits-MultiCat-v0")
     return text
 
@@ -108,6 +118,12 @@ def _slug(text: str) -> str:
 def _gaze(text: str) -> str:
     if text not in GAZES:
         raise ValueError(f"one of {', '.join(GAZES)}")
+    return text
+
+
+def _told_by(text: str) -> str:
+    if text not in TOLD_BY:
+        raise ValueError(f"one of {', '.join(TOLD_BY)}")
     return text
 
 
@@ -133,6 +149,7 @@ SeedList = Annotated[Seeds, _seeds]
 Commit = Annotated[str, _commit]
 Env = Annotated[str, _env]
 Slug = Annotated[str, _slug]
+ToldBy = Annotated[str, _told_by]
 Gaze = Annotated[str, _gaze]
 Classifier = Annotated[str, _classifier]
 Split = Annotated[str, _split]

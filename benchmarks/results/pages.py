@@ -16,7 +16,7 @@ from benchmarks.results.reading import Results, ResultsError
 from glimpse_envs.files import replacing
 
 #: files with blocks, below the root of the repository; one without markers stays as it is
-PAGES = ("README.md", "docs/results.md")
+PAGES = ("README.md", "docs/results.md", "docs/inverse.md")
 IMAGES = Path("docs/images")
 _BLOCK = re.compile(
     r"^<!-- results:(?P<name>[a-z-]+) -->\n.*?^(?P<end><!-- /results -->|<!-- results:)",

@@ -63,6 +63,18 @@ def columns(name: str) -> list[str]:
     return [field.name for field in fields(TABLES[name])]
 
 
+def new_cells(table: str, **values: Any) -> Cells:
+    """Return the cells of a row; those without a value are empty.
+
+    :param table: without ".csv"
+    :param values: by column
+    """
+    names = columns(table)
+    if wrong := values.keys() - set(names):
+        raise KeyError(f"{table} has no columns {sorted(wrong)}")
+    return {name: "" if values.get(name) is None else str(values[name]) for name in names}
+
+
 def read_cells(folder: Path) -> dict[str, list[Cells]]:
     """Return the cells of all tables.
 
@@ -104,6 +116,7 @@ def checked(cells: Mapping[str, Sequence[Cells]]) -> Results:
     _check_runs(results)
     _check_groups(results)
     _check_gazes(results)
+    _check_inverse(results)
     _check_curves(results)
     _check_names(results)
     return results
@@ -194,6 +207,13 @@ def _check_runs(results: Results) -> None:
             )
 
 
+def _check_inverse(results: Results) -> None:
+    for row in results.tables["inverse"]:
+        where = f"inverse.csv, {row.told_by} of {row.run}"
+        shares = (row.type_accuracy, row.ci_low, row.ci_high)
+        _check_wilson(where, *shares, row.n_images)
+
+
 def _check_interval(where: str, row: RunRow | GazeRow, n_images: int | None) -> None:
     """Raise an error where an interval is no interval, or not the one of accuracy and images.
 
@@ -207,10 +227,15 @@ def _check_interval(where: str, row: RunRow | GazeRow, n_images: int | None) -> 
             f"{where}: got accuracy {row.accuracy} with the interval {low} to {high}; wanted both "
             "ends, and the accuracy between them"
         )
-    if n_images is None:
-        return
+    if n_images is not None:
+        _check_wilson(where, row.accuracy, low, high, n_images)
+
+
+def _check_wilson(
+    where: str, accuracy: Decimal, low: Decimal, high: Decimal, n_images: int
+) -> None:
     for slack in (-1, 0, 1):  # of the accuracy, which is rounded
-        right = round((row.accuracy + slack * half_unit(row.accuracy)) * n_images)
+        right = round((accuracy + slack * half_unit(accuracy)) * n_images)
         bounds = wilson_interval(min(max(right, 0), n_images), n_images)
         if all(
             abs(Decimal(bound) - told) <= Decimal("1.2") * half_unit(told)
@@ -218,7 +243,7 @@ def _check_interval(where: str, row: RunRow | GazeRow, n_images: int | None) -> 
         ):
             return
     raise ResultsError(
-        f"{where}: got the interval {low} to {high}; wanted Wilson's of accuracy {row.accuracy} "
+        f"{where}: got the interval {low} to {high}; wanted Wilson's of accuracy {accuracy} "
         f"over {n_images} images, about {bounds[0]:.4f} to {bounds[1]:.4f}"
     )
 
@@ -301,6 +326,13 @@ def _check_curves(results: Results) -> None:
 
 def _check_names(results: Results) -> None:
     known = {row.run for row in results.runs()}
+    told = {(row.run, row.told_by) for row in results.tables["inverse"]}
+    for row in results.tables["inverse_errors"]:
+        if (row.run, row.told_by) not in told:
+            raise ResultsError(
+                f"inverse_errors.csv: got {row.told_by} of the run {row.run}, which inverse.csv "
+                "does not have"
+            )
     for name in ("gazes", "published", "robustness"):
         for row in results.tables[name]:
             if row.run not in known:

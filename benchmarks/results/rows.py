@@ -22,6 +22,7 @@ from benchmarks.results.columns import (
     Slug,
     Split,
     Text,
+    ToldBy,
 )
 
 
@@ -191,6 +192,69 @@ class RobustnessRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InverseRow(Row):
+    """How well the actions between images were told, by a trained agent or beside it.
+
+    :param run: name of the training
+    :param group: of runs that differ in the seed alone
+    :param told_by: whom the figures are of
+    :param command: that trained
+    :param commit: of the code that trained
+    :param pairs: that the agent was trained with
+    :param type_accuracy: share whose type was told; with Wilson's 95 % interval
+    :param similarity: that what was told reaches, or at the end of an episode, mean
+    :param near: share above 0.95
+    :param carried_out: share with the right type and a parameter within a tenth of the true one, or
+        a pixel, a degree or a per cent
+    :param max_steps: the most actions of an episode
+    :param mean_steps: that were taken
+    :param core_minutes: of processor time
+    """
+
+    KEY = ("run", "told_by")
+    run: Slug
+    group: Slug
+    told_by: ToldBy
+    env: Env
+    command: Text
+    commit: Commit | None
+    seed: SeedList
+    split: Split
+    n_images: Count
+    pairs: Count
+    type_accuracy: Share
+    ci_low: Share
+    ci_high: Share
+    similarity: Difference
+    near: Share
+    carried_out: Share
+    max_steps: Count
+    mean_steps: Amount | None
+    core_minutes: Amount | None
+    note: Text | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InverseErrorRow(Row):
+    """How far the parameters of one type of actions were from the true ones.
+
+    :param kind: of actions
+    :param median: absolute error of the true type's own parameter, whatever type was told
+    :param percentile90: nine of ten are smaller
+    """
+
+    KEY = ("run", "told_by", "kind")
+    run: Slug
+    told_by: ToldBy
+    kind: Text
+    n_images: Count
+    type_accuracy: Share
+    median: Amount
+    percentile90: Amount
+    unit: Text
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemoryRow(Row):
     """A memory on the task of recalling after five glimpses what the first one showed.
 
@@ -237,6 +301,8 @@ TABLES: dict[str, type[Row]] = {
     "saccader": SaccaderRow,
     "saccader_pairs": PairsRow,
     "robustness": RobustnessRow,
+    "inverse": InverseRow,
+    "inverse_errors": InverseErrorRow,
     "memory": MemoryRow,
     "statistics": StatisticRow,
 }

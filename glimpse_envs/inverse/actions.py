@@ -33,11 +33,14 @@ class ActionType(Component):
     :cvar name: for reports
     :cvar attribute: column of the state
     :cvar unit: of the parameter
+    :cvar tolerance: error of the parameter that does not count, in ``unit``: a pixel, a degree or a
+        per cent
     """
 
     name: ClassVar[str]
     attribute: ClassVar[int]
     unit: ClassVar[str]
+    tolerance: ClassVar[float] = 1.0
 
     largest: float
     smallest: float
@@ -83,7 +86,7 @@ class Rotate(ActionType):
 class Scale(ActionType):
     """Enlarge the object about its centre, by a factor whose natural logarithm is given."""
 
-    name, attribute, unit = "scale", SCALE, "log factor"
+    name, attribute, unit, tolerance = "scale", SCALE, "log factor", 0.01
     largest: float = 0.35
     smallest: float = 0.03
 
@@ -92,7 +95,7 @@ class Scale(ActionType):
 class Brighten(ActionType):
     """Multiply the object's pixels by a factor whose natural logarithm is given."""
 
-    name, attribute, unit = "brighten", BRIGHTNESS, "log factor"
+    name, attribute, unit, tolerance = "brighten", BRIGHTNESS, "log factor", 0.01
     largest: float = 0.5
     smallest: float = 0.04
 
@@ -126,6 +129,7 @@ class ActionTable:
     :ivar attributes: their columns of a state, int64 (K,)
     :ivar largest: absolute value of each, in its unit, float64 (K,)
     :ivar smallest: absolute value of each that is shown, in its unit, float64 (K,)
+    :ivar tolerance: error of each that does not count, in its unit, float64 (K,)
     :raises ValueError: for fewer than two types, or two of the same attribute
     """
 
@@ -140,6 +144,7 @@ class ActionTable:
             raise ValueError(f"got actions {self.names}; wanted each at most once")
         self.largest = np.array([kind.largest for kind in self.types], np.float64)
         self.smallest = np.array([kind.smallest for kind in self.types], np.float64)
+        self.tolerance = np.array([kind.tolerance for kind in self.types], np.float64)
 
     def __len__(self) -> int:
         return len(self.types)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from glimpse_envs.inverse import InverseConfig
 from glimpse_lab.core_seconds import CoreSeconds
-from glimpse_lab.inverse.measures import measure, measure_planning
+from glimpse_lab.inverse.measures import measure, measure_instructions, measure_planning
 from glimpse_lab.inverse.registration import Registration, why_not
 from glimpse_lab.inverse.result import InverseEvaluation, Reference
 from glimpse_lab.inverse.rollout import Answers, agent, evaluate
@@ -54,6 +54,7 @@ def evaluate_run(
         seed=run.config.seed,
         agent=measure(answers, config.actions),
         planning=measure_planning(answers, config),
+        instructions=measure_instructions(answers, config),
         seconds=round(time.perf_counter() - begin, 2),
         git=git_commit(),
         versions=versions(),

@@ -37,6 +37,8 @@ class Told:
     :param type_accuracy_ci95: Wilson's interval of it
     :param mean_similarity: of the canvas with the target at the end
     :param near: share of similarities above ``NEAR``
+    :param carried_out: share whose type is right and whose parameter is within a tenth of the true
+        one, or within the type's tolerance: a pixel, a degree, a per cent
     :param error: of the true type's own parameter, whether that type was told or not
     :param error_where_right: where it was; None where it never was
     """
@@ -46,6 +48,7 @@ class Told:
     type_accuracy_ci95: tuple[float, float]
     mean_similarity: float
     near: float
+    carried_out: float
     error: ErrorSummary
     error_where_right: ErrorSummary | None = None
 
@@ -130,6 +133,9 @@ class InverseEvaluation:
     :param seed: of the training
     :param agent: how well it told the actions, the first one of each episode
     :param planning: of episodes of several actions
+    :param instructions: where actions are told in words, how well of those with wordings and values
+        that training has shown, and of those without, by what is new of them; errors as shares of
+        the largest parameter
     :param reference: classical registration, where it was measured
     :param no_reference: why it was not, where that was asked for
     :param seconds: that showing the images took
@@ -152,6 +158,7 @@ class InverseEvaluation:
     git: str | None
     versions: dict[str, str]
     planning: Planning | None = None
+    instructions: dict[str, Told] | None = None
     reference: Reference | None = None
     no_reference: str | None = None
     minutes_of_last_training: float | None = None

@@ -37,6 +37,8 @@ class Answers:
     :param similarity: of canvas and target at the end, float32 (N,)
     :param n_steps: actions until then, int64 (N,)
     :param success: whether the similarity is as high as ``config.success``, bool (N,)
+    :param new_wording: whether training never words an instruction so, bool (N,)
+    :param new_value: whether training never tells this value of the type, bool (N,)
     """
 
     types: NDArray[np.int64]
@@ -45,6 +47,8 @@ class Answers:
     similarity: NDArray[np.float32]
     n_steps: NDArray[np.int64]
     success: NDArray[np.bool_]
+    new_wording: NDArray[np.bool_]
+    new_value: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.types)
@@ -138,6 +142,8 @@ def _answers(choose: Choose, config: InverseConfig, index: NDArray[np.int64], se
         similarity=similarity,
         n_steps=n_steps,
         success=similarity >= config.success,
+        new_wording=core.new_wording.copy(),
+        new_value=core.new_value.copy(),
     )
 
 

@@ -19,6 +19,8 @@ def summary(result: InverseEvaluation) -> str:
         f"  type        {_accuracy(total)}",
         f"  similarity  {total.mean_similarity:.3f} on average, {100 * total.near:.1f} % above "
         f"{NEAR}",
+        f"  carried out {100 * total.carried_out:.1f} %: the right type, and a parameter within a "
+        "tenth of the true one, or within a pixel, a degree or a per cent",
         "  of the true type's parameter the absolute error: median, mean and 90th percentile, in "
         "brackets where the type was right",
     ]
@@ -32,6 +34,11 @@ def summary(result: InverseEvaluation) -> str:
         f"{name} {100 * told.type_accuracy:.1f} %" for name, told in result.agent.by_size.items()
     )
     lines.append(f"  type by the size of the action, in thirds of its range: {sizes}")
+    for name, told in (result.instructions or {}).items():
+        lines.append(
+            f"  {name}: {100 * told.carried_out:.1f} % of {told.n_images:,} carried out; type "
+            f"{100 * told.type_accuracy:.1f} %, similarity {told.mean_similarity:.3f}"
+        )
     if plan := result.planning:
         low, high = (100 * bound for bound in plan.success_ci95)
         lines.append(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from glimpse_envs.inverse import InverseConfig, make_config
 from glimpse_envs.lanes import Observation
@@ -14,7 +14,7 @@ from glimpse_envs.metrics.episodes import wilson_interval
 from glimpse_envs.registration import INVERSE
 from glimpse_lab.evaluation.storage import read_result, write_result
 from glimpse_lab.inverse.figures import draw_examples, plot_learning_curve
-from glimpse_lab.inverse.measures import measure, measure_planning
+from glimpse_lab.inverse.measures import measure, measure_instructions, measure_planning
 from glimpse_lab.inverse.result import InverseEvaluation
 from glimpse_lab.inverse.rollout import Answers, episodes, evaluate, film
 from glimpse_lab.inverse.summary import summary
@@ -87,20 +87,71 @@ def test_the_parameter_of_the_true_type_counts_where_another_was_told() -> None:
     assert np.diag(counts).sum() == 0 and np.diag(np.roll(counts, -1, axis=1)).sum() == 144
 
 
+def answered(
+    types: ArrayLike, parameters: ArrayLike, true: ArrayLike, **others: ArrayLike
+) -> Answers:
+    """Answers after one action, similar and of known instructions where nothing else is told."""
+    n = len(types)
+    given = {"similarity": np.ones(n), "new_wording": np.zeros(n), "new_value": np.zeros(n)}
+    given |= others
+    return Answers(
+        types=np.asarray(types),
+        parameters=np.asarray(parameters, np.float32),
+        true_parameters=np.asarray(true, np.float32),
+        similarity=np.asarray(given["similarity"], np.float32),
+        n_steps=np.ones(n, np.int64),
+        success=np.ones(n, bool),
+        new_wording=np.asarray(given["new_wording"], bool),
+        new_value=np.asarray(given["new_value"], bool),
+    )
+
+
+def test_an_action_is_carried_out_within_a_tenth_or_the_tolerance() -> None:
+    table = digits().actions
+    assert table.names[:4] == ("move x", "move y", "rotate", "scale")
+    true = np.zeros((6, 5))
+    told = true.copy()
+    pairs = [  # type, true and told in its unit, whether it is carried out
+        (0, 3.0, 3.9, True), (0, 3.0, 4.1, False), (0, 12.0, 10.9, True),
+        (2, -40.0, -43.9, True), (3, 0.05, 0.058, True), (3, 0.05, 0.062, False),
+    ]  # fmt: skip
+    for row, (kind, wanted, given, _) in enumerate(pairs):
+        true[row, kind], told[row, kind] = (
+            value / table.largest[kind] for value in (wanted, given)
+        )
+    types = [kind for kind, *_ in pairs]
+    found = measure(answered(types, told, true), table)
+    assert found.total.carried_out == np.mean([done for *_, done in pairs])
+    other = measure(answered([(kind + 1) % 5 for kind in types], told, true), table)
+    assert other.total.carried_out == 0.0
+
+
+def test_instructions_are_measured_by_what_is_new_of_them() -> None:
+    config = digits(instructions=True)
+    true = np.eye(5)[[0, 1, 2, 3, 4]]
+    told = true.copy()
+    told[1, 1] = 0.0
+    answers = answered(
+        [0, 1, 2, 3, 0], told, true,
+        new_wording=[0, 0, 1, 1, 1], new_value=[0, 1, 0, 1, 1],
+    )  # fmt: skip
+    found = measure_instructions(answers, config)
+    assert {name: (each.n_images, each.carried_out) for name, each in found.items()} == {
+        "known wording and value": (1, 1.0),
+        "new value": (1, 0.0),
+        "new wording": (1, 1.0),
+        "new wording and value": (2, 0.5),
+    }
+    assert measure_instructions(answers, digits()) is None
+
+
 def test_sizes_are_thirds_of_the_range_that_is_shown() -> None:
     table = digits().actions
     least = table.smallest[0] / table.largest[0]
     sizes = np.array([least, least + 0.3 * (1 - least), 0.5 + least / 2, 1.0])
     true = np.zeros((4, 5), np.float32)
     true[:, 0] = sizes * [1, -1, 1, -1]
-    answers = Answers(
-        types=np.array([0, 0, 1, 0]),
-        parameters=true,
-        true_parameters=true,
-        similarity=np.float32([0.2, 0.4, 0.6, 0.96]),
-        n_steps=np.ones(4, np.int64),
-        success=np.zeros(4, bool),
-    )
+    answers = answered([0, 0, 1, 0], true, true, similarity=[0.2, 0.4, 0.6, 0.96])
     by_size = measure(answers, table).by_size
     assert [by_size[name].n_images for name in ("small", "medium", "large")] == [2, 1, 1]
     assert by_size["small"].mean_similarity == pytest.approx(0.3)
@@ -123,13 +174,10 @@ def test_an_evaluation_does_not_depend_on_its_chunks(split: str) -> None:
 
 def test_errors_of_angles_go_the_shorter_way() -> None:
     table = digits(actions=["MoveX", {"type": "Rotate", "largest": 180.0}]).actions
-    answers = Answers(
-        types=np.array([1, 1, 0]),
-        parameters=np.float32([[0, -178 / 180], [0, 0.5], [-1, 0]]),
-        true_parameters=np.float32([[0, 175 / 180], [0, 0.25], [1, 0]]),
-        similarity=np.ones(3, np.float32),
-        n_steps=np.ones(3, np.int64),
-        success=np.ones(3, bool),
+    answers = answered(
+        [1, 1, 0],
+        [[0, -178 / 180], [0, 0.5], [-1, 0]],
+        [[0, 175 / 180], [0, 0.25], [1, 0]],
     )
     by_type = measure(answers, table).by_type
     assert by_type["rotate"].error.mean == pytest.approx((7.0 + 45.0) / 2, abs=1e-3)
