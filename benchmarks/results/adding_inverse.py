@@ -15,6 +15,7 @@ _KINDS_OF_INSTRUCTIONS = {
     "new value": "new-value",
     "new wording": "new-wording",
     "new wording and value": "new-both",
+    "word never heard": "new-word",
 }
 
 

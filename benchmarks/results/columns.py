@@ -32,6 +32,7 @@ TOLD_BY = {
     "new-value": "agent, new values",
     "new-wording": "agent, new wordings",
     "new-both": "agent, new values and wordings",
+    "new-word": "agent, words never heard",
 }
 EQUALLY_TRAINED, OWN = "equally trained", "the agent's own"
 SPLITS = ("train", "validation", "test")

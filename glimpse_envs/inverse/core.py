@@ -37,8 +37,9 @@ class InverseCore(Lanes):
     between them at the start (of several, the one drawn first), int64 (B,); ``true_parameters``,
     those actions' parameters, 0 for types that were not taken, float32 (B, K); ``n_steps``, int64;
     ``ended``, bool; ``last``, the last action's type (-1 for none) and parameter, float64 (B, 2).
-    Where the action is told in words: ``instruction``, uint8 (B, L), and whether its wording and
-    its value are held out of the train split, ``new_wording`` and ``new_value``, bool.
+    Where the action is told in words: ``instruction``, uint8 (B, L), and whether its wording, the
+    word that tells the type, and its value are held out of the train split, ``new_wording``,
+    ``new_word`` and ``new_value``, bool.
 
     :param config: what the lanes are made of
     :param n_lanes: number of lanes
@@ -62,7 +63,8 @@ class InverseCore(Lanes):
         self.ended = np.zeros(n_lanes, bool)
         self.last = np.zeros((n_lanes, 2))
         self.instruction = np.zeros((n_lanes, LENGTH), np.uint8)
-        self.new_wording, self.new_value = np.zeros(n_lanes, bool), np.zeros(n_lanes, bool)
+        self.new_wording, self.new_word = np.zeros(n_lanes, bool), np.zeros(n_lanes, bool)
+        self.new_value = np.zeros(n_lanes, bool)
         self._layers: Layers | None = None
         # what is compared of the canvases and of the targets: (B, D) each
         self._features: tuple[torch.Tensor, ...] = ()
@@ -197,7 +199,11 @@ class InverseCore(Lanes):
         }
         if self.config.sentences is None:
             return told
-        return told | {"new_wording": self.new_wording, "new_value": self.new_value}
+        return told | {
+            "new_wording": self.new_wording,
+            "new_word": self.new_word,
+            "new_value": self.new_value,
+        }
 
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of ``lanes``, a list of n each."""
@@ -265,7 +271,8 @@ class InverseCore(Lanes):
         sentences, each = self.config.sentences, np.arange(len(lanes))
         rows = sentences.nearest(types, sizes[each, types])
         sizes[each, types] = sentences.parameters[rows]
-        self.instruction[lanes], self.new_wording[lanes] = sentences.say(rows, stream)
+        said = sentences.say(rows, stream)
+        self.instruction[lanes], self.new_wording[lanes], self.new_word[lanes] = said
         self.new_value[lanes] = sentences.new_values[rows]
 
     def _decode(self, actions: Any) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -49,8 +49,8 @@ class InverseEnv(LaneEnv):
     ## Info
     ``similarity``, ``true_type`` and ``true_parameters`` ((K,), normalised, 0 for all types but
     those that were taken) at every step; at the end also ``n_steps`` and ``is_success``. With
-    ``instructions`` also ``new_wording`` and ``new_value``, whether the train split has no such
-    instructions.
+    ``instructions`` also ``new_wording``, ``new_word`` (the one that tells the type) and
+    ``new_value``, whether the train split has no such instructions.
 
     ## Arguments
     Those of ``InverseConfig``: ``dataset``, ``scene``, ``actions``, ``similarity``, ``max_steps``,

@@ -73,12 +73,12 @@ class Instructions:
                 new = is_held_out(kind.attribute, number)
                 if new and not held_out:
                     continue
-                known, others = WORDINGS[kind.attribute][number > 0]
-                wordings = known + others if held_out else known
+                parts = WORDINGS[kind.attribute][number > 0][: None if held_out else 1]
                 rows.append((number, k, _parameter(kind, number) / kind.largest, new))
                 firsts.append(len(texts))
-                counts.append((len(known), len(wordings)))
-                texts += _sentences(kind, number, noun, wordings)
+                lengths = [len(part) for part in parts] + [0] * (3 - len(parts))
+                counts.append(np.cumsum(lengths))  # those of each part begin there
+                texts += _sentences(kind, number, noun, sum(parts, ()))
             if not rows or rows[-1][1] != k:
                 raise ValueError(
                     f"got {type(kind).__name__} from {kind.smallest:g} to {kind.largest:g} "
@@ -90,7 +90,7 @@ class Instructions:
         self.parameters = np.array(parameters, np.float32)
         self.new_values = np.array(new_values)
         self._firsts = np.array(firsts)
-        self._known, self._wordings = np.array(counts).T
+        self._known, self._heard, self._wordings = np.array(counts).T
         self._texts = np.stack([_padded(text) for text in texts])  # (sentences, LENGTH)
         keys = _APART * self.types + self.parameters.astype(np.float64)
         self._borders = 0.5 * (keys[1:] + keys[:-1])
@@ -107,17 +107,18 @@ class Instructions:
 
     def say(
         self, rows: NDArray[np.int64], stream: NDArray[np.uint64]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Return a sentence for each of n actions, and whether its wording is a held-out one.
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return a sentence for each of n actions, and what the train split lacks of it.
 
         :param rows: of the values, int64 (n,)
         :param stream: random streams that choose wordings and forms of numbers, uint64 (n,)
-        :return: uint8 (n, LENGTH), bool (n,)
+        :return: uint8 (n, LENGTH); whether the wording is a held-out one, bool (n,); whether the
+            word that tells the type is, too, bool (n,)
         """
         wording = _below(uniforms(stream, _WORDING), self._wordings[rows])
         form = _below(uniforms(stream, _FORM), _FORMS)
         texts = self._texts[self._firsts[rows] + _FORMS * wording + form]
-        return texts, wording >= self._known[rows]
+        return texts, wording >= self._known[rows], wording >= self._heard[rows]
 
 
 def encode(text: str) -> NDArray[np.uint8]:

@@ -14,11 +14,15 @@ class Wordings(NamedTuple):
     for one as a factor and as a share of what it was.
 
     :param train: of all splits
-    :param held_out: of validation and test alone
+    :param held_out: of validation and test alone; which type they tell can be read from words that
+        sentences of ``train`` have, too
+    :param unheard: of validation and test alone; the word that tells the type is in no sentence of
+        ``train``, and only a model that has read other texts can know it
     """
 
     train: tuple[str, ...]
     held_out: tuple[str, ...]
+    unheard: tuple[str, ...] = ()
 
 
 def _moves(way: str, to: str) -> Wordings:
@@ -79,7 +83,8 @@ WORDINGS: dict[int, tuple[Wordings, Wordings]] = {
                 "scale the {what} down by {by}",
                 *_FACTORS,
             ),
-            held_out=("reduce the {what} by {by}", "make the {what} {factor} times as large"),
+            held_out=("let the {what} be smaller by {by}", "the {what} should be {by} smaller"),
+            unheard=("reduce the {what} by {by}",),
         ),
         Wordings(
             train=(
@@ -88,7 +93,8 @@ WORDINGS: dict[int, tuple[Wordings, Wordings]] = {
                 "scale the {what} up by {by}",
                 *_FACTORS,
             ),
-            held_out=("grow the {what} by {by}", "make the {what} {factor} times as large"),
+            held_out=("let the {what} be larger by {by}", "the {what} should be {by} larger"),
+            unheard=("grow the {what} by {by}",),
         ),
     ),
     BRIGHTNESS: (
@@ -99,7 +105,8 @@ WORDINGS: dict[int, tuple[Wordings, Wordings]] = {
                 "lower the brightness of the {what} by {by}",
                 *_BRIGHTER,
             ),
-            held_out=("dim the {what} by {by}", "make the {what} {factor} times as bright"),
+            held_out=("let the {what} be darker by {by}", "the {what} should be {by} darker"),
+            unheard=("dim the {what} by {by}",),
         ),
         Wordings(
             train=(
@@ -108,7 +115,8 @@ WORDINGS: dict[int, tuple[Wordings, Wordings]] = {
                 "raise the brightness of the {what} by {by}",
                 *_BRIGHTER,
             ),
-            held_out=("light the {what} up by {by}", "make the {what} {factor} times as bright"),
+            held_out=("let the {what} be brighter by {by}", "the {what} should be {by} brighter"),
+            unheard=("light the {what} up by {by}",),
         ),
     ),
     CURSOR_X: _HORIZONTAL,

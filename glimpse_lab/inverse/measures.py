@@ -80,12 +80,15 @@ def measure_instructions(answers: Answers, config: InverseConfig) -> dict[str, T
     if config.sentences is None:
         return None
     judged = _judged(answers, config.actions)
-    wording, value = answers.new_wording, answers.new_value
+    word, value = answers.new_word, answers.new_value
+    wording = answers.new_wording & ~word
+    known = ~wording & ~word
     kinds = {
-        "known wording and value": ~wording & ~value,
-        "new value": ~wording & value,
+        "known wording and value": known & ~value,
+        "new value": known & value,
         "new wording": wording & ~value,
         "new wording and value": wording & value,
+        "word never heard": word,
     }
     return {name: judged.told(chosen) for name, chosen in kinds.items() if chosen.any()}
 

@@ -38,6 +38,7 @@ class Answers:
     :param n_steps: actions until then, int64 (N,)
     :param success: whether the similarity is as high as ``config.success``, bool (N,)
     :param new_wording: whether training never words an instruction so, bool (N,)
+    :param new_word: whether training never has the word that tells the type, bool (N,)
     :param new_value: whether training never tells this value of the type, bool (N,)
     """
 
@@ -48,6 +49,7 @@ class Answers:
     n_steps: NDArray[np.int64]
     success: NDArray[np.bool_]
     new_wording: NDArray[np.bool_]
+    new_word: NDArray[np.bool_]
     new_value: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -143,6 +145,7 @@ def _answers(choose: Choose, config: InverseConfig, index: NDArray[np.int64], se
         n_steps=n_steps,
         success=similarity >= config.success,
         new_wording=core.new_wording.copy(),
+        new_word=core.new_word.copy(),
         new_value=core.new_value.copy(),
     )
 

@@ -57,14 +57,25 @@ class WordEncoder(TextEncoder):
     :param n_blocks: blocks of self-attention
     :param n_heads: heads of their attention
     :param letter_dim: size of a byte's vectors
+    :param misheard: while it is trained, the probability that the letters of a word are drawn
+        anew, so that a word which was never heard does not hide what the others tell; with PPO
+        take 0, whose updates must compute what was computed when the action was taken
+    :raises ValueError: for a probability outside [0, 1)
     """
 
     @checks_arguments
     def __init__(
-        self, dim: int = 96, n_blocks: int = 2, n_heads: int = 4, letter_dim: int = 64
+        self,
+        dim: int = 96,
+        n_blocks: int = 2,
+        n_heads: int = 4,
+        letter_dim: int = 64,
+        misheard: float = 0.1,
     ) -> None:
+        if not 0.0 <= misheard < 1.0:
+            raise ValueError(f"got misheard={misheard}; wanted a probability from 0 to below 1")
         super().__init__()
-        self.dim = dim
+        self.dim, self.misheard = dim, misheard
         self.digits = nn.Embedding(10 * (_PLACES + _DECIMALS), letter_dim)
         self.from_start = nn.Embedding(256 * _PLACES, letter_dim)
         self.from_end = nn.Embedding(256 * _PLACES, letter_dim)
@@ -86,7 +97,10 @@ class WordEncoder(TextEncoder):
         begins = written & ~_shifted(written, 1)
         n_words = begins.sum(dim=1, keepdim=True).clamp_min(1)  # (B, 1)
         words = th.arange(int(n_words.max()), device=text.device)
-        member = ((begins.cumsum(dim=1) - 1)[:, None] == words[:, None]) & written[:, None]
+        number = begins.cumsum(dim=1) - 1  # of the word that a byte is in, (B, L)
+        if self.training and self.misheard:
+            text = self._misheard(text, number, len(words))
+        member = (number[:, None] == words[:, None]) & written[:, None]
         parts = self._bytes(text, written)
         summed = member.to(parts.dtype) @ parts  # (B, S, L) @ (B, L, letter_dim)
         tokens = self.to_token(summed) + self.places[words.clamp(max=_WORDS - 1)]
@@ -94,6 +108,18 @@ class WordEncoder(TextEncoder):
         for block in self.blocks:
             tokens = block(tokens, seen)
         return TextStates(self.norm(tokens), seen)
+
+    def _misheard(self, text: th.Tensor, number: th.Tensor, n_words: int) -> th.Tensor:
+        """Return texts in some of whose words letters are others, int64 (B, L).
+
+        :param text: int64 (B, L), in lower case
+        :param number: of the word that a byte is in, int64 (B, L)
+        :param n_words: the most that a text has
+        """
+        chosen = th.rand(len(text), n_words, device=text.device) < self.misheard
+        letter = (text >= ord("a")) & (text <= ord("z"))
+        changed = chosen.gather(1, number.clamp(0, n_words - 1)) & letter
+        return th.where(changed, th.randint_like(text, ord("a"), ord("z") + 1), text)
 
     def _bytes(self, text: th.Tensor, written: th.Tensor) -> th.Tensor:
         """Return the vectors of bytes at their places, float32 (B, L, letter_dim).

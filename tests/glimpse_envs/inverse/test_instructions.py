@@ -20,6 +20,7 @@ from glimpse_envs.inverse.instructions import (
     in_words,
     is_held_out,
 )
+from glimpse_envs.inverse.wordings import WORDINGS
 from glimpse_envs.registration import INSTRUCTED
 
 OBJECT = ActionTable(["MoveX", "MoveY", "Rotate", "Scale", "Brighten"])
@@ -96,7 +97,7 @@ def drawn(noun: str, *, held_out: bool, n: int = N):
     least = (table.smallest / table.largest)[types]
     sizes = (least + (1.0 - least) * rng.random(n)) * rng.choice([-1.0, 1.0], n)
     rows = sentences.nearest(types, sizes)
-    texts, new = sentences.say(rows, rng.integers(2**63, size=n).astype(np.uint64))
+    texts, new, _ = sentences.say(rows, rng.integers(2**63, size=n).astype(np.uint64))
     return [decode(text) for text in texts], rows, new, sentences, types, sizes
 
 
@@ -163,6 +164,24 @@ def test_wordings_and_values_held_out_are_never_in_the_train_split(noun):
         assert (form in known_forms) != wording, form
         assert (value in known_values) != number, value
     assert 0.15 < new.mean() < 0.35 and 0.15 < new_value.mean() < 0.25
+
+
+def test_a_word_that_was_never_heard_is_told():
+    """Of scale and brightness there are sentences whose only telling word training lacks."""
+    stream = np.arange(4_000, dtype=np.uint64)
+    for held_out in (False, True):
+        sentences = Instructions(TABLES["digit"], "digit", held_out=held_out)
+        rows = np.arange(4_000) % len(sentences.numbers)
+        texts, wording, word = sentences.say(rows, stream)
+        verbs = [
+            bool({"reduce", "grow", "dim", "light"} & set(decode(text).split())) for text in texts
+        ]
+        np.testing.assert_array_equal(word, verbs)
+        assert word.any() == held_out and (wording | ~word).all()
+    for of_type in WORDINGS.values():
+        heard = {word for way in of_type for text in way.train for word in text.split()}
+        for text in (text for way in of_type for text in way.unheard):
+            assert set(text.split()) - heard
 
 
 def test_a_number_that_one_type_holds_out_is_said_of_others():

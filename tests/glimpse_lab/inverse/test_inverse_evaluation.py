@@ -92,8 +92,8 @@ def answered(
 ) -> Answers:
     """Answers after one action, similar and of known instructions where nothing else is told."""
     n = len(types)
-    given = {"similarity": np.ones(n), "new_wording": np.zeros(n), "new_value": np.zeros(n)}
-    given |= others
+    given = dict.fromkeys(("new_wording", "new_word", "new_value"), np.zeros(n))
+    given |= {"similarity": np.ones(n), **others}
     return Answers(
         types=np.asarray(types),
         parameters=np.asarray(parameters, np.float32),
@@ -102,6 +102,7 @@ def answered(
         n_steps=np.ones(n, np.int64),
         success=np.ones(n, bool),
         new_wording=np.asarray(given["new_wording"], bool),
+        new_word=np.asarray(given["new_word"], bool),
         new_value=np.asarray(given["new_value"], bool),
     )
 
@@ -133,14 +134,15 @@ def test_instructions_are_measured_by_what_is_new_of_them() -> None:
     told[1, 1] = 0.0
     answers = answered(
         [0, 1, 2, 3, 0], told, true,
-        new_wording=[0, 0, 1, 1, 1], new_value=[0, 1, 0, 1, 1],
+        new_wording=[0, 0, 1, 1, 1], new_word=[0, 0, 0, 0, 1], new_value=[0, 1, 0, 1, 1],
     )  # fmt: skip
     found = measure_instructions(answers, config)
     assert {name: (each.n_images, each.carried_out) for name, each in found.items()} == {
         "known wording and value": (1, 1.0),
         "new value": (1, 0.0),
         "new wording": (1, 1.0),
-        "new wording and value": (2, 0.5),
+        "new wording and value": (1, 1.0),
+        "word never heard": (1, 0.0),
     }
     assert measure_instructions(answers, digits()) is None
 

@@ -45,7 +45,7 @@ def _seen(image: tuple[int, ...] = (16, 16, 1)) -> dict[str, th.Tensor]:
 
 def _extractor(image: tuple[int, ...] = (16, 16, 1), **kwargs: Any) -> InstructedExtractor:
     th.manual_seed(0)
-    return InstructedExtractor(_space(image), **{**SMALL, "patch": 4, **kwargs})
+    return InstructedExtractor(_space(image), **{**SMALL, "patch": 4, **kwargs}).eval()
 
 
 def _model(

@@ -33,7 +33,7 @@ def _bytes(*texts: str, pad: int = 0) -> th.Tensor:
 def encoder(request: pytest.FixtureRequest) -> TextEncoder:
     th.manual_seed(0)
     if request.param == "words":
-        return WordEncoder(dim=16, n_heads=2)
+        return WordEncoder(dim=16, n_heads=2).eval()
     return HuggingFaceEncoder(str(request.getfixturevalue("bert")))
 
 
@@ -77,7 +77,7 @@ def test_no_text_is_read_without_nan(encoder: TextEncoder) -> None:
 
 @th.no_grad()
 def test_words_are_those_between_spaces_in_any_case() -> None:
-    encoder = WordEncoder(dim=16, n_heads=2)
+    encoder = WordEncoder(dim=16, n_heads=2).eval()
     states, seen = encoder(_bytes("move it up", "  Move   IT up ", "a b c d e f"))
     assert seen.sum(dim=1).tolist() == [3, 3, 6]
     assert th.allclose(states[0], states[1], atol=1e-6)
@@ -85,14 +85,14 @@ def test_words_are_those_between_spaces_in_any_case() -> None:
 
 @th.no_grad()
 def test_letters_are_told_apart_by_their_places() -> None:
-    encoder = WordEncoder(dim=16, n_heads=2)
+    encoder = WordEncoder(dim=16, n_heads=2).eval()
     states = encoder(_bytes("by 13", "by 31", "by 130", "by 1.3")).states[:, 1]
     assert th.cdist(states, states)[~th.eye(4, dtype=bool)].min() > 1e-3
 
 
 @th.no_grad()
 def test_digits_have_their_place_value_whatever_stands_behind_them() -> None:
-    encoder = WordEncoder(dim=16, n_heads=2)
+    encoder = WordEncoder(dim=16, n_heads=2).eval()
 
     def vectors(word: str) -> th.Tensor:
         text = _bytes(word).long()
@@ -108,14 +108,27 @@ def test_digits_have_their_place_value_whatever_stands_behind_them() -> None:
 
 @th.no_grad()
 def test_long_words_and_many_of_them_are_read() -> None:
-    states, seen = WordEncoder(dim=16, n_heads=2)(_bytes("x" * 80, "ab " * 26, "a " * 40))
+    states, seen = WordEncoder(dim=16, n_heads=2).eval()(_bytes("x" * 80, "ab " * 26, "a " * 40))
     assert seen.sum(dim=1).tolist() == [1, 26, 40] and th.isfinite(states).all()
+
+
+@th.no_grad()
+def test_letters_are_misheard_while_it_is_trained_and_digits_never() -> None:
+    th.manual_seed(0)
+    encoder = WordEncoder(dim=16, n_heads=2, n_blocks=0, misheard=0.5)
+    texts = _bytes(*["spin it by 25"] * 400)
+    read, still = encoder.eval()(texts).states, encoder.train()(texts).states
+    changed = (still - read).abs().amax(dim=2) > 1e-4  # (400, words)
+    assert not changed[:, 3].any()
+    assert changed[:, :3].float().mean() == pytest.approx(0.5, abs=0.06)
+    with pytest.raises(ValueError, match="wanted a probability"):
+        WordEncoder(misheard=1.0)
 
 
 def test_numbers_that_were_never_read_are_read_by_their_digits() -> None:
     """A regression on 80 of 100 numbers, tested on the others."""
     th.manual_seed(0)
-    encoder = WordEncoder(dim=32, n_blocks=1)
+    encoder = WordEncoder(dim=32, n_blocks=1, misheard=0.0)
     head = th.nn.Linear(32, 1)
     texts = _bytes(*(f"turn it by {n} degrees" for n in range(100)))
     wanted = th.arange(100.0) / 50.0 - 1.0
