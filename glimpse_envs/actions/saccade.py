@@ -51,8 +51,13 @@ class Saccade(ActionScheme):
         """Return gaze and answers that the actions stand for, see :meth:`ActionScheme.decode`."""
         n = len(gaze)
         target = np.full((n, 3), self.zoom, np.float32)
-        target[:, :2] = 0.5 + 0.5 * reals(actions, (n, 2), -1.0)
+        target[:, :2] = self.fixations(actions, n)
         return Move(geometry.clamp(target), np.full(n, GO_ON, np.int64))
+
+    @staticmethod
+    def fixations(actions: Any, n: int) -> NDArray[np.float32]:
+        """Return the fixations that actions of n lanes stand for, float32 (n, 2), not clamped."""
+        return 0.5 + 0.5 * reals(actions, (n, 2), -1.0)
 
     def toward(
         self, target: NDArray[np.float32], gaze: NDArray[np.float32], geometry: Geometry

@@ -195,6 +195,9 @@ class Canvas(Memory):
         self.layout = layout = replace(layout, interpolate=interpolate)
         self.residual = residual
         self._folded: list[list[nn.Conv2d]] | None = None
+        #: read with the normalisations folded into the convolutions; not where someone wants to see
+        #: what the layers give
+        self.fold = True
         rows, columns = layout.grid_shape
         channels = layout.n_planes
 
@@ -236,7 +239,7 @@ class Canvas(Memory):
 
     def _read(self, planes: th.Tensor) -> th.Tensor:
         features = planes.contiguous(memory_format=th.channels_last)
-        for piece in self.trunk if self.training else self._without_norms():
+        for piece in self._without_norms() if self.fold and not self.training else self.trunk:
             entering = features
             for layer in piece:
                 features = F.relu(layer(features), inplace=True)

@@ -1,0 +1,127 @@
+"""How a capsule trains its classifier: with the parts of the co-training of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.core import Sequences
+from glimpse_envs.data.loaders import data_directory
+from glimpse_lab.graph.errors import GraphError
+from glimpse_lab.graph.models import ModelModule, NetworkFitter
+from policies.classifier.cache import ClassifierCache
+from policies.classifier.calibration import calibrate
+from policies.classifier.cotraining import CoTrainingCallback
+from policies.classifier.model import TorchClassifier
+from policies.classifier.pretraining import ROLLOUT_DRAWS
+from policies.classifier.replay import Collector, join
+from policies.classifier.schedule import UpdateSchedule
+from policies.classifier.trainer import Fit
+
+#: validation episodes, at most, that the belief is calibrated on
+_N_CALIBRATION = 1000
+
+
+class CapsuleTraining:
+    """Collects episodes and trains a classifier on them; shared by all copies of a capsule.
+
+    :param threshold: new episodes that ask for a fit
+    :param settings: see :class:`~glimpse_lab.graph.capsule.BatchCapsule`
+    """
+
+    def __init__(self, threshold: int, settings: dict[str, Any]) -> None:
+        if not isinstance(threshold, int) or threshold < 1:
+            raise GraphError(
+                f"got BatchCapsule(threshold={threshold!r}); wanted at least 1 episode"
+            )
+        self.threshold = threshold
+        self.parts = CoTrainingCallback(**settings)  # which checks them, and makes store and gaze
+        self.fits: list[Fit] = []
+        self._waiting, self._planned, self._total = 0, 0, np.inf
+        self._validation: Callable[[int, int], Sequences] | None = None
+        self._calibrated = 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def bind(self, model: ModelModule, config: GlimpseConfig | None, seed: int) -> None:
+        """Take the network, once it is made.
+
+        :param model: that is trained
+        :param config: of episodes along a scripted gaze; None where there are none, which is for
+            networks that are no classifiers of glimpses
+        :param seed: of all draws
+        """
+        parts, self.seed = self.parts, seed
+        self.rng = np.random.default_rng([seed, 0])
+        self.glimpses = isinstance(model.network, TorchClassifier)
+        self.network = model.network
+        settings = dict(parts.fit)
+        if not self.glimpses:
+            known = NetworkFitter.__init__.__kwdefaults__
+            settings = {key: value for key, value in settings.items() if key in known}
+        self.fitter = model.start_fitting(settings, seed)
+        self.config = None if config is None else replace(config, classifier=model.network)
+        n_own = parts.batch_size
+        self.collector: Collector | None = None
+        if self.config is not None:
+            n_own = max(1, round(parts.batch_size * (1.0 - parts.random_share)))
+        self.schedule = UpdateSchedule(parts.epochs, n_own, parts.handover)
+
+    def prepare(self, n_episodes: float, validation: Callable[[int, int], Sequences]) -> None:
+        """Pretrain if that is wanted and was not done, and plan the training.
+
+        :param n_episodes: that are to come, over which the learning rate falls to 0
+        :param validation: see :class:`~glimpse_lab.graph.capsule.BatchCapsule`
+        """
+        parts = self.parts
+        if self.glimpses:
+            cache = ClassifierCache(data_directory() / "classifiers")
+            parts.pretraining.run(
+                self.fitter, self.config, self.seed, cache=cache, checkpoint=lambda: None
+            )
+            self.fitter.rng = np.random.default_rng([self.seed, ROLLOUT_DRAWS, parts.store.total])
+            self.network.bfloat16 = self.fitter.bfloat16
+        self._planned, self._total = parts.store.total, n_episodes
+        self._validation, self._calibrated = validation, 0
+
+    def finish(self) -> None:
+        """Read exactly again, after a training."""
+        if self.glimpses:
+            self.network.bfloat16 = False
+
+    def add(self, episodes: Sequences) -> None:
+        """Store episodes, and fit if there are enough."""
+        self.parts.store.add(episodes)
+        self._waiting += len(episodes.labels)
+        if self._waiting >= self.threshold and not self.parts.frozen:
+            self._waiting = 0
+            self.fit()
+
+    def fit(self) -> None:
+        """Make the updates that the episodes since the last fit ask for."""
+        progress = (self.parts.store.total - self._planned) / self._total
+        self.schedule.begin_rollout(min(1.0, progress))
+        n_updates = self.schedule.take(self.parts.store.total)
+        scale = self.schedule.scale
+        self.fits = [self.fitter.update(self._batch(), scale) for _ in range(n_updates)]
+        tenth = int(10 * progress)
+        if self.glimpses and self._validation is not None and tenth > self._calibrated:
+            self._calibrated = tenth
+            episodes = self._validation(_N_CALIBRATION, self.parts.store.total)
+            calibrate(self.network, episodes)
+
+    def _batch(self) -> Sequences:
+        """Return stored episodes for one update, and some along the scripted gaze."""
+        parts, n_own = self.parts, self.schedule.n_own
+        own = parts.store.sample(n_own, self.rng)
+        if n_own == parts.batch_size:
+            return own
+        if self.collector is None:
+            draws = [self.seed, ROLLOUT_DRAWS, parts.store.total]
+            self.collector = Collector(self.config, parts.gaze, draws)
+        return join([own, self.collector.collect(parts.batch_size - n_own)])

@@ -1,0 +1,141 @@
+"""Where images come from, and what is cropped out of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse_envs.components import resolve
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.image_sources import ImageSource, image_source
+from glimpse_envs.randomness import episode_keys
+from glimpse_envs.sensors import Crop, Sensor
+from glimpse_lab.graph.errors import GraphError
+from glimpse_lab.graph.module import Episode, Module
+from glimpse_lab.graph.ports import Input, Output
+
+ORDERS = ("stored", "random")
+
+
+class Database(Module):
+    """Images and their labels, one of each for every lane; others whenever it runs.
+
+    :param dataset: as environments take it: a name, "folder:PATH", or an ``ImageDataset``
+    :param scene: what is shown of an image, such as "Plain"
+    :param augment: what varies the images of the train split, such as "ShiftFlip"
+    :param order: "stored", so that the n-th run shows the n-th image (with several lanes the n-th
+        batch), or "random", as the registered environments show them
+    :param split: "train", "validation" or "test"
+    """
+
+    img = Output(np.ndarray)
+    label = Output((np.ndarray, (), np.int64), secret=True)
+
+    def __init__(
+        self,
+        dataset: Any = "mnist",
+        *,
+        scene: Any = "Plain",
+        augment: Any = None,
+        order: str = "stored",
+        split: str = "train",
+    ) -> None:
+        if order not in ORDERS:
+            raise GraphError(f"got Database(order={order!r}); wanted one of {', '.join(ORDERS)}")
+        self.order = order
+        self.show(GlimpseConfig(dataset=dataset, scene=scene, augment=augment, split=split))
+
+    def show(self, config: GlimpseConfig) -> None:
+        """Show other images, such as those of another split.
+
+        :param config: an environment's, whose data set, scene, augmentation and split are shown
+        """
+        self.config = config
+        self[":img"] = np.ndarray, config.shape, np.uint8
+        self._source: ImageSource | None = None
+
+    @property
+    def n_images(self) -> int:
+        """The number of images in the split."""
+        return len(self.config.shown_split)
+
+    @property
+    def fixed_scene_seed(self) -> int | None:
+        """What fixes the scenes of images that are not trained on; None for the train split."""
+        return None if self.config.split == "train" else self.config.scene_seed
+
+    def reads(self, output: str) -> Iterable[str]:
+        """Return no ports: images do not tell their labels."""
+        return []
+
+    def begin(self, episode: Episode) -> None:
+        """Forget the episode before, with its images."""
+        super().begin(episode)
+        self["img"] = self["label"] = None
+
+    def run(self) -> None:
+        """Show the episode's images."""
+        if self.episode is None or self["img"] is not None:  # run by hand, or again
+            self.episode = Episode(1, 0 if self.episode is None else self.episode.number + 1)
+        n, number, index, stream = vars(self.episode).values()
+        lanes = np.arange(n)
+        if index is None:
+            index = (number * n + lanes) % self.n_images
+        if stream is None:
+            stream = episode_keys(np.zeros(n, np.uint64), number * n + lanes)
+        if self._source is None or len(self._source.images()) != n:
+            self._source = image_source(self.config, n)
+        self._source.reset(lanes, index, stream)
+        self["img"] = self._source.images().copy()
+        self["label"] = self.config.shown_split.labels[index].astype(np.int64)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Database:
+        database = memo[id(self)] = object.__new__(type(self))
+        vars(database).update(vars(self), _source=None)  # the images are shared
+        database._ports = copy.deepcopy(self._ports, memo)
+        return database
+
+
+class Cropper(Module):
+    """The window of ``img`` whose centre is ``x``, ``y``; both in [0, 1], and 0.5 if not connected.
+
+    Windows stay inside the image: ``gaze`` tells where the crop was taken, as x, y and zoom.
+
+    :param sensor: side of the crop, pixels, or a sensor of ``glimpse_envs`` as object, name or dict
+    :param zoom: of every crop, from 0 (the largest window) to 1 (the image's own pixels)
+    """
+
+    img = Input(np.ndarray)
+    x = Input((np.ndarray, ()), optional=True)
+    y = Input((np.ndarray, ()), optional=True)
+    output = Output(np.ndarray)
+    gaze = Output((np.ndarray, (3,), np.float32))
+
+    def __init__(self, sensor: Any = 9, *, zoom: float = 1.0) -> None:
+        self.sensor = Crop(sensor) if isinstance(sensor, int) else resolve(sensor, Sensor)
+        self.zoom = zoom
+        self._img: NDArray | None = None  # what ``_prepared`` was made of
+
+    def run(self) -> None:
+        """Crop all lanes' images."""
+        img = self["img"]
+        if img is None or img.ndim != 4:
+            came = "nothing" if img is None else f"an array of shape {img.shape}"
+            raise GraphError(
+                f"module {self.name}: port img received {came}; wanted images uint8 (B, H, W, C): "
+                "run the Database before it"
+            )
+        if img is not self._img:
+            self._img, self._prepared = img, self.sensor.prepare(img)
+        target = np.full((len(img), 3), 0.5, np.float32)
+        target[:, 2] = self.zoom
+        for column, name in enumerate(("x", "y")):
+            if self[name] is not None:
+                target[:, column] = self[name]
+        gaze = self.sensor.geometry(*img.shape[1:3]).clamp(target)
+        self["gaze"] = gaze
+        self["output"] = self.sensor.read(self._prepared, np.arange(len(img)), gaze)

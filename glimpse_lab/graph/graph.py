@@ -1,0 +1,245 @@
+"""A graph of modules, compiled into an environment and an agent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse_envs.actions import Saccade
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.core import Sequences
+from glimpse_envs.faces import LaneEnv, LaneVectorEnv
+from glimpse_envs.lanes import Observation
+from glimpse_envs.strategies import Blind
+from glimpse_lab.graph.capsule import BatchCapsule
+from glimpse_lab.graph.data import Cropper, Database
+from glimpse_lab.graph.errors import GraphError
+from glimpse_lab.graph.frameworks import find_framework, gymnasium_environment
+from glimpse_lab.graph.lanes import GraphLanes, GraphSpaces, copy_of, spaces_of, unique_modules
+from glimpse_lab.graph.loop import Loop
+from glimpse_lab.graph.module import Module
+from glimpse_lab.graph.picture import mermaid
+from glimpse_lab.graph.recipe import saccade_recipe
+from glimpse_lab.graph.saccader import PPOSaccader
+from glimpse_lab.graph.validation import check, find_rl
+from policies.classifier.replay import join, take
+
+#: episodes that are played together where nothing is learnt
+_PLAYED = 500
+
+
+class Graph:
+    """A system of modules as an environment and an agent.
+
+    Making it checks it: edges, types, order, and that no label reaches the agent; then one episode
+    runs. A message tells the module.
+
+    :param loop: with one RL module in it, such as a ``PPOSaccader``; one run of it is an episode
+    :param lanes: episodes that run side by side; None for the recipe's, with a ``PPOSaccader``, or 8
+    :param seed: of everything that is drawn; None for entropy from the system
+    :param framework: a library by name, see :func:`~glimpse_lab.graph.register_framework`
+    :param device: of the agent's network
+    :raises GraphError: for a mistake in the graph
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        *,
+        lanes: int | None = None,
+        seed: int | None = None,
+        framework: str = "sb3",
+        device: str = "cpu",
+    ) -> None:
+        if not isinstance(loop, Loop):
+            raise GraphError(f"got Graph({loop!r}); wanted a Loop of modules: Graph(Loop([...]))")
+        self.loop, self.seed, self.device = loop, seed, device
+        self.framework_name, self.framework = framework, find_framework(framework)
+        self.modules = unique_modules(loop)
+        _name_apart(loop)
+        self.rl = find_rl(loop)
+        self.trained = False
+        for module in self.modules:
+            module.bind(self)
+        check(loop, self.rl)
+        #: spaces of one lane
+        self.spaces: GraphSpaces = spaces_of(self._copy(learning=False))
+        if lanes is None:
+            lanes = saccade_recipe()["n_envs"] if isinstance(self.rl.module, PPOSaccader) else 8
+        #: the simulation that the agent is trained in, of the graph's own modules
+        self.lanes = GraphLanes(loop, lanes)
+
+    @cached_property
+    def environment(self) -> LaneEnv:
+        """One lane as an environment of Gymnasium, in which classifiers learn, too.
+
+        It has ports of its own; networks, and what trains them, are those of the graph.
+        """
+        return LaneEnv(self.spaces, GraphLanes(self._copy(learning=True), 1), None)
+
+    def vector_environment(self, num_envs: int, *, learning: bool = True) -> LaneVectorEnv:
+        """Return lanes as a vector environment of Gymnasium.
+
+        :param num_envs: number of lanes
+        :param learning: whether classifiers learn from what they see there
+        """
+        return LaneVectorEnv(self.spaces, GraphLanes(self._copy(learning=learning), num_envs), None)
+
+    @cached_property
+    def training_environment(self) -> Any:
+        """The graph's own lanes, in the form that the framework steps."""
+        return self.framework.make_env(self)
+
+    @property
+    def agent(self) -> Any:
+        """The agent, of Stable-Baselines3 unless another framework was named."""
+        if self._agent is None:
+            self._agent = self.framework.make_agent(self, self.training_environment)
+        return self._agent
+
+    _agent: Any = None
+
+    def run(self, n: int, **arguments: Any) -> Any:
+        """Train agent and classifiers.
+
+        :param n: timesteps, as libraries count them: how often the RL module runs, over all lanes
+        :param arguments: of the framework's training, such as ``callback``
+        :return: the agent
+        """
+        if not isinstance(n, int) or n < 1:
+            raise GraphError(f"got run({n!r}); wanted a number of timesteps of at least 1")
+        capsules = [module for module in self.modules if isinstance(module, BatchCapsule)]
+        n_episodes = n / self.actions_per_episode
+        for capsule in capsules:
+            capsule.prepare(n_episodes, self._validation_of(capsule))
+        try:
+            learn_fn = self._own_learn_fn()
+            if learn_fn is None:
+                self.framework.learn(self.agent, n, **arguments)
+            else:
+                env = gymnasium_environment(self)
+                self._agent = learn_fn(env, n, **arguments)
+        finally:
+            for capsule in capsules:
+                capsule.training.finish()
+        return self._agent
+
+    def _own_learn_fn(self) -> Callable[..., Any] | None:
+        """Return what the RL module brings for training; None for what the framework has."""
+        given = getattr(self.rl.module, "learn_fn", None)
+        return given.get(self.framework_name) if isinstance(given, dict) else given
+
+    @property
+    def actions_per_episode(self) -> int:
+        """How often the RL module runs in an episode."""
+        return sum(v.runs for v in self.loop.visits() if v.module is self.rl.module)
+
+    def draw(self) -> str:
+        """Return a flow chart in the language of Mermaid, which GitHub draws."""
+        return mermaid(self.loop, self.rl)
+
+    def evaluate(
+        self,
+        split: str = "test",
+        *,
+        n: int | None = None,
+        act: Callable[[Observation], Any] | None = None,
+    ) -> float:
+        """Return the accuracy on images of a split, each shown once; nothing is learnt.
+
+        :param split: "test", "validation" or "train"
+        :param n: how many images, the first ones; None for all
+        :param act: from observations of all lanes to actions; None for the agent's likeliest
+        """
+        right: list[NDArray[np.bool_]] = []
+        for lanes in self._played(split, n, act):
+            infos = lanes.infos()
+            if "label" not in infos:
+                raise GraphError(
+                    "evaluate() wants a module with ports label and plabel, such as Classifier"
+                )
+            right.append(infos["label"] == infos["prediction"])
+        return float(np.concatenate(right).mean())
+
+    def glimpse_config(self, asking: str) -> GlimpseConfig:
+        """Return the registered kind of environment that shows the same crops.
+
+        Classifiers are made for it, and pretrained in it along scripted gazes.
+
+        :param asking: module, for messages
+        :raises GraphError: without a database and croppers of one kind
+        """
+        databases = [module for module in self.modules if isinstance(module, Database)]
+        croppers = [module for module in self.modules if isinstance(module, Cropper)]
+        kinds = {(cropper.sensor, cropper.zoom) for cropper in croppers}
+        if len(databases) != 1 or len(kinds) != 1:
+            raise GraphError(
+                f"module {asking} reads crops of a database's images; wanted one Database and "
+                f"croppers of one size in the Loop, got {len(databases)} and {len(kinds)} sizes"
+            )
+        sensor, zoom = kinds.pop()
+        shown = databases[0].config
+        return GlimpseConfig(
+            dataset=shown.dataset,
+            scene=shown.scene,
+            augment=shown.augment,
+            split=shown.split,
+            sensor=sensor,
+            scheme=Saccade(zoom=zoom),
+            start="centre",
+            budget=sum(v.runs for v in self.loop.visits() if isinstance(v.module, Cropper)),
+            classifier=Blind(shown.dataset.n_classes),
+        )
+
+    def _copy(self, *, learning: bool) -> Loop:
+        loop = copy_of(self.loop)
+        for module in unique_modules(loop):
+            if isinstance(module, BatchCapsule):
+                module.learning = learning
+        return loop
+
+    def _played(self, split: str, n: int | None, act: Callable[[Observation], Any] | None) -> Any:
+        """Iterate over lanes that have played an episode with some images of a split each."""
+        act = act or (lambda observation: self.agent.predict(observation, deterministic=True)[0])
+        loop = self._copy(learning=False)
+        database = next((m for m in unique_modules(loop) if isinstance(m, Database)), None)
+        if database is None:
+            raise GraphError("evaluate() shows the images of a Database; wanted one in the Loop")
+        database.show(replace(database.config, split=split))
+        order = np.arange(min(n or database.n_images, database.n_images))
+        for index in np.split(order, range(_PLAYED, len(order), _PLAYED)):
+            lanes = GraphLanes(loop, len(index))
+            lanes.seed_all(0)
+            observation, ended = lanes.reset(lanes.lanes, index), False
+            while not ended:
+                step = lanes.step(act(observation))
+                observation, ended = step.observation, step.ended[0]
+            yield lanes
+
+    def _validation_of(self, capsule: BatchCapsule) -> Callable[[int, int], Sequences]:
+        """Return what plays episodes on validation images, as the capsule sees them."""
+        place = self.modules.index(capsule)
+
+        def play(n: int, seed: int) -> Sequences:
+            played = [lanes.modules[place].newest for lanes in self._played("validation", n, None)]
+            return take(join(played), slice(n))
+
+        return play
+
+
+def _name_apart(loop: Loop) -> None:
+    """Number modules of the same name."""
+    modules: dict[int, Module] = {id(v.module): v.module for v in loop.visits()}
+    counts = Counter(module.name for module in modules.values())
+    numbers: Counter[str] = Counter()
+    for module in modules.values():
+        name = module.name
+        if counts[name] > 1:
+            numbers[name] += 1
+            module.name = f"{name} {numbers[name]}"
