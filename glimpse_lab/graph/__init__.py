@@ -1,7 +1,7 @@
 """Systems of networks written as graphs of modules, compiled into environment and agent.
 
-The interface is that of "GRLF" in the saccader internship report (Yax, Doerig and Kietzmann, "Toward
-machines that see like us"), sections 4.2 and 4.3.
+The interface is that of "GRLF" in the saccader internship report (Yax, Doerig and Kietzmann,
+"Toward machines that see like us"), sections 4.2 and 4.3.
 """
 
 from glimpse_lab.graph.capsule import BatchCapsule

@@ -26,12 +26,12 @@ class BatchCapsule(PointerModule):
     All its ports are those of the classifier; in a Loop it stands in its place. It fits between two
     episodes, when at least ``threshold`` of them are new.
 
-    :param classifier: a ``Classifier``, or any module that points to a ``ModelModule`` and has a port
-        ``label``
+    :param classifier: a ``Classifier``, or any module that points to a ``ModelModule`` and has a
+        port ``label``
     :param threshold: episodes
     :param settings: of the training, as :class:`~policies.classifier.cotraining.CoTrainingCallback`
-        takes them: ``pretraining``, ``epochs``, ``random_share``, ``learning_rate``, ... Those of the
-        registered pipeline's recipe otherwise, without its pretraining
+        takes them: ``pretraining``, ``epochs``, ``random_share``, ``learning_rate``, ... Those of
+        the registered pipeline's recipe otherwise, without its pretraining
     :ivar learning: whether it collects and fits; not in environments that are made for evaluation
     :ivar newest: the episode that was collected last
     """
@@ -90,11 +90,13 @@ class BatchCapsule(PointerModule):
         config = graph.glimpse_config(self.name) if isinstance(self.model, GlimpseModel) else None
         self.training.bind(self.model, config, graph.seed or 0)
 
-    def prepare(self, n_episodes: float, validation: Callable[[int, int], Sequences]) -> None:
+    def prepare(
+        self, n_episodes: float, validation: Callable[[int], Sequences] | None = None
+    ) -> None:
         """Pretrain, and plan the training beside an agent's.
 
         :param n_episodes: that are to come
-        :param validation: from a number of episodes and a seed to what the agent sees of validation
-            images, on which the belief is calibrated
+        :param validation: from a number of episodes to what the agent sees of validation images, on
+            which the belief is calibrated; None for what is seen along the scripted gaze
         """
         self.training.prepare(n_episodes, validation)

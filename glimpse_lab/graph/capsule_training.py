@@ -21,6 +21,7 @@ from policies.classifier.pretraining import ROLLOUT_DRAWS
 from policies.classifier.replay import Collector, join
 from policies.classifier.schedule import UpdateSchedule
 from policies.classifier.trainer import Fit
+from policies.classifier.validation import scripted_validation_episodes
 
 #: validation episodes, at most, that the belief is calibrated on
 _N_CALIBRATION = 1000
@@ -42,7 +43,7 @@ class CapsuleTraining:
         self.parts = CoTrainingCallback(**settings)  # which checks them, and makes store and gaze
         self.fits: list[Fit] = []
         self._waiting, self._planned, self._total = 0, 0, np.inf
-        self._validation: Callable[[int, int], Sequences] | None = None
+        self._validation: Callable[[int], Sequences] | None = None
         self._calibrated = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -72,7 +73,7 @@ class CapsuleTraining:
             n_own = max(1, round(parts.batch_size * (1.0 - parts.random_share)))
         self.schedule = UpdateSchedule(parts.epochs, n_own, parts.handover)
 
-    def prepare(self, n_episodes: float, validation: Callable[[int, int], Sequences]) -> None:
+    def prepare(self, n_episodes: float, validation: Callable[[int], Sequences] | None) -> None:
         """Pretrain if that is wanted and was not done, and plan the training.
 
         :param n_episodes: that are to come, over which the learning rate falls to 0
@@ -110,10 +111,15 @@ class CapsuleTraining:
         scale = self.schedule.scale
         self.fits = [self.fitter.update(self._batch(), scale) for _ in range(n_updates)]
         tenth = int(10 * progress)
-        if self.glimpses and self._validation is not None and tenth > self._calibrated:
+        if self.glimpses and tenth > self._calibrated:
             self._calibrated = tenth
-            episodes = self._validation(_N_CALIBRATION, self.parts.store.total)
-            calibrate(self.network, episodes)
+            calibrate(self.network, self._validation_episodes())
+
+    def _validation_episodes(self) -> Sequences:
+        if self._validation is not None:
+            return self._validation(_N_CALIBRATION)
+        seed = [self.seed, self.parts.store.total]
+        return scripted_validation_episodes(self.config, self.parts.gaze, _N_CALIBRATION, seed)
 
     def _batch(self) -> Sequences:
         """Return stored episodes for one update, and some along the scripted gaze."""

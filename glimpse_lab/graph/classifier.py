@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from glimpse_envs.core import Sequences
 from glimpse_lab.graph.errors import GraphError
 from glimpse_lab.graph.models import GlimpseModel, ModelModule
 from glimpse_lab.graph.module import FitableModule, Module, PointerModule
 from glimpse_lab.graph.ports import Input, Output
-from glimpse_envs.core import Sequences
 
 _BELIEF = (np.ndarray, (None, None), np.float32)
 _CLASSES = (np.ndarray, (), np.int64)

@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 from glimpse_envs.components import nearest
 from glimpse_envs.faces import LaneVectorEnv
 from glimpse_envs.faces_sb3 import LaneVecEnv
+from glimpse_envs.lanes import Observation
 from glimpse_lab.graph.errors import GraphError
 from glimpse_lab.graph.rl import RLModule
 
@@ -26,11 +27,14 @@ class Framework:
     :param make_env: from a graph to the environment of its lanes, in the library's own form
     :param make_agent: from a graph and that environment to the untrained agent
     :param learn: from an agent, a number of timesteps and the library's own arguments
+    :param act: from an agent and observations of all lanes to its likeliest actions; None where
+        that is not known: then beliefs are calibrated along a scripted gaze
     """
 
     make_env: Callable[[Graph], Any]
     make_agent: Callable[[Graph, Any], Any]
     learn: Callable[..., Any]
+    act: Callable[[Any, Observation], Any] | None = None
 
 
 _FRAMEWORKS: dict[str, Framework] = {}
@@ -76,4 +80,8 @@ def _sb3_learn(agent: Any, n_timesteps: int, **arguments: Any) -> Any:
     return agent.learn(n_timesteps, reset_num_timesteps=False, **arguments)
 
 
-register_framework("sb3", Framework(sb3_environment, _sb3_agent, _sb3_learn))
+def _sb3_act(agent: Any, observation: Observation) -> Any:
+    return agent.predict(observation, deterministic=True)[0]
+
+
+register_framework("sb3", Framework(sb3_environment, _sb3_agent, _sb3_learn, _sb3_act))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -28,7 +28,7 @@ from glimpse_lab.graph.picture import mermaid
 from glimpse_lab.graph.recipe import saccade_recipe
 from glimpse_lab.graph.saccader import PPOSaccader
 from glimpse_lab.graph.validation import check, find_rl
-from policies.classifier.replay import join, take
+from policies.classifier.replay import join
 
 #: episodes that are played together where nothing is learnt
 _PLAYED = 500
@@ -41,7 +41,8 @@ class Graph:
     runs. A message tells the module.
 
     :param loop: with one RL module in it, such as a ``PPOSaccader``; one run of it is an episode
-    :param lanes: episodes that run side by side; None for the recipe's, with a ``PPOSaccader``, or 8
+    :param lanes: episodes that run side by side; None for the recipe's with a ``PPOSaccader``, else
+        8
     :param seed: of everything that is drawn; None for entropy from the system
     :param framework: a library by name, see :func:`~glimpse_lab.graph.register_framework`
     :param device: of the agent's network
@@ -60,11 +61,11 @@ class Graph:
         if not isinstance(loop, Loop):
             raise GraphError(f"got Graph({loop!r}); wanted a Loop of modules: Graph(Loop([...]))")
         self.loop, self.seed, self.device = loop, seed, device
+        self._agent: Any = None
         self.framework_name, self.framework = framework, find_framework(framework)
         self.modules = unique_modules(loop)
         _name_apart(loop)
         self.rl = find_rl(loop)
-        self.trained = False
         for module in self.modules:
             module.bind(self)
         check(loop, self.rl)
@@ -102,8 +103,6 @@ class Graph:
         if self._agent is None:
             self._agent = self.framework.make_agent(self, self.training_environment)
         return self._agent
-
-    _agent: Any = None
 
     def run(self, n: int, **arguments: Any) -> Any:
         """Train agent and classifiers.
@@ -158,6 +157,12 @@ class Graph:
         :param act: from observations of all lanes to actions; None for the agent's likeliest
         """
         right: list[NDArray[np.bool_]] = []
+        act = act or self._act()
+        if act is None:
+            raise GraphError(
+                "evaluate() does not know how this agent acts; wanted act=, from observations of "
+                "all lanes to actions"
+            )
         for lanes in self._played(split, n, act):
             infos = lanes.infos()
             if "label" not in infos:
@@ -204,9 +209,10 @@ class Graph:
                 module.learning = learning
         return loop
 
-    def _played(self, split: str, n: int | None, act: Callable[[Observation], Any] | None) -> Any:
+    def _played(
+        self, split: str, n: int | None, act: Callable[[Observation], Any]
+    ) -> Iterator[GraphLanes]:
         """Iterate over lanes that have played an episode with some images of a split each."""
-        act = act or (lambda observation: self.agent.predict(observation, deterministic=True)[0])
         loop = self._copy(learning=False)
         database = next((m for m in unique_modules(loop) if isinstance(m, Database)), None)
         if database is None:
@@ -222,15 +228,21 @@ class Graph:
                 observation, ended = step.observation, step.ended[0]
             yield lanes
 
-    def _validation_of(self, capsule: BatchCapsule) -> Callable[[int, int], Sequences]:
-        """Return what plays episodes on validation images, as the capsule sees them."""
-        place = self.modules.index(capsule)
+    def _act(self) -> Callable[[Observation], Any] | None:
+        """Return what gives the agent's likeliest actions, if that is known."""
+        act = self.framework.act
+        if act is None or self._own_learn_fn() is not None:
+            return None
+        return lambda observation: act(self.agent, observation)
 
-        def play(n: int, seed: int) -> Sequences:
-            played = [lanes.modules[place].newest for lanes in self._played("validation", n, None)]
-            return take(join(played), slice(n))
-
-        return play
+    def _validation_of(self, capsule: BatchCapsule) -> Callable[[int], Sequences] | None:
+        """Return what plays so many episodes on validation images, as the capsule sees them."""
+        place, act = self.modules.index(capsule), self._act()
+        if act is None or not any(isinstance(module, Database) for module in self.modules):
+            return None
+        return lambda n: join(
+            [lanes.modules[place].newest for lanes in self._played("validation", n, act)]
+        )
 
 
 def _name_apart(loop: Loop) -> None:

@@ -13,6 +13,7 @@ import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from glimpse_envs.arrays import as_array
 from glimpse_envs.lanes import Lanes, Observation, Step
 from glimpse_envs.observation_space import ObservationSpace
 from glimpse_lab.graph.data import Database
@@ -52,6 +53,7 @@ class GraphLanes(Lanes):
         n_images = 1 if self.database is None else self.database.n_images
         super().__init__(n_lanes, n_images, self.database and self.database.fixed_scene_seed)
         (self.rl,) = filter(None, map(RLPorts.of, self.modules))
+        self._action_space = action_space(self.rl)
         #: who says what class it is: the last module with a guess and the truth
         self.answering = next(
             (m for m in reversed(self.modules) if {"plabel", "label"} <= m.ports.keys()), None
@@ -84,7 +86,7 @@ class GraphLanes(Lanes):
         if self._program is None:
             raise ValueError("got a step after the end of an episode; wanted a reset first")
         self.rl.reward.value = None
-        self.rl.action.set(_to_port(np.asarray(actions), self.rl.action))
+        self.rl.action.set(self._action(actions))
         ended = self._advance()
         if ended:
             self._program = None
@@ -92,16 +94,27 @@ class GraphLanes(Lanes):
         everywhere = np.full(self.n_lanes, ended)
         return Step(self.observation(), self._reward(), everywhere)
 
+    def _action(self, actions: Any) -> Any:
+        """Return actions as a value of their port: a library gives arrays, it may want tensors."""
+        array = as_array(actions)
+        dtype = self._action_space.dtype
+        if array.dtype != dtype and np.can_cast(array.dtype, dtype, "same_kind"):
+            array = array.astype(dtype)
+        tensors = issubclass(self.rl.action.type.kind, th.Tensor)
+        return th.as_tensor(array) if tensors else array
+
     def _advance(self) -> bool:
         """Run up to the next request of an action; return whether the loop has ended."""
-        for _, self._asked in self._program:
-            return False
-        return True
+        request = next(self._program, None)
+        if request is not None:
+            _, self._asked = request
+        return request is None
 
     def observation(self) -> Observation:
         """Return what the agent sees now, (B, ...) each."""
         ports = self.rl.observations
-        if self._asked is not None and len(ports) == 1 and self._program is not None:
+        running = self._program is not None
+        if running and self._asked is not None and len(ports) == 1:
             return {ports[0].name: _to_numpy(self._asked)}
         return {port.name: self._read(port) for port in ports}
 
@@ -204,8 +217,3 @@ def _to_numpy(value: Any) -> NDArray:
         value = value.detach().cpu().numpy()
     value = np.array(value)
     return value.astype(np.float32, copy=False) if value.dtype.kind == "f" else value
-
-
-def _to_port(value: NDArray, port: Port) -> Any:
-    """Return actions as values of a port: libraries give arrays, a port may want tensors."""
-    return th.as_tensor(value) if issubclass(port.type.kind, th.Tensor) else value

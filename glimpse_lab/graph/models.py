@@ -33,8 +33,8 @@ class ModelModule(FitableModule):
     layer: what it gives for each lane. Bytes of pictures (B, H, W, C) reach the network as float32
     (B, C, H, W) in [0, 1].
 
-    :param network: an ``nn.Module`` from one tensor to one tensor of a logit for each class, without
-        a memory
+    :param network: an ``nn.Module`` from one tensor to one of a logit for each class, without a
+        memory
     :param learning_rate: of AdamW, by which ``fit`` trains it
     """
 

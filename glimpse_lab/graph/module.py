@@ -35,7 +35,7 @@ class Episode:
     stream: NDArray[np.uint64] | None = None
 
 
-class RLInput(Exception):  # noqa: N818  # the report's name; it is a request, not an error
+class RLInput(Exception):  # the report's name; it is a request, not an error
     """Raised in ``run``: asks the agent for an action.
 
     The graph goes on with ``run_after`` once it has one.
@@ -52,11 +52,12 @@ class Module:
     """A node of a graph: reads ports, computes, and fills ports.
 
     Ports are declared in the body of the class (``a = Input(float)``, ``b = Output(float)``), or in
-    ``__init__`` by ``self["*a"] = float``. ``module["a"]`` is a port's value and ``module["a"] = 5.0``
-    sets it; ``module.a`` is the port itself, to be connected: ``module.a >> other.b``.
+    ``__init__`` by ``self["*a"] = float``. ``module["a"]`` is a port's value, and
+    ``module["a"] = 5.0`` sets it; ``module.a`` is the port itself, to be connected:
+    ``module.a >> other.b``.
 
-    Bracket keys, as in the report: ``"*a"`` defines a port by its type, ``":a"`` changes the type and
-    converts the value (``module["a"] = int`` does, too), ``">a"`` is the port, to be connected:
+    Bracket keys, as in the report: ``"*a"`` defines a port by its type; ``":a"`` changes the type
+    and converts the value (``module["a"] = int`` does, too); ``">a"`` is the port, to be connected:
     ``module[">a"]([other[">b"]])``.
 
     Whole lanes flow through the ports: the first axis of arrays is the lane's.
@@ -71,7 +72,8 @@ class Module:
     last: bool
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        module = super().__new__(cls)  # here, so that an __init__ of one's own has nothing to call
+        """Make the ports here, so that an ``__init__`` of one's own has nothing to call."""
+        module = super().__new__(cls)
         module.name, module.episode, module.last = cls.__name__, None, False
         module._ports = {}
         for base in reversed(cls.__mro__):
@@ -141,7 +143,7 @@ class Module:
             self._ports[key[1:]] = Port(self, key[1:], value)
         elif key.startswith(":"):
             self.port(key[1:]).retype(value)
-        elif is_declaration(value) and not self.port(key).type.kind is type:
+        elif is_declaration(value) and self.port(key).type.kind is not type:
             self.port(key).retype(value)
         else:
             self.port(key).set(value)

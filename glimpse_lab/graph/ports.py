@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from glimpse_lab.graph.errors import GraphError, PortTypeError
@@ -88,9 +88,9 @@ class Port:
             ) from error
         self.type = new
 
-    def __rshift__(self, targets: Port | Iterable[Port]) -> None:
+    def __rshift__(self, targets: Port | Sequence[Port]) -> None:
         """Send the value to one or several ports whenever this port's module has run."""
-        for target in [targets] if isinstance(targets, Port) else targets:
+        for target in targets if isinstance(targets, (list, tuple)) else [targets]:
             if not isinstance(target, Port):
                 raise GraphError(
                     f"got {target!r} behind {self} >>; wanted a port, such as module.input"
@@ -100,6 +100,16 @@ class Port:
                 target.sources.append(self)
 
     __call__ = __rshift__
+
+    def disconnect(self, target: Port) -> None:
+        """Take the edge to a port away.
+
+        :raises GraphError: where there is none
+        """
+        if target not in self.targets:
+            raise GraphError(f"got {self}.disconnect({target}); there is no such edge")
+        self.targets.remove(target)
+        target.sources.remove(self)
 
     def send(self) -> None:
         """Send the value, if there is one, to all targets."""

@@ -17,7 +17,6 @@ from glimpse_envs.observation_space import image_space
 from glimpse_lab.graph.errors import GraphError
 from glimpse_lab.graph.module import Module, RLInput
 from glimpse_lab.graph.ports import Port
-from glimpse_lab.graph.types import PortType
 
 #: trains an agent: from a vector environment and a number of timesteps to the agent
 LearnFn = Callable[[Any, int], Any]
@@ -31,8 +30,8 @@ class RLModule(Module):
     was.
 
     :param observation: type of the observation
-    :param action: type of the action, best a Gymnasium space; of a shape alone ``Box(-1, 1, shape)``
-        is made
+    :param action: type of the action, best a Gymnasium space; of a shape alone
+        ``Box(-1, 1, shape)`` is made
     :param learn_fn: of the user's own, (vector environment, number of timesteps) -> agent; or one
         for each framework by its name. None for what the framework has
     """
@@ -78,7 +77,7 @@ class RLModule(Module):
         return spaces.Box(-np.inf, np.inf, value.shape[1:], np.float32)
 
 
-class RL_Module(RLModule):  # noqa: N801  # the report's name
+class RL_Module(RLModule):  # the report's name
     """The report's module: ports ``input``, ``output`` and ``reward``, for tensors of PyTorch.
 
     :param input_shape: of an observation

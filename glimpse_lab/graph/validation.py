@@ -43,6 +43,7 @@ def check(loop: Loop, rl: RLPorts) -> None:
     visits = list(loop.visits())
     order = _Order(loop, visits)
     ports = [port for part in order.parts for port in part._ports.values()]
+    _check_secrets([port for port in ports if port.secret], rl)
     for port in ports:
         for target in port.targets:
             if not order.knows(target.owner):
@@ -72,7 +73,6 @@ def check(loop: Loop, rl: RLPorts) -> None:
         for target in port.targets:
             if target is not rl.reward:  # the environment reads it when the next action is due
                 _check_order(port, target, order)
-    _check_secrets([port for port in ports if port.secret], rl)
 
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class _Order:
         """Return whether what a module sends is there at some run of another."""
         for place, loops in self._places[source]:
             for later, around in self._places[target]:
-                if place < later or isinstance(source, Loop) and place <= later:
+                if place < later or (isinstance(source, Loop) and place <= later):
                     return True
                 if any(loop in around and loop.nb > 1 for loop in loops):
                     return True
