@@ -21,6 +21,8 @@ def make_graph(
     dataset: Any = "mnist",
     *,
     scene: Any = "Plain",
+    crop: int = 9,
+    n_crops: int = 6,
     observe: str = "all",
     seed: int = 0,
     lanes: int | None = None,
@@ -30,6 +32,8 @@ def make_graph(
 
     :param dataset: as environments take it
     :param scene: what is shown of an image
+    :param crop: side of the crops, pixels
+    :param n_crops: of an image
     :param observe: "all" that the registered environment shows, or "hidden" for the classifier's
         hidden layer alone, as in the report
     :param seed: of everything
@@ -39,25 +43,25 @@ def make_graph(
     env_kwargs = saccade_recipe()["env_kwargs"]
     kind = dict(env_kwargs["classifier"])
     database = Database(dataset, scene=scene, augment=env_kwargs["augment"], order="random")
-    centre, cropper = Cropper(9), Cropper(9)
+    centre, cropper = Cropper(crop), Cropper(crop)
     classifier = Classifier(kind.pop("type"), **kind)
     capsule = BatchCapsule(classifier, **capsule)
     saccader, reward = PPOSaccader(), Reward(env_kwargs["reward"])
-    inner = Loop([saccader, cropper, capsule, reward], nb=5)
+    inner = Loop([saccader, cropper, capsule, reward], nb=n_crops - 1)
 
     database.img >> [centre.img, cropper.img]
     database.label >> [classifier.label, reward.label]
     saccader.x >> cropper.x
     saccader.y >> cropper.y
-    for crop in (centre, cropper):
-        crop.output >> classifier.input
-        crop.gaze >> classifier.gaze
+    for each in (centre, cropper):
+        each.output >> classifier.input
+        each.gaze >> classifier.gaze
     classifier.output >> reward.belief
     reward.output >> saccader.reward
     if observe == "all":
-        for crop in (centre, cropper):
-            crop.output >> saccader.glimpse
-            crop.gaze >> saccader.gaze
+        for each in (centre, cropper):
+            each.output >> saccader.glimpse
+            each.gaze >> saccader.gaze
         classifier.output >> saccader.belief
         classifier.hidden >> saccader.classifier_features
         inner.remaining >> saccader.remaining

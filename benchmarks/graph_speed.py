@@ -1,6 +1,6 @@
 """Timesteps per second of a pipeline written as a graph, beside the registered one.
 
-    python -m benchmarks.graph_speed [--repeats 5] [--rollouts 2]
+    python -m benchmarks.graph_speed [--repeats 5] [--rollouts 2] [--lanes 256]
 
 Both train saccader and classifier by the recipe of ``GlimpseMNIST-Saccade-v0`` on MNIST, without
 the pretraining: rollouts, updates of the classifier and of the agent. The repeats are interleaved;
@@ -25,32 +25,33 @@ from glimpse_lab.models import make_model
 from policies.classifier.cotraining import CoTrainingCallback
 
 
-def registered() -> Callable[[int], None]:
+def registered(lanes: int) -> Callable[[int], None]:
     """Return what trains the registered environment for so many timesteps."""
     recipe = saccade_recipe()
-    env = GlimpseVecEnv(ENV_ID, recipe["n_envs"], seed=0, **recipe["env_kwargs"])
+    env = GlimpseVecEnv(ENV_ID, lanes, seed=0, **recipe["env_kwargs"])
     model = make_model("ppo", recipe, VecMonitor(env), seed=0, device="cpu")
     callback = CoTrainingCallback(**capsule_settings())
     return lambda n: model.learn(n, callback=callback)
 
 
-def graph() -> Callable[[int], None]:
+def graph(lanes: int) -> Callable[[int], None]:
     """Return what trains the graph for so many timesteps."""
-    made = make_graph()
+    made = make_graph(lanes=lanes)
     return lambda n: made.run(n)
 
 
 def main() -> None:
+    recipe = saccade_recipe()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--rollouts", type=int, default=2, help="of 2,560 timesteps, each repeat")
+    parser.add_argument("--rollouts", type=int, default=2, help="of 10 steps a lane, each repeat")
+    parser.add_argument("--lanes", type=int, default=recipe["n_envs"])
     args = parser.parse_args()
     th.set_num_threads(1)
-    recipe = saccade_recipe()
-    n = args.rollouts * recipe["n_envs"] * recipe["n_steps"]
-    subjects = {"registered": registered(), "graph": graph()}
+    n = args.rollouts * args.lanes * recipe["n_steps"]
+    subjects = {"registered": registered(args.lanes), "graph": graph(args.lanes)}
     speeds: dict[str, list[float]] = {name: [] for name in subjects}
     for repeat in tqdm(range(args.repeats + 1), leave=False):
         for name, train in subjects.items():

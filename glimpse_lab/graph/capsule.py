@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glimpse_envs.core import Sequences
 from glimpse_lab.graph.capsule_training import CapsuleTraining
 from glimpse_lab.graph.errors import GraphError
-from glimpse_lab.graph.models import GlimpseModel, ModelModule
+from glimpse_lab.graph.models import GlimpseModel, ModelModule, check_network_settings
 from glimpse_lab.graph.module import Episode, Module, PointerModule
 from glimpse_lab.graph.recipe import capsule_settings
 from policies.classifier.trainer import Fit
@@ -44,7 +44,8 @@ class BatchCapsule(PointerModule):
                 f"got BatchCapsule({classifier!r}); wanted a Classifier: something to fit, with a "
                 "port label"
             )
-        if not isinstance(self.model, GlimpseModel):  # whose fitter has settings of its own
+        if not isinstance(self.model, GlimpseModel):
+            check_network_settings(settings)
             settings = {"learning_rate": self.model.learning_rate} | settings
         self.training = CapsuleTraining(threshold, capsule_settings() | settings)
         self.learning = True

@@ -12,7 +12,7 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import Sequences
 from glimpse_envs.data.loaders import data_directory
 from glimpse_lab.graph.errors import GraphError
-from glimpse_lab.graph.models import ModelModule, NetworkFitter
+from glimpse_lab.graph.models import ModelModule
 from policies.classifier.cache import ClassifierCache
 from policies.classifier.calibration import calibrate
 from policies.classifier.cotraining import CoTrainingCallback
@@ -43,6 +43,7 @@ class CapsuleTraining:
         self.parts = CoTrainingCallback(**settings)  # which checks them, and makes store and gaze
         self.fits: list[Fit] = []
         self._waiting, self._planned, self._total = 0, 0, np.inf
+        self._progress = 0.0  # share of what was planned, at the last fit
         self._validation: Callable[[int], Sequences] | None = None
         self._calibrated = 0
 
@@ -61,17 +62,13 @@ class CapsuleTraining:
         self.rng = np.random.default_rng([seed, 0])
         self.glimpses = isinstance(model.network, TorchClassifier)
         self.network = model.network
-        settings = dict(parts.fit)
-        if not self.glimpses:
-            known = NetworkFitter.__init__.__kwdefaults__
-            settings = {key: value for key, value in settings.items() if key in known}
-        self.fitter = model.start_fitting(settings, seed)
+        self.fitter = model.start_fitting(parts.fit, seed)
         self.config = None if config is None else replace(config, classifier=model.network)
         n_own = parts.batch_size
         self.collector: Collector | None = None
         if self.config is not None:
             n_own = max(1, round(parts.batch_size * (1.0 - parts.random_share)))
-        self.schedule = UpdateSchedule(parts.epochs, n_own, parts.handover)
+        self.schedule = UpdateSchedule(parts.epochs, n_own, parts.handover, parts.store.total)
 
     def prepare(self, n_episodes: float, validation: Callable[[int], Sequences] | None) -> None:
         """Pretrain if that is wanted and was not done, and plan the training.
@@ -88,7 +85,7 @@ class CapsuleTraining:
             self.fitter.rng = np.random.default_rng([self.seed, ROLLOUT_DRAWS, parts.store.total])
             self.network.bfloat16 = self.fitter.bfloat16
         self._planned, self._total = parts.store.total, n_episodes
-        self._validation, self._calibrated = validation, 0
+        self._validation, self._calibrated, self._progress = validation, 0, 0.0
 
     def finish(self) -> None:
         """Read exactly again, after a training."""
@@ -105,12 +102,12 @@ class CapsuleTraining:
 
     def fit(self) -> None:
         """Make the updates that the episodes since the last fit ask for."""
-        progress = (self.parts.store.total - self._planned) / self._total
-        self.schedule.begin_rollout(min(1.0, progress))
+        self.schedule.begin_rollout(self._progress)  # as it was when the first of them began
+        self._progress = (self.parts.store.total - self._planned) / self._total
         n_updates = self.schedule.take(self.parts.store.total)
         scale = self.schedule.scale
         self.fits = [self.fitter.update(self._batch(), scale) for _ in range(n_updates)]
-        tenth = int(10 * progress)
+        tenth = int(10 * self._progress)
         if self.glimpses and tenth > self._calibrated:
             self._calibrated = tenth
             calibrate(self.network, self._validation_episodes())

@@ -244,6 +244,21 @@ class NetworkFitter:
         )
 
 
+def check_network_settings(settings: dict[str, Any]) -> None:
+    """Refuse settings of a capsule that are for classifiers of glimpses only.
+
+    :param settings: by name
+    :raises GraphError: for one that a network of one's own has no use for
+    """
+    known = [*NetworkFitter.__init__.__kwdefaults__, "epochs", "capacity", "batch_size", "handover"]
+    for name in settings:
+        if name not in known:
+            raise GraphError(
+                f"got BatchCapsule({name}={settings[name]!r}) around a ModelModule, whose training "
+                f"has none; {nearest(name, known)}"
+            )
+
+
 def as_tensor(value: NDArray) -> th.Tensor:
     """Return float32 numbers; of bytes of pictures (B, H, W, C) those in [0, 1], (B, C, H, W)."""
     tensor = th.as_tensor(value)

@@ -25,8 +25,10 @@ def mermaid(loop: Loop, rl: RLPorts) -> str:
             places[visit.module], depths[visit.module] = visit.loops[-1], len(visit.loops)
     keys = {module: f"m{k}" for k, module in enumerate(places)}
     loops = {inner: f"loop{k}" for k, inner in enumerate(loop.loops())}
+    # Mermaid draws no edge from a box to what lies in it: a loop's port is a node in the box
+    clocks = {inner: f"{key}c" for inner, key in loops.items()}
     lines = ["flowchart LR", *_box(loop, loops, places, keys, rl)]
-    shown = {part: keys[module] for module in places for part in module.parts()} | loops
+    shown = {part: keys[module] for module in places for part in module.parts()} | clocks
     labels: dict[tuple[str, str], list[str]] = defaultdict(list)
     for part, key in shown.items():
         for port in part._ports.values():
@@ -47,6 +49,8 @@ def _box(
 ) -> list[str]:
     times = "once" if loop.nb == 1 else f"{loop.nb} times"
     lines = [f'    subgraph {loops[loop]}["{loop.name}, {times}"]']
+    if loop.remaining.targets:
+        lines.append(f'        {loops[loop]}c{{{{"{loop.name}"}}}}')
     for module in dict.fromkeys(loop.modules):
         if isinstance(module, Loop):
             lines += ["    " + line for line in _box(module, loops, places, keys, rl)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -268,6 +269,7 @@ def test_a_learn_fn_for_each_framework() -> None:
 def test_the_picture_has_every_module_loop_and_edge() -> None:
     p = pipeline()
     p.classifier.hidden >> p.saccader.observation
+    p.inner.remaining >> p.saccader.remaining
     p.inner.name = "saccades"
     text = p.make().draw()
     assert (
@@ -275,8 +277,8 @@ def test_the_picture_has_every_module_loop_and_edge() -> None:
     )
     for shown in ('"Database"', '"Cropper 2"', '"BatchCapsule<br>Classifier"', "saccades, 5 times"):
         assert shown in text
-    assert '(["PPOSaccader"])' in text
-    nodes = {line.split("[")[0].strip(" (") for line in text.splitlines() if '["' in line}
+    assert '(["PPOSaccader"])' in text and 'loop1c{{"saccades"}}' in text
+    nodes = set(re.findall(r"^ +(m\d+|loop\d+c)[\[({]", text, re.MULTILINE))
     edges = [line.split(" -->") for line in text.splitlines() if "-->" in line]
     assert {e[0].strip() for e in edges} | {e[1].split("| ")[1] for e in edges} <= nodes
     assert "hidden → observation" in text
