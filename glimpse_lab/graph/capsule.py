@@ -84,9 +84,7 @@ class BatchCapsule(PointerModule):
         return self.training.fits
 
     def bind(self, graph: Graph) -> None:
-        """Get ready for a graph: the classifier's network is made there."""
-        if self.pointed.name == type(self.pointed).__name__ and self.name != type(self).__name__:
-            self.pointed.name = self.name
+        """Get ready for a graph: the classifier makes its network, which is then fitted."""
         super().bind(graph)
         config = graph.glimpse_config(self.name) if isinstance(self.model, GlimpseModel) else None
         self.training.bind(self.model, config, graph.seed or 0)

@@ -23,7 +23,6 @@ from glimpse_lab.graph.errors import GraphError
 from glimpse_lab.graph.frameworks import find_framework, gymnasium_environment
 from glimpse_lab.graph.lanes import GraphLanes, GraphSpaces, copy_of, spaces_of, unique_modules
 from glimpse_lab.graph.loop import Loop
-from glimpse_lab.graph.module import Module
 from glimpse_lab.graph.picture import mermaid
 from glimpse_lab.graph.recipe import saccade_recipe
 from glimpse_lab.graph.saccader import PPOSaccader
@@ -246,8 +245,8 @@ class Graph:
 
 
 def _name_apart(loop: Loop) -> None:
-    """Number modules of the same name."""
-    modules: dict[int, Module] = {id(v.module): v.module for v in loop.visits()}
+    """Number modules of the same name, those that others point to as well."""
+    modules = {id(part): part for visit in loop.visits() for part in visit.module.parts()}
     counts = Counter(module.name for module in modules.values())
     numbers: Counter[str] = Counter()
     for module in modules.values():

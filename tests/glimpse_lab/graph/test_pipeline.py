@@ -74,6 +74,8 @@ def test_the_environment_keeps_gymnasiums_promises() -> None:
     p.classifier.hidden >> p.saccader.observation
     graph = p.make()
     check_env(graph.environment, skip_render_check=True)
+    action, _ = graph.agent.predict(graph.environment.reset(seed=0)[0])
+    assert not graph.environment.step(action)[2]  # five saccades are an episode
     vector = graph.vector_environment(3)
     observation, _ = vector.reset(seed=0)
     assert observation["observation"].shape == (3, 16)
@@ -187,6 +189,7 @@ def test_two_classifiers_vote_by_moving_an_edge() -> None:
     np.testing.assert_allclose(vote["output"], mean, rtol=1e-6)
     assert (vote["plabel"] == mean.argmax(axis=1)).all()
     assert graph.lanes.answering is vote
+    assert (p.classifier.name, second.name) == ("Classifier 1", "Classifier 2")
     assert p.capsule.fits and capsule.fits
 
 
