@@ -72,6 +72,8 @@ class GraphLanes(Lanes):
         if index is None and self.database is not None and self.database.order == "stored":
             index = (number * self.n_lanes + lanes) % self.n_images
         stream = self.begin(lanes, index)
+        for port in self.rl.observations:
+            port.value = None  # what was seen in the episode before
         self.loop.begin(Episode(self.n_lanes, number, self.index.copy(), stream))
         self._program = self.loop.steps()
         if self._advance():

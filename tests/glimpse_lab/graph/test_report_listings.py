@@ -203,3 +203,16 @@ def test_a_graph_of_ones_own_in_the_modern_spelling() -> None:
         rewards.append(reward)
     assert rewards == [0.5, 1.0, 0.5] and terminated and not truncated
     assert observation["observation"] == [1.5]
+
+
+def test_nothing_is_seen_of_the_episode_before() -> None:
+    walk = Walk()
+    agent = RLModule((th.Tensor, (1,)), (th.Tensor, (1,)))
+    walk.place >> agent.observation
+    agent.action >> walk.action
+    with pytest.warns(UserWarning, match="module RLModule: nothing was sent to port observation"):
+        env = Graph(Loop([agent, walk], nb=2), seed=0).environment  # the walk comes too late
+        for _ in range(2):
+            assert env.reset(seed=0)[0]["observation"] == [0.0]
+            env.step([0.5])
+            assert env.step([0.5])[0]["observation"] == [1.0]
