@@ -5,7 +5,7 @@ would read the picture, with masks that tell how closely each place was looked a
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -112,6 +112,50 @@ class CanvasLayout:
             (self.size, self.scales, self.interpolate),
             self.cells,
         )
+
+    def around(self, side: int) -> "CanvasLayout":
+        """Return the layout of a square of ``side`` image pixels, as :meth:`cut` gives it."""
+        return replace(self, height=side, width=side)
+
+    def cut(
+        self, canvases: NDArray[np.uint8] | th.Tensor, gaze: NDArray[np.float32], side: int
+    ) -> NDArray[np.uint8] | th.Tensor:
+        """Return squares round the gazes, canvases of ``around(side)``, of the type that is given.
+
+        Gazes are rounded to whole entries. What lies beyond the image is not known.
+
+        :param canvases: (n, bytes), of uint8 or a tensor
+        :param gaze: where the middles lie, float32 (n, 3)
+        :param side: of the squares, image pixels
+        """
+        n, height, width = len(canvases), *self.around(side).shape
+        rows, above = self._reach(gaze[:, 1] * self.height, height, self.shape[0])
+        columns, beside = self._reach(gaze[:, 0] * self.width, width, self.shape[1])
+        seen = above[:, :, None] & beside[:, None, :]
+        planes = canvases.reshape(n, self.channels + 1, *self.shape)
+        lanes = np.arange(n)
+        if isinstance(canvases, th.Tensor):
+            lanes, rows, columns, seen = (
+                th.as_tensor(part, device=canvases.device) for part in (lanes, rows, columns, seen)
+            )
+        # (n, h, w, C + 1): what is indexed stands in front of what is not
+        cut = planes[lanes[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+        cut[..., -1] *= seen
+        moved = cut.movedim(3, 1) if isinstance(cut, th.Tensor) else np.moveaxis(cut, 3, 1)
+        return moved.reshape(n, -1)
+
+    def _reach(
+        self, middle: NDArray[np.float32], length: int, most: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return entries round places, those of the canvas, and which there are, (n, length) each.
+
+        :param middle: image pixels, (n,)
+        :param length: number of entries
+        :param most: entries of the canvas
+        """
+        first = np.rint(middle / self.finest_zoom_cell - length / 2).astype(np.int64)
+        entries = first[:, None] + np.arange(length)
+        return entries.clip(0, most - 1), (entries >= 0) & (entries < most)
 
     def gather(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]

@@ -1,5 +1,6 @@
 """What a glimpse classifier remembers of the glimpses: nothing, a vector, a canvas, activity."""
 
+import math
 from dataclasses import replace
 from typing import Any, Self
 
@@ -161,6 +162,10 @@ class Recurrent(_Coded):
         return Prefixes(outputs[rows, steps], rows, steps + 1, weights)
 
 
+_LEAST_FRAME = 16
+"""Entries of a canvas that the layers of a network leave something of."""
+
+
 class Canvas(Memory):
     """Glimpses painted on a canvas in image coordinates, read by a small residual CNN.
 
@@ -176,6 +181,10 @@ class Canvas(Memory):
     :param mirror: read the canvas mirrored, too, but for training: twice the work; for pictures
         whose mirror images are of the same classes and are trained on
     :param interpolate: see :class:`~policies.classifier.canvas.CanvasLayout`
+    :param frame: read a square of so many image pixels round the last glimpse, and not the whole
+        canvas: for objects that are much smaller than the image. What is read then lies in the
+        middle wherever it was found, and costs the same in images of any size. None for the whole
+    :raises ValueError: for a frame of less than 16 entries
     """
 
     takes_bfloat16 = True
@@ -189,10 +198,18 @@ class Canvas(Memory):
         residual: bool = True,
         mirror: bool = False,
         interpolate: bool = False,
+        frame: int | None = None,
     ) -> None:
         super().__init__()
-        self.mirror = mirror
-        self.layout = layout = replace(layout, interpolate=interpolate)
+        self.mirror, self.frame = mirror, frame
+        self.layout = replace(layout, interpolate=interpolate)
+        if frame is not None and frame < _LEAST_FRAME * layout.finest_zoom_cell:
+            raise ValueError(
+                f"got frame={frame}; wanted at least {_LEAST_FRAME} pixels of the finest glimpse, "
+                f"{math.ceil(_LEAST_FRAME * layout.finest_zoom_cell)} of the image"
+            )
+        #: of what is read
+        self.seen = layout = self.layout if frame is None else self.layout.around(frame)
         self.residual = residual
         self._folded: list[list[nn.Conv2d]] | None = None
         #: read with the normalisations folded into the convolutions; not where someone wants to see
@@ -219,13 +236,16 @@ class Canvas(Memory):
         self.coarse = rows, columns
         self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
 
-    def encode(self, canvases: NDArray[np.uint8]) -> th.Tensor:
+    def encode(self, canvases: NDArray[np.uint8], gaze: NDArray[np.float32]) -> th.Tensor:
         """Return float32 (n, hidden_size), or (n, 2, hidden_size) with the mirrored view.
 
         :param canvases: uint8 (n, bytes)
+        :param gaze: of the last glimpse on each, float32 (n, 3)
         """
+        if self.frame is not None:
+            canvases = self.layout.cut(canvases, gaze, self.frame)
         device = self.places.weight.device
-        return self.read(self.layout.planes(canvases, device, planes_type(device)))
+        return self.read(self.seen.planes(canvases, device, planes_type(device)))
 
     def read(self, planes: th.Tensor) -> th.Tensor:
         """Return float32 (n, hidden_size), or (n, 2, hidden_size) with the mirrored view.
@@ -247,7 +267,7 @@ class Canvas(Memory):
                 features = entering + features
         pooled = features.mean(dim=(2, 3))
         places = self.places(features).relu().flatten(1)
-        masks = planes[:, self.layout.n_values :].float()
+        masks = planes[:, self.seen.n_values :].float()
         masks = F.adaptive_avg_pool2d(masks, self.coarse).flatten(1)
         return th.cat([pooled, places, masks], dim=1).float()
 
@@ -293,13 +313,18 @@ class Canvas(Memory):
         state = state.copy()
         ones = np.ones(len(state), np.int64)
         self.layout.paint(state, glimpse[:, None], gaze[:, None], ones)
-        return state, self.encode(state)
+        return state, self.encode(state, gaze)
 
     def follow(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> th.Tensor:
         """Return the hidden features after the first ``counts`` glimpses of each row."""
-        return self.read(self.layout.unfold(self.layout.gather(glimpses, gaze, counts)))
+        canvases = self.layout.gather(glimpses, gaze, counts)
+        if self.frame is not None:
+            canvases = self.layout.cut(
+                canvases, gaze[np.arange(len(counts)), counts - 1], self.frame
+            )
+        return self.read(self.seen.unfold(canvases))
 
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
@@ -312,7 +337,8 @@ class Canvas(Memory):
         self.layout.paint(canvases, batch.glimpses, batch.gaze, counts)
         rows = np.arange(len(counts))
         weights = np.full(len(counts), 1.0 / len(counts), np.float32)
-        return Prefixes(self.encode(canvases), rows, counts, weights)
+        hidden = self.encode(canvases, batch.gaze[rows, counts - 1])
+        return Prefixes(hidden, rows, counts, weights)
 
 
 MEMORIES: dict[str, type[Memory]] = {

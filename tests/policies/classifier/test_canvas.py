@@ -5,6 +5,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+import torch as th
 from canvases import blocks, crop_layout, known, look, paint, tiling
 from images import noise
 
@@ -309,3 +310,40 @@ def test_a_sensor_whose_window_is_wider_than_its_glimpse_is_painted_as_wide():
     values, fineness = known(layout, canvas)
     assert (fineness > 0).mean() == 0.25  # a window of 16 x 16 of the 32 x 32
     assert (values[fineness > 0] == 200).all()
+
+
+# ---- round a gaze ----
+
+
+def test_a_cut_is_what_lies_round_a_gaze_and_nothing_is_known_beyond_the_image():
+    layout, image = crop_layout(32, 3), noise(1, 32, 32, 3)[0]
+    canvas = paint(layout, Crop(8), image, tiling(4, 1.0))[None]
+    gaze = np.float32([[0.5, 0.5, 1.0], [0.0, 0.25, 1.0]])
+    cuts = layout.cut(np.repeat(canvas, 2, 0), gaze, 16)
+    small = layout.around(16)
+    assert cuts.shape == small.empty(2).shape and cuts.dtype == np.uint8
+    values, fineness = known(small, cuts[0])
+    np.testing.assert_array_equal(values, image[8:24, 8:24])
+    assert (fineness == 3).all()
+    values, fineness = known(small, cuts[1])
+    np.testing.assert_array_equal(values[:, 8:], image[:16, :8])
+    assert (fineness[:, 8:] == 3).all() and not fineness[:, :8].any()
+    np.testing.assert_array_equal(
+        layout.cut(th.as_tensor(np.repeat(canvas, 2, 0)), gaze, 16).numpy(), cuts
+    )
+
+
+def test_an_object_looks_alike_wherever_it_is_found():
+    layout, thing = crop_layout(96, 1), noise(1, 16, 16, 1)[0]
+    cuts = []
+    for top, left in ((4, 60), (40, 20)):
+        image = np.zeros((96, 96, 1), np.uint8)
+        image[top : top + 16, left : left + 16] = thing
+        middle = np.float32([(left + 8) / 96, (top + 8) / 96, 1.0])
+        around = middle + np.float32([[-4, -4, 0], [4, -4, 0], [4, 4, 0], [-4, 4, 0]]) / 96
+        gaze = np.concatenate([around, middle[None]])
+        canvas = paint(layout, Crop(8), image, gaze)
+        cuts.append(layout.cut(canvas[None], gaze[-1:], 24)[0])
+    np.testing.assert_array_equal(*cuts)
+    values, _ = known(layout.around(24), cuts[0])
+    np.testing.assert_array_equal(values[4:20, 4:20], thing)
