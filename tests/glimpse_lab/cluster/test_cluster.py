@@ -77,18 +77,21 @@ def test_seeds_are_those_of_one_machine(tmp_path: Path, address: str) -> None:
     assert tables[0] == tables[1]
 
 
-def test_a_sweep_with_a_failure(tmp_path: Path, address: str) -> None:
+def test_a_member_that_fails_is_said_and_the_others_are_reported(
+    tmp_path: Path, address: str
+) -> None:
     sweep = ["--sweep", "env_kwargs.budget=2,3", "--total-timesteps", "512", "--name", "s"]
-    folder = tmp_path / ENV / "s" / "budget=2" / "seed0"
     arguments = ["--runs", tmp_path, *sweep, "--cluster", address]
-    folder.mkdir(parents=True)
-    (folder / "progress.csv").mkdir()  # which no training can write to
-    (folder / "config.yml").write_text("broken")
-    assert "config.yml" in fail(training.main, *TINY, *arguments)
-    (folder / "config.yml").unlink()
-    (folder / "progress.csv").rmdir()
     output = train(*arguments)
     assert "budget=3/seed0: accuracy" in output and "frontier.png" in output
+    broken = tmp_path / ENV / "s" / "budget=2" / "seed0"
+    for name in ("metrics.json", "model.zip"):
+        (broken / name).unlink()
+    status, output, errors = call(training.main, *TINY, *arguments)
+    assert status == 1 and "1 of 2 runs failed; the others are reported above" in errors
+    assert "1 of 2 runs are finished already" in output
+    assert "budget=2/seed0: failed," in output and "its model.zip is gone" in output
+    assert "its model.zip is gone" in (broken / "output.log").read_text()
 
 
 def test_a_killed_worker_and_a_killed_driver_lose_nothing_saved(
