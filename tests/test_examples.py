@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from pathlib import Path
 
 import pytest
 from scripts import load_script, succeed
@@ -37,3 +38,18 @@ def test_torchrl_rolls_out_and_trains() -> None:
     output = run("torchrl_rollout.py", "--total-timesteps", 4096)
     assert re.search(r"one episode: \d+ steps, reward [01]", output)
     assert len(re.findall(r"steps  accuracy \d\.\d+", output)) == 2
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None,
+    reason='needs Ray, which the test extra leaves out: pip install -e ".[ray]"',
+)
+def test_rllib_trains_saves_and_goes_on(tmp_path: Path) -> None:
+    tiny = ["--env", "GlimpseDigits-MultiCat-v0", "--lanes", 32, "--steps", 512]
+    tiny += ["--checkpoint", tmp_path / "saved"]
+    output = run("rllib_ppo.py", *tiny, "--total-timesteps", 1000)
+    steps = re.findall(r"([\d,]+) steps  accuracy \d\.\d+", output)
+    assert len(steps) == 2 and "test images: accuracy" in output
+    again = run("rllib_ppo.py", *tiny, "--total-timesteps", 1500)
+    assert "going on from update 2" in again
+    assert len(re.findall(r"steps  accuracy", again)) == 1

@@ -9,6 +9,7 @@ python train.py --resume                            go on with the run stopped l
 python train.py --seeds 0-4                         five seeds, and an interval over them
 python train.py --sweep-cost 0 0.01 0.05            accuracy against the price of a glimpse
 python train.py --tune 30                           search for better hyperparameters
+python train.py --seeds 0-9 --cluster auto          on all machines of a Ray cluster
 """
 
 from __future__ import annotations
@@ -97,7 +98,15 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--jobs",
         type=integer(1, 1024),
         metavar="N",
-        help="of these, trained at the same time; default: 1",
+        help="of these, trained at the same time; default: 1, on a cluster as many as it has "
+        "cores for",
+    )
+    many.add_argument(
+        "--cluster",
+        type=text,
+        metavar="ADDRESS",
+        help="train them, or the trials of --tune, on a Ray cluster: auto (the one that this "
+        "machine belongs to), HOST:PORT of its head, or local (this machine alone)",
     )
     many.add_argument(
         "--tune",
@@ -140,7 +149,7 @@ def _check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) 
     """End with a message where arguments do not go together."""
     if args.resume and args.classifier != "recipe":
         parser.error("a resumed run keeps its settings; leave out --classifier")
-    many = ("seeds", "sweep_cost", "sweep", "jobs", "tune", "tune_space")
+    many = ("seeds", "sweep_cost", "sweep", "jobs", "cluster", "tune", "tune_space")
     fixed = ("env", "seed", "n_envs", "recipe", "set", "name", *many)
     if args.resume and (given := [name for name in fixed if getattr(args, name) is not None]):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -152,7 +161,14 @@ def _check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) 
         (args.tune is not None and group, "--tune goes with neither --seeds nor a sweep"),
         (args.tune is not None and args.wandb, "--tune does not go with --wandb"),
         (args.tune_space and args.tune is None, "--tune-space wants --tune N, too"),
-        (args.jobs is not None and not group, "--jobs goes with --seeds or a sweep"),
+        (
+            args.cluster is not None and not group and args.tune is None,
+            "--cluster goes with --seeds, a sweep or --tune; for one training --seeds N",
+        ),
+        (
+            args.jobs is not None and not group and not (args.tune and args.cluster),
+            "--jobs goes with --seeds, a sweep, or --tune on a --cluster",
+        ),
     ):
         if wrong:
             parser.error(message)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch as th
 
@@ -18,16 +21,31 @@ from glimpse_lab.overrides import lengths
 from glimpse_lab.recipes import parse_settings, torch_device, trust
 from glimpse_lab.runs import Run, RunError, latest, run_folder
 from glimpse_lab.sweeps.changes import Change, choose_sweep, parse_seeds
-from glimpse_lab.sweeps.groups import check_members, digest, make_members, settings, train_group
+from glimpse_lab.sweeps.groups import (
+    Processes,
+    Workers,
+    check_members,
+    digest,
+    make_members,
+    settings,
+    train_group,
+)
 from glimpse_lab.sweeps.summary import report_group
 from glimpse_lab.tuning.search import Study, check_optuna
 from glimpse_lab.tuning.space import default_space, read_space
+from glimpse_lab.tuning.trials import ThisProcess
+from glimpse_lab.tuning.trials import Workers as TrialWorkers
 
 
 def run_command(args: argparse.Namespace) -> None:
     """Carry out what ``parse_arguments`` returned."""
     th.set_num_threads(args.threads)
-    torch_device(args.device)  # one that cannot be used is said before anything is loaded
+    if args.cluster is None:
+        torch_device(args.device)  # one that cannot be used is said before anything is loaded
+    else:
+        from glimpse_lab.cluster.connection import check_ray
+
+        check_ray()
     trust(args.packages)
     if args.wandb:
         load_wandb()
@@ -100,23 +118,61 @@ def train_many(args: argparse.Namespace) -> None:
     folder = run_folder(args.runs, base.env_id, name)
     groups = make_members(folder, seeds, sweep, partial(resolve, args))
     runs = [run for group in groups.values() for run in group.values()]
-    check_members(groups, base.packages, args.device)
+    # a cluster's machines may have another device than this one
+    check_members(groups, base.packages, args.device if args.cluster is None else "cpu")
     print(f"{len(runs)} runs in {folder}")
+    try:
+        with _workers(args, base.packages) as workers:
+            failed = train_group(folder, runs, workers)
+    except KeyboardInterrupt:
+        stop()
+    report_group(folder, groups)
+    if failed:
+        raise RunError(f"{len(failed)} of {len(runs)} runs failed; the others are reported above")
+
+
+@contextmanager
+def _workers(args: argparse.Namespace, packages: Sequence[str]) -> Iterator[Workers]:
+    """Give what trains the members of a group: processes, or tasks of a cluster."""
+    if args.cluster is not None:
+        with _on_cluster(args, packages) as (task, jobs):
+            from glimpse_lab.cluster.members import ClusterMembers
+
+            yield ClusterMembers(task, jobs, video=not args.no_video, wandb=args.wandb)
+        return
     child = [sys.executable, "-m", "glimpse_lab.cli.train"]
     child += [f"--device={args.device}", f"--threads={args.threads}"]
     if args.no_video:
         child.append("--no-video")
     if args.wandb:
         child.append(f"--wandb={args.wandb}")
-    if base.packages:
-        child += ["--packages", *base.packages]
-    try:
-        failed = train_group(folder, runs, child, jobs=args.jobs or 1)
-    except KeyboardInterrupt:
-        stop()
-    report_group(folder, groups)
-    if failed:
-        raise RunError(f"{len(failed)} of {len(runs)} runs failed; the others are reported above")
+    if packages:
+        child += ["--packages", *packages]
+    yield Processes(child, args.jobs or 1)
+
+
+@contextmanager
+def _trial_workers(args: argparse.Namespace, packages: Sequence[str]) -> Iterator[TrialWorkers]:
+    """Give what trains the trials of a search: this process, or tasks of a cluster."""
+    if args.cluster is None:
+        yield ThisProcess(args.device)
+        return
+    with _on_cluster(args, packages) as (task, jobs):
+        from glimpse_lab.cluster.trials import ClusterTrials
+
+        yield ClusterTrials(task, jobs)
+
+
+@contextmanager
+def _on_cluster(args: argparse.Namespace, packages: Sequence[str]) -> Iterator[tuple[Any, int]]:
+    """Connect to the cluster; give what its tasks have in common, and how many at a time."""
+    from glimpse_lab.cluster.connection import connected, default_jobs, n_cores, this_task
+
+    with connected(args.cluster):
+        task = this_task(args.device, args.threads, packages)
+        jobs = args.jobs or default_jobs(task)
+        print(f"cluster of {n_cores()} cores, at most {jobs} trainings at a time")
+        yield task, jobs
 
 
 def _refuse_inverse(config: RunConfig, option: str, remedy: str) -> None:
@@ -139,10 +195,12 @@ def tune(args: argparse.Namespace) -> None:
     # --total-timesteps is that of a trial; the recipe of the best keeps its own
     untrimmed = argparse.Namespace(**{**vars(args), "total_timesteps": None})
     timesteps = resolve(untrimmed).recipe["n_timesteps"]
-    study = Study(folder, config, space, timesteps=timesteps, device=args.device)
+    device = args.device if args.cluster is None else "cpu"  # this process only tries settings
+    study = Study(folder, config, space, timesteps=timesteps, device=device)
     print(f"study: {study.path}")
     try:
-        best = study.run(args.tune)
+        with _trial_workers(args, config.packages) as workers:
+            best = study.run(args.tune, workers)
     except KeyboardInterrupt:
         stop()
     print(study.summary(best))

@@ -1,8 +1,8 @@
 """Groups of runs: several trainings under one name, each in a run directory of its own.
 
-``runs/<env id>/<group>/.../seed<SEED>/``. The members are trained by processes of their own, one
-after the other or some at a time; members that are finished are left as they are, others go on from
-their last checkpoint, so that the same command goes on after any interruption.
+``runs/<env id>/<group>/.../seed<SEED>/``. The members are trained by workers, such as processes of
+this machine, one after the other or some at a time; members that are finished are left as they are,
+others go on from their last checkpoint, so that the same command goes on after any interruption.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from glimpse_lab.config import RunConfig
 from glimpse_lab.evaluation.result import Evaluation
@@ -28,8 +28,6 @@ from glimpse_lab.training import make
 
 #: of ``config.yml``: where a training ran, not what makes it the same as another
 _ABOUT = ("format", "git", "versions")
-
-_LOG = "output.log"
 
 #: what an evaluation gives
 _RESULTS = {GLIMPSE: Evaluation, INVERSE: InverseEvaluation}
@@ -135,22 +133,42 @@ def _say(line: str) -> None:
     print(line, flush=True)  # before what the members print
 
 
+class Workers(Protocol):
+    """What trains the members of a group.
+
+    :ivar jobs: how many members at a time, at most
+    """
+
+    jobs: int
+
+    def begin(self, member: Run) -> str:
+        """Let a member be trained and evaluated; return in words where its output goes.
+
+        :param member: written already; it goes on from its last checkpoint, if it has one
+        """
+
+    def ended(self) -> dict[Path, str | None]:
+        """Return members that have ended since the last call: why they failed, None if not.
+
+        Waits for a moment where there are none.
+        """
+
+    def stop(self) -> None:
+        """Let all that are running save and stop, and wait for them."""
+
+
 def train_group(
     folder: Path,
     members: Sequence[Run],
-    command: Sequence[str],
+    workers: Workers,
     *,
-    jobs: int = 1,
     say: Callable[[str], Any] = _say,
 ) -> dict[Path, str]:
-    """Train and evaluate the members that are not finished, each in a process of its own.
-
-    One at a time writes to this terminal; several write to ``output.log`` in their run directories.
+    """Train and evaluate the members that are not finished.
 
     :param folder: of the group
     :param members: below it
-    :param command: ``train.py`` with what all have in common; ``--resume RUN_DIR`` is added
-    :param jobs: how many at a time
+    :param workers: that train them
     :param say: called with a line about each member that begins or ends
     :return: why members failed, by their paths
     :raises KeyboardInterrupt: after all running members have saved and stopped
@@ -162,30 +180,29 @@ def train_group(
         member.path: f"[{k}/{len(members)}] {member.path.relative_to(folder)}"
         for k, member in enumerate(members, 1)
     }
-    running: dict[subprocess.Popen[bytes], Run] = {}
+    running: dict[Path, Run] = {}
     failed: dict[Path, str] = {}
     # whatever ends this process ends the members too, which save first
     ends = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {end: signal.signal(end, _interrupt) for end in ends}
     try:
         while waiting or running:
-            while waiting and len(running) < jobs:
+            while waiting and len(running) < workers.jobs:
                 member = waiting.pop(0)
-                say(f"{names[member.path]}: {_doing(member, jobs)}")
-                running[_start(member, command, jobs)] = member
-            ended = [process for process in running if process.poll() is not None]
-            for process in ended:
-                member = running.pop(process)
-                place = names[member.path]
-                if process.returncode == 0:
-                    say(f"{place}: {_in_a_line(member)}")
+                doing = "going on" if member.model_file.exists() else "training"
+                if not (member.path / "config.yml").exists():
+                    member.create()
+                running[member.path] = member
+                say(f"{names[member.path]}: {doing}{workers.begin(member)}")
+            for path, reason in workers.ended().items():
+                member = running.pop(path)
+                if reason is None:
+                    say(f"{names[path]}: {_in_a_line(member)}")
                 else:
-                    failed[member.path] = _reason(member, process.returncode, jobs)
-                    say(f"{place}: failed, {failed[member.path]}")
-            if not ended:
-                time.sleep(0.1)
+                    failed[path] = reason
+                    say(f"{names[path]}: failed, {reason}")
     except BaseException:
-        _stop(list(running))
+        workers.stop()
         raise
     finally:
         for name, handler in before.items():
@@ -197,48 +214,80 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _this_package_first() -> list[str]:
-    """Return the search path of a member: it trains with this very package, wherever it lies."""
+def output_file(member: Run) -> Path:
+    """Return the file in a run directory that a member writes to in the place of a terminal."""
+    return member.path / "output.log"
+
+
+class Processes:
+    """Workers that are processes of this machine, one for each member.
+
+    One at a time writes to this terminal; several write to ``output.log`` in their run directories.
+
+    :param command: ``train.py`` with what all have in common; ``--resume RUN_DIR`` is added
+    :param jobs: how many at a time
+    """
+
+    def __init__(self, command: Sequence[str], jobs: int = 1) -> None:
+        self.command, self.jobs = command, jobs
+        self.running: dict[subprocess.Popen[bytes], Run] = {}
+
+    def begin(self, member: Run) -> str:
+        """Start the process of a member."""
+        log: IO[bytes] | None = output_file(member).open("ab") if self.jobs > 1 else None
+        try:
+            process = subprocess.Popen(
+                [*self.command, "--resume", str(member.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # a group of its own: Ctrl-C reaches this process alone, which passes it on once; a
+                # second one would interrupt the saving
+                process_group=0,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(this_package_first())},
+            )
+        finally:
+            if log is not None:
+                log.close()
+        self.running[process] = member
+        return f" (its output: {output_file(member)})" if self.jobs > 1 else ""
+
+    def ended(self) -> dict[Path, str | None]:
+        """Return members whose processes have ended, and why they failed."""
+        ended = [process for process in self.running if process.poll() is not None]
+        if not ended:
+            time.sleep(0.1)
+        members = {process: self.running.pop(process) for process in ended}
+        return {member.path: self._reason(p, member) for p, member in members.items()}
+
+    def stop(self) -> None:
+        """Interrupt all processes, and wait until they have saved."""
+        for process in self.running:
+            process.send_signal(signal.SIGINT)
+        try:
+            for process in self.running:
+                process.wait()
+        except KeyboardInterrupt:  # once more: do not wait for their saving
+            for process in self.running:
+                process.kill()
+                process.wait()
+
+    def _reason(self, process: subprocess.Popen[bytes], member: Run) -> str | None:
+        code = process.returncode
+        if code == 0:
+            return None
+        if code == 130:
+            return "stopped by a signal"
+        if self.jobs == 1:
+            return f"exit status {code}, its message is above"
+        lines = output_file(member).read_text(errors="replace").strip().splitlines()
+        return f"exit status {code}: {lines[-1] if lines else 'no output'}"
+
+
+def this_package_first() -> list[str]:
+    """Return the search path of a worker: it trains with this very package, wherever it lies."""
     given = os.environ.get("PYTHONPATH")
     return [str(Path(__file__).parents[2]), *([given] if given else [])]
-
-
-def _start(member: Run, command: Sequence[str], jobs: int) -> subprocess.Popen[bytes]:
-    if not (member.path / "config.yml").exists():
-        member.create()
-    log: IO[bytes] | None = (member.path / _LOG).open("ab") if jobs > 1 else None
-    try:
-        return subprocess.Popen(
-            [*command, "--resume", str(member.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # a group of its own: Ctrl-C reaches this process alone, which passes it on once; a
-            # second one would interrupt the saving
-            process_group=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(_this_package_first())},
-        )
-    finally:
-        if log is not None:
-            log.close()
-
-
-def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        process.send_signal(signal.SIGINT)
-    try:
-        for process in processes:
-            process.wait()
-    except KeyboardInterrupt:  # once more: do not wait for their saving
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-def _doing(member: Run, jobs: int) -> str:
-    begun = member.model_file.exists()
-    log = f" (its output: {member.path / _LOG})" if jobs > 1 else ""
-    return f"{'going on' if begun else 'training'}{log}"
 
 
 def _in_a_line(member: Run) -> str:
@@ -249,12 +298,3 @@ def _in_a_line(member: Run) -> str:
         total = result.agent.total
         return f"type {100 * total.type_accuracy:.2f} %, similarity {total.mean_similarity:.3f}"
     return f"accuracy {100 * result.accuracy:.2f} %, glimpses {result.mean_glimpses:.2f}"
-
-
-def _reason(member: Run, code: int, jobs: int) -> str:
-    if code == 130:
-        return "stopped by a signal"
-    if jobs == 1:
-        return f"exit status {code}, its message is above"
-    lines = (member.path / _LOG).read_text(errors="replace").strip().splitlines()
-    return f"exit status {code}: {lines[-1] if lines else 'no output'}"

@@ -11,39 +11,28 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import yaml
 from filelock import FileLock, Timeout
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Logger
 
-from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
-from glimpse_envs.metrics.episodes import Metrics, metrics
 from glimpse_lab.config import RunConfig, plain
 from glimpse_lab.csv_files import write_rows
-from glimpse_lab.evaluation.rollout import evaluate
 from glimpse_lab.plots.search import plot_history
-from glimpse_lab.runs import Run, RunError
+from glimpse_lab.runs import RunError
 from glimpse_lab.sweeps.groups import settings
-from glimpse_lab.training import make
 from glimpse_lab.tuning.space import Choice, Space, apply, check_batches, start_of, suggest
+from glimpse_lab.tuning.trials import Outcome, ThisProcess, Workers, make_trial
 from glimpse_lab.yaml_files import read_yaml
-from policies.callbacks import Diverged, EpisodeStatistics, Progress, check_weights
 
 try:
     import optuna
 except ImportError:  # an extra; ``check_optuna`` says so
     optuna = None
-
-#: of a trial, before its end, at equal distances
-_REPORTS = 5
-#: images of the validation split that a report before the end is made on
-_REPORT_IMAGES = 1000
 
 
 def check_optuna() -> None:
@@ -79,13 +68,14 @@ class Study:
         """The recipe of the best trial, named after its algorithm."""
         return self.path / "best" / f"{self.config.algorithm}.yml"
 
-    def run(self, n_trials: int) -> dict[str, Any] | None:
+    def run(self, n_trials: int, workers: Workers | None = None) -> dict[str, Any] | None:
         """Go on until so many trials are finished, those of earlier calls included.
 
+        :param workers: that train the trials; None for this process, one after the other
         :return: the best trial: ``number``, ``score``, ``choice``; None if all diverged or were
             stopped
         :raises RunError: if the folder holds another search, or another process works on it
-        :raises KeyboardInterrupt: after the trial that was running is noted to be run again
+        :raises KeyboardInterrupt: after the trials that were running are noted to be run again
         """
         check_optuna()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # ``say`` says more
@@ -97,7 +87,7 @@ class Study:
         except Timeout:
             raise RunError(f"{self.path} is being searched by another process") from None
         try:
-            return self._run(n_trials)
+            return self._run(n_trials, workers or ThisProcess(self.device))
         finally:
             lock.release()
 
@@ -133,12 +123,12 @@ class Study:
         if self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self.path} exists already and is no study; choose another --name")
         probe = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-        self._make(suggest(probe, self.space), 0)
+        make_trial(apply(suggest(probe, self.space), self.config), self.device)
         for name in reversed(now):
             with replacing(files[name]) as temporary:
                 temporary.write_text(yaml.safe_dump(now[name], sort_keys=False))
 
-    def _run(self, n_trials: int) -> dict[str, Any] | None:
+    def _run(self, n_trials: int, workers: Workers) -> dict[str, Any] | None:
         study = optuna.create_study(
             storage=f"sqlite:///{self.path.resolve() / 'study.db'}",
             study_name="study",
@@ -151,74 +141,54 @@ class Study:
             _again(study, trial.number, trial.params)  # its process was killed
         if not study.trials:
             study.enqueue_trial(start_of(self.space, self.config))
-        while (done := len(_finished(study))) < n_trials:
-            # of its own for each trial: the draws do not depend on interruptions
-            seed = np.random.SeedSequence([self.config.seed, done]).generate_state(1)[0]
-            study.sampler = optuna.samplers.TPESampler(seed=int(seed))
-            self._try(study, done + 1, n_trials)
-            self._write(study)
+        running: dict[int, Any] = {}
+        try:
+            while (done := len(_finished(study))) < n_trials:
+                while len(running) < workers.jobs and done + len(running) < n_trials:
+                    place = done + len(running)
+                    # of its own for each trial: the draws do not depend on interruptions
+                    seed = np.random.SeedSequence([self.config.seed, place]).generate_state(1)[0]
+                    study.sampler = optuna.samplers.TPESampler(
+                        seed=int(seed), constant_liar=workers.jobs > 1
+                    )
+                    trial = study.ask()
+                    running[trial.number] = trial
+                    choice = suggest(trial, self.space)
+                    trial.set_user_attr("choice", choice)
+                    told = f"trial {trial.number} ({place + 1} of {n_trials}): {_text(choice)}"
+                    self.say(told)
+                    config = apply(choice, self.config)
+                    workers.begin(trial.number, config, partial(_report, trial))
+                number, outcome = workers.ended()
+                trial = running.pop(number)
+                self._tell(study, trial, outcome, several=workers.jobs > 1)
+                self._write(study)
+        except BaseException:
+            workers.stop()
+            for trial in running.values():
+                _again(study, trial.number, trial.params)
+            raise
         return self._best(study)
 
-    def _try(self, study: Any, place: int, n_trials: int) -> None:
-        """Run a trial and tell the study what came of it."""
-        trial = study.ask()
+    def _tell(self, study: Any, trial: Any, outcome: Outcome, *, several: bool) -> None:
+        """Tell the study what came of a trial."""
+        lead = f"  trial {trial.number}: " if several else "  "
         pruned = optuna.trial.TrialState.PRUNED
-        try:
-            choice = suggest(trial, self.space)
-            trial.set_user_attr("choice", choice)
-            self.say(f"trial {trial.number} ({place} of {n_trials}): {_text(choice)}")
-            result = self._train(trial, choice)
-        except optuna.TrialPruned as stopped:
-            study.tell(trial, state=pruned)
-            self.say(f"  stopped early: {stopped}")
-        except _DivergedError as error:
-            trial.set_user_attr("diverged", str(error))
+        if outcome.metrics is None:
+            if outcome.diverged:
+                trial.set_user_attr("diverged", outcome.why)
             study.tell(trial, state=pruned)  # the sampler takes it for the worst
-            self.say(f"  {error}")
-        except BaseException:
-            _again(study, trial.number, trial.params)
-            raise
-        else:
-            for key in ("mean_glimpses", "mean_samples"):
-                trial.set_user_attr(key, getattr(result, key))
-            study.tell(trial, result.accuracy)
-            self.say(
-                f"  validation accuracy {100 * result.accuracy:.2f} %, glimpses "
-                f"{result.mean_glimpses:.2f}; best so far {100 * study.best_value:.2f} % "
-                f"(trial {study.best_trial.number})"
-            )
-
-    def _make(self, choice: Choice, number: int) -> _Made:
-        """Return a run that is nowhere written, with its model and callbacks."""
-        run = Run(self.path / f"trial{number}", apply(choice, self.config))
-        return _Made(run, *make(run, self.device))
-
-    def _train(self, trial: Any, choice: Choice) -> Metrics:
-        """Train and return the metrics on the whole validation split.
-
-        :raises optuna.TrialPruned: if it is worse than the median of the others at the same time
-        :raises _DivergedError: if a weight is not finite any more
-        """
-        run, model, callbacks = self._make(choice, trial.number)
-        statistics = EpisodeStatistics()
-        config = run.evaluation_config("validation")
-        reports = _Reports(trial, config, run.config.n_timesteps)
-        progress = Progress(statistics)
-        model.set_logger(Logger(None, []))
-        try:
-            model.learn(
-                run.config.n_timesteps,
-                callback=[Diverged(), *callbacks, statistics, progress, reports],
-            )
-        except ValueError as error:
-            if (message := _divergence(error, model)) is not None:
-                raise _DivergedError(message) from error
-            raise
-        finally:
-            progress.close()
-        if reports.stopped:
-            raise optuna.TrialPruned(reports.stopped)
-        return metrics(evaluate(model, config))
+            self.say(f"{lead}{'' if outcome.diverged else 'stopped early: '}{outcome.why}")
+            return
+        result = outcome.metrics
+        for key in ("mean_glimpses", "mean_samples"):
+            trial.set_user_attr(key, getattr(result, key))
+        study.tell(trial, result.accuracy)
+        self.say(
+            f"{lead}validation accuracy {100 * result.accuracy:.2f} %, glimpses "
+            f"{result.mean_glimpses:.2f}; best so far {100 * study.best_value:.2f} % "
+            f"(trial {study.best_trial.number})"
+        )
 
     def _write(self, study: Any) -> None:
         """Write table and plot of all trials, and the recipe of the best."""
@@ -257,60 +227,10 @@ class Study:
             temporary.write_text(head + yaml.safe_dump(content, sort_keys=False))
 
 
-class _Made(NamedTuple):
-    run: Run
-    model: BaseAlgorithm
-    callbacks: list[BaseCallback]
-
-
-class _DivergedError(Exception):
-    """A weight of the policy is not finite."""
-
-
-class _Reports(BaseCallback):
-    """Tell a trial how good the agent is at times, and stop it where the pruner says so.
-
-    :param trial: of Optuna
-    :param config: the environment to evaluate on
-    :param total: timesteps of the training
-    """
-
-    def __init__(self, trial: Any, config: GlimpseConfig, total: int) -> None:
-        super().__init__()
-        self.trial, self.config, self.total = trial, config, total
-        self.stopped = ""  # why
-        # the same images for all trials, drawn, since image folders come sorted by class
-        order = np.random.default_rng(0).permutation(len(config.shown_split))
-        self.index = np.sort(order[:_REPORT_IMAGES])
-        self.made = 0
-
-    def _on_rollout_start(self) -> None:
-        due = self.model.num_timesteps * _REPORTS // self.total
-        if due <= self.made:
-            return
-        self.made = due
-        score = metrics(evaluate(self.model, self.config, index=self.index)).accuracy
-        self.trial.report(score, due)
-        if self.trial.should_prune():
-            self.stopped = (
-                f"accuracy {100 * score:.2f} % after {100 * due / _REPORTS:.0f} % of the training "
-                "is below the median of the trials before"
-            )
-
-    def _on_step(self) -> bool:
-        return not self.stopped
-
-
-def _divergence(error: ValueError, model: BaseAlgorithm) -> str | None:
-    """Return what diverged; None if the error is another one."""
-    try:
-        check_weights(model)
-    except ValueError as diverged:
-        return str(diverged).partition(". ")[0]
-    if "satisfy the constraint" in str(error):  # PyTorch's words for parameters of a distribution
-        when = f"{model.num_timesteps:,} timesteps"
-        return f"training diverged: the policy's output was not finite at {when}"
-    return None
+def _report(trial: Any, score: float, step: int) -> bool:
+    """Note how good a trial is at a step; tell whether it shall end."""
+    trial.report(score, step)
+    return trial.should_prune()
 
 
 def _again(study: Any, number: int, drawn: Choice) -> None:

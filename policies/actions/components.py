@@ -93,7 +93,7 @@ class Gaussian:
     """Gaussians side by side, for ``Box``: a column is the number itself, in the view's units.
 
     :param mean: float32 (B, width)
-    :param std: float32 (width,)
+    :param std: float32 (width,), or (B, width)
     """
 
     mean: th.Tensor

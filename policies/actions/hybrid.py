@@ -118,7 +118,7 @@ class HybridDistribution(DiagGaussianDistribution):
         """Return itself.
 
         :param mean_actions: float32 (B, view.size), the parameters
-        :param log_std: float32 (number of continuous columns,)
+        :param log_std: float32 (number of continuous columns,), or of each row its own
         """
         std = log_std.exp()
         begun = 0
@@ -127,7 +127,7 @@ class HybridDistribution(DiagGaussianDistribution):
             if isinstance(part.space, spaces.Box):
                 width = columns.shape[1]
                 kind = Gaussian if self.continuous == "gaussian" else DeterministicMean
-                self.components[name] = kind(columns, std[begun : begun + width])
+                self.components[name] = kind(columns, std[..., begun : begun + width])
                 begun += width
             elif isinstance(part.space, spaces.MultiBinary):
                 self.components[name] = Bernoulli(columns)

@@ -35,7 +35,7 @@ class _Coded(Memory):
         self.where = nn.Sequential(nn.Linear(self.fourier.output_dim, code_size), nn.ReLU())
         self.join = nn.Linear(2 * code_size, code_size)
 
-    def code(self, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]) -> th.Tensor:
+    def code(self, glimpse: NDArray[np.uint8] | th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
         """Return float32 (n, code_size).
 
         :param glimpse: uint8 (n, h, w, C)
@@ -43,6 +43,16 @@ class _Coded(Memory):
         """
         pixels = th.as_tensor(glimpse, device=self.join.weight.device)
         return self.encode(pixels.permute(0, 3, 1, 2).float(), gaze)
+
+    def codes(self, glimpses: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
+        """Return float32 (n, T, code_size).
+
+        :param glimpses: uint8 (n, T, h, w, C)
+        :param gaze: float32 (n, T, 3)
+        """
+        n, steps = glimpses.shape[:2]
+        code = self.code(glimpses.reshape(-1, *glimpses.shape[2:]), gaze.reshape(-1, 3))
+        return code.view(n, steps, -1)
 
     def encode(self, pixels: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
         """Return float32 (n, code_size).
@@ -88,6 +98,10 @@ class Feedforward(_Coded):
         """Return the hidden features after the first ``counts`` glimpses of each row."""
         rows = np.arange(len(counts))
         return self.encode(glimpses[rows, counts - 1], gaze[rows, counts - 1])
+
+    def outputs(self, glimpses: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
+        """Return the hidden features of every glimpse, float32 (n, T, hidden_size)."""
+        return self.codes(glimpses, gaze)
 
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
@@ -151,13 +165,14 @@ class Recurrent(_Coded):
             outputs, _ = self.rnn(code.view(n, steps, -1))  # (n, T, hidden_size)
         return outputs[np.arange(n), counts - 1]
 
+    def outputs(self, glimpses: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
+        """Return the hidden features after every glimpse, float32 (n, T, hidden_size)."""
+        return self.rnn(self.codes(glimpses, gaze))[0]
+
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
         longest = int(batch.counts.max())
-        n = len(batch.counts)
-        glimpses, gaze = batch.glimpses[:, :longest], batch.gaze[:, :longest]
-        code = self.code(glimpses.reshape(-1, *glimpses.shape[2:]), gaze.reshape(-1, 3))
-        outputs, _ = self.rnn(code.view(n, longest, -1))  # (n, T, hidden_size)
+        outputs = self.outputs(batch.glimpses[:, :longest], batch.gaze[:, :longest])
         rows, steps, weights = all_prefixes(batch.counts, early_weight)
         return Prefixes(outputs[rows, steps], rows, steps + 1, weights)
 

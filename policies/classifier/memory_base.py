@@ -51,6 +51,15 @@ class Memory(nn.Module):
         """
         raise NotImplementedError
 
+    def outputs(self, glimpses: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
+        """Return the hidden vectors after every glimpse of whole episodes, with gradients.
+
+        :param glimpses: uint8 (n, T, h, w, C)
+        :param gaze: float32 (n, T, 3), finite
+        :return: float32 (n, T, hidden_size)
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define outputs")
+
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         """Return what a loss on some episodes is computed on.
 

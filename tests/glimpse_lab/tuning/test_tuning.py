@@ -13,6 +13,7 @@ import yaml
 from made_runs import ENV_ID
 
 import glimpse_lab.tuning.search as tuning
+import glimpse_lab.tuning.trials as trials
 from glimpse_lab.config import resolve_config
 from glimpse_lab.recipes import RecipeError
 from glimpse_lab.runs import RunError
@@ -110,15 +111,15 @@ def test_after_an_interruption_the_same_trial_is_run_again(
 ) -> None:
     made = study(tmp_path)
     made.run(1)
-    evaluate = tuning.evaluate
+    evaluate = trials.evaluate
 
     def interrupted(*arguments: Any, **kwargs: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tuning, "evaluate", interrupted)
+    monkeypatch.setattr(trials, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         made.run(2)
-    monkeypatch.setattr(tuning, "evaluate", evaluate)
+    monkeypatch.setattr(trials, "evaluate", evaluate)
     begun = made.lines[-1].partition(": ")[2]
     assert len(table(made)) == 1
     made.run(2)

@@ -1,0 +1,83 @@
+"""RLlib's PPO on several nodes of one machine, one of which dies in the middle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
+
+import ray
+from ray.cluster_utils import Cluster
+from ray.rllib.core import DEFAULT_MODULE_ID
+
+from glimpse_lab.rllib.config import ppo
+
+TRUNK = {"type": "feedforward", "hidden_size": 16, "encoder": "mlp"}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A head without cores, and three nodes of one core each."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    for _ in range(3):
+        made.add_node(num_cpus=1)
+    ray.init(made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def nodes_of(algorithm: Any) -> list[str]:
+    return algorithm.env_runner_group.foreach_env_runner(
+        lambda runner: ray.get_runtime_context().get_node_id(), local_env_runner=False
+    )
+
+
+def weights_of(algorithm: Any) -> dict[str, np.ndarray]:
+    return algorithm.get_module(DEFAULT_MODULE_ID).get_state()
+
+
+def test_a_node_dies_and_training_goes_on(cluster: Cluster) -> None:
+    steps = 256
+    settings = ppo(
+        "GlimpseDigits-MultiCat-v0",
+        env_kwargs={"budget": 3},
+        trunk=TRUNK,
+        n_runners=2,
+        n_lanes=16,
+        steps=steps,
+        minibatch_episodes=32,
+        epochs=1,
+    )
+    algorithm = settings.build_algo()
+    try:
+        for _ in range(2):
+            algorithm.train()
+        before = nodes_of(algorithm)
+        assert len(set(before)) == 2
+        learnt = weights_of(algorithm)
+        victim = next(n for n in cluster.worker_nodes if n.node_id == before[0])
+        cluster.remove_node(victim, allow_graceful=False)
+
+        sampled = algorithm.train()["env_runners"]["num_env_steps_sampled"]
+        assert sampled >= steps  # the runner that is left fills the batch
+        assert algorithm.training_iteration == 3
+        changed = weights_of(algorithm)
+        far = max(np.abs(changed[name] - learnt[name]).max() for name in learnt)
+        assert 0.0 < far < 0.05  # went on from there: a fresh network would be far away
+
+        deadline = time.monotonic() + 90.0
+        while len(nodes_of(algorithm)) < 2 and time.monotonic() < deadline:
+            algorithm.train()
+        after = nodes_of(algorithm)  # the runner has begun anew on the third node
+        assert len(set(after)) == 2 and before[0] not in after and before[1] in after
+        result = algorithm.train()
+        assert result["env_runners"]["num_env_steps_sampled"] >= steps
+        assert 0.0 <= result["env_runners"]["accuracy"] <= 1.0
+    finally:
+        algorithm.stop()
