@@ -6,6 +6,7 @@ import shlex
 from typing import Any
 
 from glimpse_lab.config import RunConfig, resolve_config
+from glimpse_lab.kinds import GLIMPSE
 from glimpse_lab.overrides import lengths
 
 #: classifiers that train.py takes by name, and the arguments that ask for them
@@ -24,6 +25,8 @@ def training_command(config: RunConfig) -> str | None:
     """
     name = config.env_id
     for classifier, words in _CLASSIFIERS.items():
+        if classifier != "recipe" and config.kind is not GLIMPSE:
+            continue  # others have none
         plain = resolve_config(name, seed=config.seed, classifier=classifier)
         steps = config.recipe["n_timesteps"]
         longer = resolve_config(

@@ -392,6 +392,9 @@ def test_the_command_is_found_from_the_settings() -> None:
     assert command_of(alone) == f"{command} --classifier none"
     with pytest.raises(ResultsError, match=r"other settings than its recipe .* by --command"):
         command_of(small_config())
+    inverse = resolve_config("GlimpseInverseDigits-v0", overrides={"symmetry_coef": 0.0})
+    with pytest.raises(ResultsError, match=r"other settings than its recipe .* by --command"):
+        command_of(inverse)
 
 
 def told(n: int, right: int, **members: object) -> Told:
