@@ -18,7 +18,7 @@ from policies.classifier.calibration import calibrate
 from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import TorchClassifier
 from policies.classifier.pretraining import ROLLOUT_DRAWS
-from policies.classifier.replay import Collector, join
+from policies.classifier.replay import Collector, SequenceStore, join
 from policies.classifier.schedule import UpdateSchedule
 from policies.classifier.trainer import Fit
 from policies.classifier.validation import scripted_validation_episodes
@@ -42,22 +42,28 @@ class CapsuleTraining:
         self.threshold = threshold
         self.parts = CoTrainingCallback(**settings)  # which checks them, and makes store and gaze
         self.fits: list[Fit] = []
+        self._validation: Callable[[int], Sequences] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with no episodes."""
+        self.parts.store = SequenceStore(self.parts.store.capacity)
         self._waiting, self._planned, self._total = 0, 0, np.inf
         self._progress = 0.0  # share of what was planned, at the last fit
-        self._validation: Callable[[int], Sequences] | None = None
         self._calibrated = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
     def bind(self, model: ModelModule, config: GlimpseConfig | None, seed: int) -> None:
-        """Take the network, once it is made.
+        """Take the network, once it is made; episodes of a graph before, maybe longer, are dropped.
 
         :param model: that is trained
         :param config: of episodes along a scripted gaze; None where there are none, which is for
             networks that are no classifiers of glimpses
         :param seed: of all draws
         """
+        self._begin()
         parts, self.seed = self.parts, seed
         self.rng = np.random.default_rng([seed, 0])
         self.glimpses = isinstance(model.network, TorchClassifier)
@@ -68,7 +74,7 @@ class CapsuleTraining:
         self.collector: Collector | None = None
         if self.config is not None:
             n_own = max(1, round(parts.batch_size * (1.0 - parts.random_share)))
-        self.schedule = UpdateSchedule(parts.epochs, n_own, parts.handover, parts.store.total)
+        self.schedule = UpdateSchedule(parts.epochs, n_own, parts.handover)
 
     def prepare(self, n_episodes: float, validation: Callable[[int], Sequences] | None) -> None:
         """Pretrain if that is wanted and was not done, and plan the training.

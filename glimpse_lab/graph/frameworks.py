@@ -77,7 +77,11 @@ def _sb3_agent(graph: Graph, env: VecMonitor) -> Any:
 
 
 def _sb3_learn(agent: Any, n_timesteps: int, **arguments: Any) -> Any:
-    return agent.learn(n_timesteps, reset_num_timesteps=False, **arguments)
+    try:
+        return agent.learn(n_timesteps, reset_num_timesteps=False, **arguments)
+    except BaseException:  # also an interruption, after which the next training begins episodes anew
+        agent._last_obs = None
+        raise
 
 
 def _sb3_act(agent: Any, observation: Observation) -> Any:

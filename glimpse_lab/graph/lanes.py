@@ -107,7 +107,11 @@ class GraphLanes(Lanes):
 
     def _advance(self) -> bool:
         """Run up to the next request of an action; return whether the loop has ended."""
-        request = next(self._program, None)
+        try:
+            request = next(self._program, None)
+        except BaseException:  # an interruption, too: the episode cannot go on
+            self._program = None
+            raise
         if request is not None:
             _, self._asked = request
         return request is None

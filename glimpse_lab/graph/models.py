@@ -96,16 +96,20 @@ class ModelModule(FitableModule):
     def bind(self, graph: Graph) -> None:
         """Check the layers that were asked for."""
         for name, port in list(self._ports.items()):
-            if not isinstance(getattr(type(self), name, None), Declared):
+            if not self._declares(name):
                 del self._ports[name]
                 self.port(name)  # raises where there is no such layer
                 self._ports[name] = port
+
+    def _declares(self, name: str) -> bool:
+        """Return whether a port is the module's own, even where a layer has the same name."""
+        return isinstance(getattr(type(self), name, None), Declared)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
         """Fill the ports of layers while the network reads."""
         layers = dict(self.network.named_modules())
-        listened = [name for name in self._ports if name in layers]
+        listened = [name for name in self._ports if name in layers and not self._declares(name)]
         heard: dict[str, NDArray] = {}
 
         def listen(name: str) -> Any:

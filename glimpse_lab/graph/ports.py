@@ -102,7 +102,7 @@ class Port:
     __call__ = __rshift__
 
     def disconnect(self, target: Port) -> None:
-        """Take the edge to a port away.
+        """Take the edge to a port away, and what came along it.
 
         :raises GraphError: where there is none
         """
@@ -110,6 +110,7 @@ class Port:
             raise GraphError(f"got {self}.disconnect({target}); there is no such edge")
         self.targets.remove(target)
         target.sources.remove(self)
+        target.value = None
 
     def send(self) -> None:
         """Send the value, if there is one, to all targets."""

@@ -274,3 +274,21 @@ def test_reward_that_compares_beliefs_wants_a_first_one() -> None:
     p.outer.modules.remove(p.reward)
     with pytest.raises(GraphError, match="module Reward: UncertaintyReduction compares"):
         p.make()
+
+
+class Named(nn.Module):
+    """A network whose layers have names of ports."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input, self.output = nn.Linear(81, 12), nn.Linear(12, 10)
+
+    def forward(self, crops: th.Tensor) -> th.Tensor:
+        return self.output(self.input(crops.flatten(1)).relu())
+
+
+def test_a_layer_called_input_does_not_take_the_place_of_the_port() -> None:
+    p = pipeline(Classifier(ModelModule(Named())))
+    p.classifier.output >> p.saccader.observation
+    p.make().run(80)
+    assert p.classifier["input"].shape == (8, 9, 9, 1) and p.capsule.fits
