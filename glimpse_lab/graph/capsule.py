@@ -86,8 +86,8 @@ class BatchCapsule(PointerModule):
     def bind(self, graph: Graph) -> None:
         """Get ready for a graph: the classifier makes its network, which is then fitted."""
         super().bind(graph)
-        config = graph.glimpse_config(self.name) if isinstance(self.model, GlimpseModel) else None
-        self.training.bind(self.model, config, graph.seed or 0)
+        config = graph.glimpse_config(self) if isinstance(self.model, GlimpseModel) else None
+        self.training.bind(self.model, config, graph.seed_of(self))
 
     def prepare(
         self, n_episodes: float, validation: Callable[[int], Sequences] | None = None

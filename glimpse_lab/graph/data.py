@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from glimpse_envs.sensors import Crop, Sensor
 from glimpse_lab.graph.errors import GraphError
 from glimpse_lab.graph.module import Episode, Module
 from glimpse_lab.graph.ports import Input, Output
+
+if TYPE_CHECKING:
+    from glimpse_lab.graph.graph import Graph
 
 ORDERS = ("stored", "random")
 
@@ -67,6 +70,16 @@ class Database(Module):
     def fixed_scene_seed(self) -> int | None:
         """What fixes the scenes of images that are not trained on; None for the train split."""
         return None if self.config.split == "train" else self.config.scene_seed
+
+    def bind(self, graph: Graph) -> None:
+        """Check that an episode shows one image."""
+        runs = sum(visit.runs for visit in graph.loop.visits() if self in visit.module.parts())
+        if runs > 1:
+            raise GraphError(
+                f"module {self.name} runs {runs} times in an episode, which shows one image; put "
+                "it before the inner Loop, and leave nb=1 for the outermost: each pass through "
+                "that is an episode"
+            )
 
     def reads(self, output: str) -> Iterable[str]:
         """Return no ports: images do not tell their labels."""

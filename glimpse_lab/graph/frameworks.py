@@ -79,7 +79,9 @@ def _sb3_agent(graph: Graph, env: VecMonitor) -> Any:
 def _sb3_learn(agent: Any, n_timesteps: int, **arguments: Any) -> Any:
     try:
         return agent.learn(n_timesteps, reset_num_timesteps=False, **arguments)
-    except BaseException:  # also an interruption, after which the next training begins episodes anew
+    except (
+        BaseException
+    ):  # also an interruption, after which the next training begins episodes anew
         agent._last_obs = None
         raise
 

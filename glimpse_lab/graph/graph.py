@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.actions import Saccade
+from glimpse_envs.arrays import as_seed
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import Sequences
 from glimpse_envs.faces import LaneEnv, LaneVectorEnv
@@ -19,14 +21,15 @@ from glimpse_envs.lanes import Observation
 from glimpse_envs.strategies import Blind
 from glimpse_lab.graph.capsule import BatchCapsule
 from glimpse_lab.graph.data import Cropper, Database
-from glimpse_lab.graph.errors import GraphError
+from glimpse_lab.graph.errors import GraphError, check_count
 from glimpse_lab.graph.frameworks import find_framework, gymnasium_environment
 from glimpse_lab.graph.lanes import GraphLanes, GraphSpaces, copy_of, spaces_of, unique_modules
 from glimpse_lab.graph.loop import Loop
+from glimpse_lab.graph.module import Module
 from glimpse_lab.graph.picture import mermaid
 from glimpse_lab.graph.recipe import saccade_recipe
 from glimpse_lab.graph.saccader import PPOSaccader
-from glimpse_lab.graph.validation import check, find_rl
+from glimpse_lab.graph.validation import Structure, check, check_parts, find_rl
 from policies.classifier.replay import join
 
 #: episodes that are played together where nothing is learnt
@@ -42,7 +45,8 @@ class Graph:
     :param loop: with one RL module in it, such as a ``PPOSaccader``; one run of it is an episode
     :param lanes: episodes that run side by side; None for the recipe's with a ``PPOSaccader``, else
         8
-    :param seed: of everything that is drawn; None for entropy from the system
+    :param seed: of everything that is drawn; None for one from the system's entropy, which is then
+        in ``seed``
     :param framework: a library by name, see :func:`~glimpse_lab.graph.register_framework`
     :param device: of the agent's network
     :raises GraphError: for a mistake in the graph
@@ -59,15 +63,20 @@ class Graph:
     ) -> None:
         if not isinstance(loop, Loop):
             raise GraphError(f"got Graph({loop!r}); wanted a Loop of modules: Graph(Loop([...]))")
-        self.loop, self.seed, self.device = loop, seed, device
+        seed = as_seed(seed)
+        #: of everything that is drawn; where none was given, one from the system's entropy
+        self.seed: int = secrets.randbelow(2**31) if seed is None else seed
+        self.loop, self.device = loop, device
         self._agent: Any = None
         self.framework_name, self.framework = framework, find_framework(framework)
         self.modules = unique_modules(loop)
         _name_apart(loop)
         self.rl = find_rl(loop)
+        check_parts(self.modules, self.rl)
         for module in self.modules:
             module.bind(self)
         check(loop, self.rl)
+        self._made_of = Structure(loop)
         #: spaces of one lane
         self.spaces: GraphSpaces = spaces_of(self._copy(learning=False))
         if lanes is None:
@@ -110,9 +119,9 @@ class Graph:
         :param arguments: of the framework's training, such as ``callback``
         :return: the agent
         """
-        if not isinstance(n, int) or n < 1:
-            raise GraphError(f"got run({n!r}); wanted a number of timesteps of at least 1")
-        capsules = [module for module in self.modules if isinstance(module, BatchCapsule)]
+        check_count(f"run({n!r})", n, "timesteps")
+        self._check_unchanged()
+        capsules = _capsules(self.modules)
         n_episodes = n / self.actions_per_episode
         for capsule in capsules:
             capsule.prepare(n_episodes, self._validation_of(capsule))
@@ -140,6 +149,7 @@ class Graph:
 
     def draw(self) -> str:
         """Return a flow chart in the language of Mermaid, which GitHub draws."""
+        self._check_unchanged()
         return mermaid(self.loop, self.rl)
 
     def evaluate(
@@ -155,6 +165,8 @@ class Graph:
         :param n: how many images, the first ones; None for all
         :param act: from observations of all lanes to actions; None for the agent's likeliest
         """
+        if n is not None:
+            check_count(f"evaluate(n={n!r})", n, "images")
         right: list[NDArray[np.bool_]] = []
         act = act or self._act()
         if act is None:
@@ -171,12 +183,25 @@ class Graph:
             right.append(infos["label"] == infos["prediction"])
         return float(np.concatenate(right).mean())
 
-    def glimpse_config(self, asking: str) -> GlimpseConfig:
+    def seed_of(self, module: Module) -> int:
+        """Return the seed of a module's weights and draws.
+
+        It is the graph's for the first module of a kind, and another for each further one.
+
+        :param module: of the graph
+        """
+        parts = [part for visited in self.modules for part in visited.parts()]
+        place = [part for part in parts if type(part) is type(module)].index(module)
+        if place == 0:
+            return self.seed
+        return int(np.random.SeedSequence([self.seed, place]).generate_state(1)[0] >> 1)
+
+    def glimpse_config(self, asking: Module) -> GlimpseConfig:
         """Return the registered kind of environment that shows the same crops.
 
         Classifiers are made for it, and pretrained in it along scripted gazes.
 
-        :param asking: module, for messages
+        :param asking: module, whose number of runs is the budget
         :raises GraphError: without a database and croppers of one kind
         """
         databases = [module for module in self.modules if isinstance(module, Database)]
@@ -184,7 +209,7 @@ class Graph:
         kinds = {(cropper.sensor, cropper.zoom) for cropper in croppers}
         if len(databases) != 1 or len(kinds) != 1:
             raise GraphError(
-                f"module {asking} reads crops of a database's images; wanted one Database and "
+                f"module {asking.name} reads crops of a database's images; wanted one Database and "
                 f"croppers of one size in the Loop, got {len(databases)} and {len(kinds)} sizes"
             )
         sensor, zoom = kinds.pop()
@@ -197,15 +222,19 @@ class Graph:
             sensor=sensor,
             scheme=Saccade(zoom=zoom),
             start="centre",
-            budget=sum(v.runs for v in self.loop.visits() if isinstance(v.module, Cropper)),
+            budget=sum(v.runs for v in self.loop.visits() if asking in v.module.parts()),
             classifier=Blind(shown.dataset.n_classes),
         )
 
+    def _check_unchanged(self) -> None:
+        """Raise a GraphError where edges or loops were changed since the graph was made."""
+        self._made_of.check_same(Structure(self.loop))
+
     def _copy(self, *, learning: bool) -> Loop:
+        self._check_unchanged()
         loop = copy_of(self.loop)
-        for module in unique_modules(loop):
-            if isinstance(module, BatchCapsule):
-                module.learning = learning
+        for capsule in _capsules(unique_modules(loop)):
+            capsule.learning = learning
         return loop
 
     def _played(
@@ -236,12 +265,18 @@ class Graph:
 
     def _validation_of(self, capsule: BatchCapsule) -> Callable[[int], Sequences] | None:
         """Return what plays so many episodes on validation images, as the capsule sees them."""
-        place, act = self.modules.index(capsule), self._act()
+        place, act = _capsules(self.modules).index(capsule), self._act()
         if act is None or not any(isinstance(module, Database) for module in self.modules):
             return None
         return lambda n: join(
-            [lanes.modules[place].newest for lanes in self._played("validation", n, act)]
+            [_capsules(lanes.modules)[place].newest for lanes in self._played("validation", n, act)]
         )
+
+
+def _capsules(modules: list[Module]) -> list[BatchCapsule]:
+    """Return the capsules among modules and what they point to."""
+    parts = dict.fromkeys(part for module in modules for part in module.parts())
+    return [part for part in parts if isinstance(part, BatchCapsule)]
 
 
 def _name_apart(loop: Loop) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from glimpse_envs.arrays import as_array
@@ -53,7 +54,7 @@ class GraphLanes(Lanes):
         n_images = 1 if self.database is None else self.database.n_images
         super().__init__(n_lanes, n_images, self.database and self.database.fixed_scene_seed)
         (self.rl,) = filter(None, map(RLPorts.of, self.modules))
-        self._action_space = action_space(self.rl)
+        self._actions = batch_space(action_space(self.rl), n_lanes)
         #: who says what class it is: the last module with a guess and the truth
         self.answering = next(
             (m for m in reversed(self.modules) if {"plabel", "label"} <= m.ports.keys()), None
@@ -87,8 +88,9 @@ class GraphLanes(Lanes):
         """Carry out one action of every lane."""
         if self._program is None:
             raise ValueError("got a step after the end of an episode; wanted a reset first")
+        action = self._action(actions)
         self.rl.reward.value = None
-        self.rl.action.set(self._action(actions))
+        self.rl.action.set(action)
         ended = self._advance()
         if ended:
             self._program = None
@@ -97,11 +99,20 @@ class GraphLanes(Lanes):
         return Step(self.observation(), self._reward(), everywhere)
 
     def _action(self, actions: Any) -> Any:
-        """Return actions as a value of their port: a library gives arrays, it may want tensors."""
-        array = as_array(actions)
-        dtype = self._action_space.dtype
-        if array.dtype != dtype and np.can_cast(array.dtype, dtype, "same_kind"):
-            array = array.astype(dtype)
+        """Return actions as a value of their port: a library gives arrays, it may want tensors.
+
+        :raises ValueError: for actions outside the action space, before anything has changed
+        """
+        array, space = as_array(actions), self._actions
+        whole = (
+            array.dtype.kind == "f" and (array == np.round(array)).all()
+        )  # for bits, as SB3 does
+        if np.can_cast(array.dtype, space.dtype, "same_kind") or whole:
+            array = array.astype(space.dtype)
+        if array.shape != space.shape:
+            raise ValueError(f"got actions of shape {array.shape}; wanted {space.shape}")
+        if not space.contains(array):
+            raise ValueError(f"got actions {array!r:.200}; wanted some in {space}")
         tensors = issubclass(self.rl.action.type.kind, th.Tensor)
         return th.as_tensor(array) if tensors else array
 
@@ -188,11 +199,13 @@ def spaces_of(loop: Loop) -> GraphSpaces:
     lanes = GraphLanes(loop, 1)
     lanes.seed_all(0)
     space = action_space(lanes.rl)
+    trial = batch_space(space, 1)
+    trial.seed(0)
     try:
         parts = lanes.reset(lanes.lanes)
         ended = False
         while not ended:
-            step = lanes.step(np.zeros((1, *space.shape), space.dtype))
+            step = lanes.step(trial.sample())
             ended = step.ended[0]
     except GraphError:
         raise

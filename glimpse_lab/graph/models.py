@@ -163,11 +163,9 @@ class GlimpseModel(ModelModule):
     def bind(self, graph: Graph) -> None:
         """Make the network for the crops of a graph."""
         if self.network is None:
-            config = graph.glimpse_config(self.name)
-            seed = graph.seed if self.seed is None else self.seed
-            self.network = TorchClassifier(
-                View.of(config), self.kind, seed=seed or 0, **self.settings
-            )
+            config = graph.glimpse_config(self)
+            seed = graph.seed_of(self) if self.seed is None else self.seed
+            self.network = TorchClassifier(View.of(config), self.kind, seed=seed, **self.settings)
         super().bind(graph)
         trunk = [name for name in self._ports if name.startswith("memory.trunk.")]
         if trunk and hasattr(self.network.memory, "fold"):

@@ -91,6 +91,9 @@ class RL_Module(RLModule):  # the report's name
         super().__init__((th.Tensor, input_shape), (th.Tensor, output_shape))
 
 
+_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
 class RLPorts(NamedTuple):
     """Where an agent acts.
 
@@ -112,7 +115,8 @@ class RLPorts(NamedTuple):
         Any module with an attribute ``learn_fn`` is one, with ports ``input`` or ``observation``,
         ``output`` or ``action``, and ``reward``.
         """
-        if not isinstance(module, RLModule) and "learn_fn" not in vars(module):
+        learns = "learn_fn" in vars(module) or hasattr(type(module), "learn_fn")
+        if not isinstance(module, RLModule) and not learns:
             return None
         names = getattr(module, "observation_names", None) or [
             name for name in ("observation", "input") if name in module.ports
@@ -130,10 +134,15 @@ class RLPorts(NamedTuple):
 def action_space(rl: RLPorts) -> spaces.Space:
     """Return the action space of one lane.
 
-    :raises GraphError: where the action's type tells neither space nor shape
+    :raises GraphError: where the action's type tells neither space nor shape, or a space of parts
     """
     declared = rl.action.type
     if declared.space is not None:
+        if not isinstance(declared.space, _SPACES):
+            raise GraphError(
+                f"module {rl.module.name}: port {rl.action.name} has {declared.space}; wanted a "
+                "Box, Discrete, MultiDiscrete or MultiBinary"
+            )
         return declared.space
     if declared.shape is None or None in declared.shape:
         raise GraphError(

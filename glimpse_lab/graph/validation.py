@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import TypeVar
 
@@ -33,6 +33,56 @@ def find_rl(loop: Loop) -> RLPorts:
             "would see nothing; connect one, such as classifier.hidden >> saccader.observation"
         )
     return rl
+
+
+def check_parts(modules: Iterable[Module], rl: RLPorts) -> None:
+    """Check that what a module points to runs through that module alone.
+
+    :param modules: of a loop, each once
+    :raises GraphError: for what stands in the loop by itself, too
+    """
+    owners: dict[Module, Module] = {}
+    for module in modules:
+        if module is rl.module:
+            continue  # its network runs in the agent
+        for part in module.parts():
+            other = owners.setdefault(part, module)
+            if other is not module:
+                pointer = module if part is other else other
+                raise GraphError(
+                    f"module {part.name} runs by itself and as a part of {pointer.name}; wanted "
+                    f"{pointer.name} in all its places in the Loop"
+                )
+
+
+class Structure:
+    """Edges and order of a graph, to tell whether they were changed after it was made.
+
+    :param loop: of the graph
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        visits = list(loop.visits())
+        parts = dict.fromkeys(part for visit in visits for part in visit.module.parts())
+        self.edges = {
+            (port, target): f"{port} >> {target}"
+            for part in (*parts, *loop.loops())
+            for port in part._ports.values()
+            for target in port.targets
+        }
+        self.order = [(v.module, *((inner, inner.nb) for inner in v.loops)) for v in visits]
+
+    def check_same(self, now: Structure) -> None:
+        """Raise a GraphError where the graph is another one now."""
+        changes = [f"{self.edges[edge]} was taken away" for edge in self.edges.keys() - now.edges]
+        changes += [f"{now.edges[edge]} is new" for edge in now.edges.keys() - self.edges]
+        if self.order != now.order:
+            changes.append("the Loop has another order or nb")
+        if changes:
+            raise GraphError(
+                f"the graph was changed after it was made ({', '.join(sorted(changes))}); make it "
+                "anew: Graph(loop)"
+            )
 
 
 def check(loop: Loop, rl: RLPorts) -> None:

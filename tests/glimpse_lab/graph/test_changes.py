@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graphs import pipeline
 
-from glimpse_lab.graph import Input, Module
+from glimpse_lab.graph import GraphError, Input, Module
 
 
 class Interrupted(Module):
@@ -90,3 +90,42 @@ def test_nothing_is_left_of_an_edge_that_is_taken_away(edge: Callable) -> None:
     assert target.value is not None
     source.disconnect(target)
     assert target.value is None
+
+
+def take_away(p: SimpleNamespace) -> None:
+    p.classifier.hidden.disconnect(p.saccader.observation)
+
+
+def move(p: SimpleNamespace) -> None:
+    p.classifier.output >> p.saccader.belief
+
+
+def more_crops(p: SimpleNamespace) -> None:
+    p.inner.nb = 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (take_away, "Classifier.hidden >> PPOSaccader.observation was taken away"),
+        (move, "Classifier.output >> PPOSaccader.belief is new"),
+        (more_crops, "another order or nb"),
+    ],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda graph: graph.run(80),
+        lambda graph: graph.evaluate(n=8),
+        lambda graph: graph.environment,
+        lambda graph: graph.draw(),
+    ],
+)
+def test_a_graph_that_is_changed_has_to_be_made_anew(
+    change: Callable, message: str, use: Callable
+) -> None:
+    p = small()
+    graph = p.make()
+    change(p)
+    with pytest.raises(GraphError, match=rf"changed after it was made \(.*{message}"):
+        use(graph)

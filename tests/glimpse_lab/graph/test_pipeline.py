@@ -23,6 +23,7 @@ from glimpse_lab.graph import (
     GraphError,
     Loop,
     ModelModule,
+    PointerModule,
     PPOSaccader,
     Vote,
 )
@@ -292,3 +293,69 @@ def test_a_layer_called_input_does_not_take_the_place_of_the_port() -> None:
     p.classifier.output >> p.saccader.observation
     p.make().run(80)
     assert p.classifier["input"].shape == (8, 9, 9, 1) and p.capsule.fits
+
+
+def weights(classifier: Classifier) -> list[th.Tensor]:
+    return [w.detach().clone() for w in classifier.pointed.network.parameters()]
+
+
+def test_two_classifiers_of_a_kind_are_not_the_same_one() -> None:
+    first, second = (Classifier("gru", encoder="mlp", hidden_size=16) for _ in range(2))
+    p = pipeline(first, dataset="digits")
+    capsule = BatchCapsule(second, threshold=16, batch_size=8)
+    for crop in (p.centre, p.cropper):
+        crop.output >> second.input
+        crop.gaze >> second.gaze
+    p.database.label >> second.label
+    first.hidden >> p.saccader.observation
+    for loop in (p.inner, p.outer):
+        loop.modules.insert(loop.modules.index(p.capsule), capsule)
+    graph = p.make()
+    assert not any(map(th.equal, weights(first), weights(second)))
+    batches = {}
+    for each in (p.capsule, capsule):
+        each.training.fitter.update = lambda batch, scale, each=each: batches.setdefault(
+            each, batch
+        )
+    graph.run(80)
+    assert not np.array_equal(batches[p.capsule].labels, batches[capsule].labels)
+
+
+def test_without_a_seed_one_is_drawn() -> None:
+    graphs, classifiers = [], []
+    for seed in (None, None):
+        p = pipeline(dataset="digits")
+        p.classifier.hidden >> p.saccader.observation
+        graphs.append(p.make(seed=seed))
+        classifiers.append(p.classifier)
+    assert graphs[0].seed != graphs[1].seed
+    assert not any(map(th.equal, *([w for w in weights(c) if w.dim() > 1] for c in classifiers)))
+
+
+def test_a_capsule_behind_a_pointer_learns_nothing_in_an_evaluation() -> None:
+    class Front(PointerModule):
+        def __init__(self, module):
+            self.pointed = module
+
+    p = pipeline(dataset="digits", threshold=8)
+    p.classifier.hidden >> p.saccader.observation
+    front = Front(p.capsule)
+    for loop in (p.inner, p.outer):
+        loop.modules[loop.modules.index(p.capsule)] = front
+    graph = p.make()
+    graph.run(80)
+    assert p.capsule.training.parts.store.total == 16
+    graph.evaluate(n=20)
+    assert p.capsule.training.parts.store.total == 16
+
+
+def test_two_crops_at_a_time_are_one_glimpse_of_the_capsule() -> None:
+    p = pipeline(dataset="digits", random_share=0.5)
+    p.classifier.hidden >> p.saccader.observation
+    other = Cropper(9)
+    p.database.img >> other.img
+    p.saccader.x >> other.x
+    p.inner.modules.insert(1, other)
+    graph = p.make()
+    graph.run(80)  # episodes of the agent and along the scripted gaze are of one length
+    assert p.capsule.fits and graph.glimpse_config(p.capsule).budget == 6

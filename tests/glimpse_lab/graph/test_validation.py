@@ -23,6 +23,7 @@ from glimpse_lab.graph import (
     Module,
     Output,
     PPOSaccader,
+    RLInput,
     RLModule,
     gymnasium_environment,
     register_framework,
@@ -120,6 +121,14 @@ def source_outside(p: SimpleNamespace) -> None:
     Cropper(9).gaze >> p.saccader.gaze
 
 
+def classifier_beside_its_capsule(p: SimpleNamespace) -> None:
+    p.outer.modules[2] = p.classifier
+
+
+def database_in_every_iteration(p: SimpleNamespace) -> None:
+    p.outer.nb = 2
+
+
 def two_agents(p: SimpleNamespace) -> None:
     p.inner.modules.append(RLModule())
 
@@ -180,6 +189,11 @@ def failing_module(p: SimpleNamespace) -> None:
         (answer_to_the_agent, "Classifier.label >> Classifier.issue >> Passing.value"),
         (module_outside, "module Passing is connected .* and lies in no Loop"),
         (source_outside, "module Cropper is connected .* and lies in no Loop"),
+        (
+            classifier_beside_its_capsule,
+            "module Classifier runs by itself and as a part of BatchCapsule; wanted BatchCapsule",
+        ),
+        (database_in_every_iteration, "module Database runs 2 times in an episode"),
         (two_agents, "RL modules: PPOSaccader, RLModule; wanted just one"),
         (no_agent, "RL modules: none; wanted just one"),
         (croppers_of_two_sizes, "module Classifier reads crops.*got 1 and 2 sizes"),
@@ -215,6 +229,7 @@ def test_the_pipeline_itself_has_no_mistake() -> None:
         (lambda: Classifier(Passing()), "wanted the name of a kind"),
         (lambda: pipeline(epochz=2), "epochz"),
         (lambda: pipeline().make(framework="rl"), "framework='rl'; known: .*sb3"),
+        (lambda: pipeline().make(seed=-1), "seed=-1"),
         (lambda: PPOSaccader().fit(None), "learns from rewards"),
         (lambda: Loop([RLModule()]).run(), "module RLModule wants an action.*Graph"),
     ],
@@ -224,15 +239,94 @@ def test_what_is_no_graph_is_refused(make: Callable[[], object], message: str) -
         make()
 
 
+@pytest.mark.parametrize("n", [0, -3, 2.5, True])
+def test_numbers_of_steps_and_images_are_checked(n: object) -> None:
+    p = pipeline(dataset="digits")
+    p.classifier.hidden >> p.saccader.observation
+    graph = p.make()
+    with pytest.raises(GraphError, match=r"got run\(.*an integer of at least 1"):
+        graph.run(n)
+    with pytest.raises(GraphError, match=r"got evaluate\(n=.*an integer of at least 1"):
+        graph.evaluate(n=n)
+
+
 def test_out_of_range_actions_are_refused() -> None:
     p = pipeline()
     p.classifier.hidden >> p.saccader.observation
     env = p.make().environment
     env.reset(seed=0)
-    with pytest.raises(ValueError, match="wanted numbers in"):
-        env.step([2.0, 0.0])
+    for wrong in ([2.0, 0.0], [np.nan, 0.0]):
+        with pytest.raises(ValueError, match=r"got actions array.*wanted some in Box"):
+            env.step(wrong)
     with pytest.raises(ValueError, match="shape"):
         env.step([0.0, 0.0, 0.0])
+    ended = [env.step([0.0, 0.0])[2] for _ in range(5)]
+    assert ended == [False] * 4 + [True]  # the episode went on
+
+
+class Counting(Module):
+    """Counts actions of any kind."""
+
+    action = Input(object, optional=True)
+    count = Output((np.ndarray, (1,), np.float32))
+    reward = Output((np.ndarray, (1,), np.float32))
+
+    def begin(self, episode):
+        super().begin(episode)
+        self["count"] = np.zeros((episode.n, 1), np.float32)
+
+    def run(self):
+        self["count"] = self["count"] + 1
+        self["reward"] = self["count"]
+
+
+def counting(agent: Module) -> Graph:
+    module = Counting()
+    module.count >> agent.observation
+    module.reward >> agent.reward
+    agent.action >> module.action
+    return Graph(Loop([module, Loop([agent, module], nb=3)]), seed=0, lanes=2)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        gymnasium.spaces.Box(1.0, 2.0, (2,)),
+        gymnasium.spaces.Discrete(3),
+        gymnasium.spaces.Discrete(3, start=1),
+        gymnasium.spaces.MultiDiscrete([2, 3]),
+        gymnasium.spaces.MultiBinary(3),
+    ],
+)
+def test_actions_of_every_kind(space: gymnasium.Space) -> None:
+    graph = counting(RLModule(action=space))
+    env = graph.environment
+    env.reset(seed=0)
+    assert env.step(space.sample())[1] == 2.0
+    if np.all(getattr(space, "start", 0) == 0):  # others SB3 does not take
+        graph.agent.n_epochs = 1
+        graph.run(4)
+
+
+def test_actions_of_parts_are_refused() -> None:
+    space = gymnasium.spaces.Dict(a=gymnasium.spaces.Discrete(2))
+    with pytest.raises(GraphError, match=r"RLModule: port action has Dict.*wanted a Box"):
+        counting(RLModule(action=space))
+
+
+def test_learn_fn_may_be_a_method() -> None:
+    class Agent(Module):
+        observation = Input(np.ndarray)
+        action = Output(gymnasium.spaces.Discrete(2))
+        reward = Input(object)
+
+        def learn_fn(self, env, nb_timesteps):
+            return env.num_envs, nb_timesteps
+
+        def run(self):
+            raise RLInput
+
+    assert counting(Agent()).run(5) == (2, 5)
 
 
 def test_a_framework_of_another_name_makes_the_agent() -> None:
