@@ -38,16 +38,19 @@ class BatchCapsule(PointerModule):
 
     def __init__(self, classifier: Module, threshold: int = 512, **settings: Any) -> None:
         self.pointed = classifier
-        self.model = next((m for m in classifier.parts() if isinstance(m, ModelModule)), None)
+        parts = classifier.parts() if isinstance(classifier, Module) else ()
+        self.model = next((m for m in parts if isinstance(m, ModelModule)), None)
         if self.model is None or "label" not in classifier.ports:
             raise GraphError(
-                f"got BatchCapsule({classifier!r}); wanted a Classifier: something to fit, with a "
+                f"got BatchCapsule({type(classifier).__name__}); wanted a Classifier: something to fit, with a "
                 "port label"
             )
         if not isinstance(self.model, GlimpseModel):
             check_network_settings(settings)
             settings = {"learning_rate": self.model.learning_rate} | settings
         self.training = CapsuleTraining(threshold, capsule_settings() | settings)
+        if not isinstance(self.model, GlimpseModel):  # which is made for a graph
+            self.training.bind(self.model, None, 0)
         self.learning = True
         self.newest: Sequences | None = None
         self._seen: list[tuple[NDArray, NDArray[np.float32]]] = []
@@ -67,6 +70,14 @@ class BatchCapsule(PointerModule):
     def end(self) -> None:
         """Store the episode; fit if there are enough."""
         super().end()
+        if self["label"] is None:
+            raise GraphError(f"module {self.name}: no labels were sent to {self.port('label')}")
+        n_outputs, largest = self.model.belief().shape[1], self["label"].max()
+        if largest >= n_outputs:
+            raise GraphError(
+                f"module {self.model.name}: got a network with {n_outputs} outputs and an image of "
+                f"class {largest}; wanted one output for each class, counted from 0"
+            )
         inputs, gazes = zip(*self._seen, strict=True)
         n, length = len(inputs[0]), len(inputs)
         self.newest = Sequences(

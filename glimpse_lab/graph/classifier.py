@@ -11,7 +11,7 @@ import numpy as np
 from glimpse_envs.core import Sequences
 from glimpse_lab.graph.errors import GraphError
 from glimpse_lab.graph.models import GlimpseModel, ModelModule
-from glimpse_lab.graph.module import FitableModule, Module, PointerModule
+from glimpse_lab.graph.module import Episode, FitableModule, Module, PointerModule
 from glimpse_lab.graph.ports import Input, Output
 
 _BELIEF = (np.ndarray, (None, None), np.float32)
@@ -25,6 +25,11 @@ class Answering(Module):
     output = Output(_BELIEF)
     plabel = Output(_CLASSES)
     issue = Output((np.ndarray, (), np.bool_))
+
+    def begin(self, episode: Episode) -> None:
+        """Forget the answer of the episode before."""
+        super().begin(episode)
+        self["output"] = self["plabel"] = self["issue"] = None
 
     def answer(self) -> None:
         """Fill ``plabel``, the likeliest class, and ``issue``, whether it is the right one."""
@@ -63,8 +68,8 @@ class Classifier(Answering, PointerModule, FitableModule):
             model = GlimpseModel(model, **settings)
         elif not isinstance(model, ModelModule) or settings:
             raise GraphError(
-                f"got Classifier({model!r}, {settings}); wanted the name of a kind with its "
-                "settings, or a ModelModule without"
+                f"got Classifier({type(model).__name__}, {settings}); wanted the name of a kind with "
+                "its settings, or ModelModule(network) without"
             )
         self.pointed, self.shape = model, shape
         if shape is not None:
@@ -104,8 +109,8 @@ class Vote(Answering):
     """
 
     def __init__(self, n: int = 2) -> None:
-        if n < 2:
-            raise GraphError(f"got Vote({n}); wanted at least 2 beliefs")
+        if not isinstance(n, int) or n < 2:
+            raise GraphError(f"got Vote({n!r}); wanted a number of beliefs, at least 2")
         self.names = [f"belief{i + 1}" for i in range(n)]
         for name in self.names:
             self[f"*{name}"] = _BELIEF

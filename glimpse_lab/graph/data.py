@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glimpse_envs.actions import Saccade
 from glimpse_envs.components import resolve
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.image_sources import ImageSource, image_source
@@ -129,8 +130,10 @@ class Cropper(Module):
     gaze = Output((np.ndarray, (3,), np.float32))
 
     def __init__(self, sensor: Any = 9, *, zoom: float = 1.0) -> None:
-        self.sensor = Crop(sensor) if isinstance(sensor, int) else resolve(sensor, Sensor)
-        self.zoom = zoom
+        if isinstance(sensor, (int, np.integer)):
+            sensor = Crop(int(sensor))
+        self.sensor = resolve(sensor, Sensor)
+        self.zoom = Saccade(zoom).zoom  # which checks it
         self._img: NDArray | None = None  # what ``_prepared`` was made of
 
     def run(self) -> None:

@@ -41,6 +41,8 @@ class Loop(Module):
     remaining = Output((np.ndarray, (1,), np.float32))
 
     def __init__(self, modules: Iterable[Module], nb: int = 1) -> None:
+        if isinstance(modules, Module):
+            raise GraphError(f"got Loop({modules.name}); wanted a list of modules: [...]")
         self.modules = list(modules)
         if not self.modules or not all(isinstance(module, Module) for module in self.modules):
             raise GraphError(f"got Loop({self.modules!r}); wanted a list of modules")

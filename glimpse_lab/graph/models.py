@@ -42,6 +42,11 @@ class ModelModule(FitableModule):
     output = Output((np.ndarray, (None, None), np.float32))
 
     def __init__(self, network: nn.Module | None, *, learning_rate: float = 1e-3) -> None:
+        if network is not None and not isinstance(network, nn.Module):
+            raise GraphError(
+                f"got ModelModule({network!r:.60}); wanted a torch.nn.Module (kinds of classifiers "
+                "are made by name: Classifier('gru'))"
+            )
         self.network = network
         self.learning_rate = learning_rate
         self._fitter: Any = None
@@ -174,6 +179,11 @@ class GlimpseModel(ModelModule):
     def begin(self, episode: Episode) -> None:
         """Forget the glimpses of the episode before."""
         super().begin(episode)
+        if self.network is None:
+            raise GraphError(
+                f"module {self.name}: the network of a kind such as {self.kind!r} is made for the "
+                "crops of a graph, by Graph(loop); wanted that before its Loop runs"
+            )
         self._state = self.network.start(episode.n)
 
     def run(self) -> None:

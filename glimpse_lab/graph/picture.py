@@ -48,9 +48,9 @@ def _box(
     rl: RLPorts,
 ) -> list[str]:
     times = "once" if loop.nb == 1 else f"{loop.nb} times"
-    lines = [f'    subgraph {loops[loop]}["{loop.name}, {times}"]']
+    lines = [f'    subgraph {loops[loop]}["{_escaped(loop.name)}, {times}"]']
     if loop.remaining.targets:
-        lines.append(f'        {loops[loop]}c{{{{"{loop.name}"}}}}')
+        lines.append(f'        {loops[loop]}c{{{{"{_escaped(loop.name)}"}}}}')
     for module in dict.fromkeys(loop.modules):
         if isinstance(module, Loop):
             lines += ["    " + line for line in _box(module, loops, places, keys, rl)]
@@ -62,4 +62,9 @@ def _box(
 
 def _label(module: Module) -> str:
     """Return the names of a module and of what it points to, each once."""
-    return "<br>".join(dict.fromkeys(part.name for part in module.parts()))
+    return "<br>".join(dict.fromkeys(_escaped(part.name) for part in module.parts()))
+
+
+def _escaped(name: str) -> str:
+    """Return a name as Mermaid writes it between quotes."""
+    return name.replace('"', "#quot;")

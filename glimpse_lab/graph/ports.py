@@ -22,6 +22,7 @@ class Port:
     :param name: in the module
     :param declared: its type, see :func:`~glimpse_lab.graph.types.port_type`
     :param required: an input that has to be connected
+    :param filled: by the module itself, so that nothing may be sent to it
     :param secret: what no agent may observe, such as a label
     :ivar value: None before there is any
     :ivar targets: ports that are sent the value when the module has run
@@ -35,11 +36,12 @@ class Port:
         declared: Any,
         *,
         required: bool = False,
+        filled: bool = False,
         secret: bool = False,
     ) -> None:
         self.owner, self.name = owner, name
         self.type: PortType = port_type(declared)
-        self.required, self.secret = required, secret
+        self.required, self.filled, self.secret = required, filled, secret
         self.value: Any = None
         self.targets: list[Port] = []
         self.sources: list[Port] = []
@@ -53,6 +55,7 @@ class Port:
             "name",
             "type",
             "required",
+            "filled",
             "secret",
             "value",
         )  # values are never changed in place
@@ -124,18 +127,29 @@ class Declared:
 
     :param declared: its type, see :func:`~glimpse_lab.graph.types.port_type`
     :param required: an input that has to be connected
+    :param filled: by the module itself
     :param secret: what no agent may observe
     """
 
-    def __init__(self, declared: Any = object, *, required: bool, secret: bool = False) -> None:
-        self.declared, self.required, self.secret = declared, required, secret
+    def __init__(
+        self, declared: Any, *, required: bool = False, filled: bool = False, secret: bool = False
+    ) -> None:
+        self.declared = declared
+        self.required, self.filled, self.secret = required, filled, secret
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def make(self, module: Module) -> Port:
         """Return the port of one module."""
-        return Port(module, self.name, self.declared, required=self.required, secret=self.secret)
+        return Port(
+            module,
+            self.name,
+            self.declared,
+            required=self.required,
+            filled=self.filled,
+            secret=self.secret,
+        )
 
     @overload
     def __get__(self, module: None, owner: type) -> Declared: ...
@@ -172,4 +186,4 @@ class Output(Declared):
     """
 
     def __init__(self, declared: Any = object, *, secret: bool = False) -> None:
-        super().__init__(declared, required=False, secret=secret)
+        super().__init__(declared, filled=True, secret=secret)

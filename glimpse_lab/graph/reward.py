@@ -63,6 +63,11 @@ class Reward(Module):
         self._previous = belief
         if previous is None:
             previous = belief
+        if belief is None or self["label"] is None:
+            raise GraphError(
+                f"module {self.name} runs before belief and label were sent to it; put it behind "
+                "the classifier in the Loop"
+            )
         n = len(belief)
         self["output"] = self.kind(
             Outcome(

@@ -9,6 +9,7 @@ import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
@@ -16,7 +17,7 @@ from torch import nn
 from glimpse_envs.actions import Saccade
 from glimpse_envs.core import Sequences
 from glimpse_lab.graph.errors import GraphError
-from glimpse_lab.graph.models import ModelModule, as_tensor
+from glimpse_lab.graph.models import ModelModule
 from glimpse_lab.graph.module import FitableModule, PointerModule
 from glimpse_lab.graph.ports import Input, Output
 from glimpse_lab.graph.recipe import saccade_recipe
@@ -60,6 +61,10 @@ class PPOSaccader(RLModule, PointerModule, FitableModule):
     def __init__(
         self, model: ModelModule | None = None, *, learn_fn: Any = None, **settings: Any
     ) -> None:
+        if model is not None and not isinstance(model, ModelModule):
+            raise GraphError(
+                f"got PPOSaccader({type(model).__name__}); wanted a ModelModule: ModelModule(network)"
+            )
         super().__init__(np.ndarray, Saccade().action_space(0), learn_fn=learn_fn)
         self.pointed, self.settings = model, settings
 
@@ -107,12 +112,21 @@ class _Pointed(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Dict, network: nn.Module) -> None:
-        shape = observation_space["observation"].shape
+        space = observation_space["observation"]
+        # what is large enough for SB3's own networks comes with channels first already
+        channels_last = is_image_space(space) and not is_image_space_channels_first(space)
+        shown = th.zeros(1, *space.shape)
         with th.no_grad():
-            features = network(as_tensor(np.zeros((1, *shape), np.float32)))
-        super().__init__(observation_space, features_dim=features.flatten(1).shape[1])
-        self.network = network
+            features = network(_planes(shown) if channels_last else shown).flatten(1)
+        super().__init__(observation_space, features_dim=features.shape[1])
+        self.network, self.channels_last = network, channels_last
 
     def forward(self, observations: dict[str, th.Tensor]) -> th.Tensor:
         """Return float32 (B, features_dim)."""
-        return self.network(observations["observation"]).flatten(1)
+        shown = observations["observation"]
+        return self.network(_planes(shown) if self.channels_last else shown).flatten(1)
+
+
+def _planes(pictures: th.Tensor) -> th.Tensor:
+    """Return pictures (B, H, W, C) as (B, C, H, W)."""
+    return pictures.permute(0, 3, 1, 2)

@@ -22,13 +22,13 @@ class PortType:
 
     :param kind: the Python class; ``object`` takes everything
     :param shape: of one lane, None for any; an entry None leaves that axis free
-    :param dtype: of arrays, None for any
+    :param dtype: of arrays or tensors, None for any
     :param space: of one lane, where the port was declared by a Gymnasium space
     """
 
     kind: type
     shape: Shape | None = None
-    dtype: np.dtype | None = None
+    dtype: np.dtype | th.dtype | None = None
     space: spaces.Space | None = None
 
     def __str__(self) -> str:
@@ -72,10 +72,15 @@ class PortType:
         if issubclass(self.kind, np.ndarray):
             if isinstance(value, th.Tensor):
                 value = value.detach().cpu().numpy()
-            return np.asarray(value, self.dtype)
-        if issubclass(self.kind, th.Tensor):
-            return th.as_tensor(value)
-        return self.kind(value)
+            converted = np.asarray(value, self.dtype)
+        elif issubclass(self.kind, th.Tensor):
+            converted = th.as_tensor(value, dtype=self.dtype)
+        else:
+            converted = self.kind(value)
+        problem = self.problem(converted)
+        if problem:
+            raise ValueError(f"the port then {problem}")
+        return converted
 
 
 def is_declaration(value: Any) -> bool:
@@ -101,10 +106,13 @@ def port_type(declared: Any) -> PortType:
         return PortType(declared)
     if is_declaration(declared) and len(declared) in (2, 3):
         kind, shape, *dtype = declared
-        return PortType(kind, _lane_shape(shape), np.dtype(dtype[0]) if dtype else None)
+        if issubclass(kind, th.Tensor) and all(isinstance(each, th.dtype) for each in dtype):
+            return PortType(kind, _lane_shape(shape), *dtype)
+        if issubclass(kind, np.ndarray) and not any(isinstance(each, th.dtype) for each in dtype):
+            return PortType(kind, _lane_shape(shape), *map(np.dtype, dtype))
     raise TypeError(
         f"got {declared!r} as the type of a port; wanted a class such as float, a pair such as "
-        "(numpy.ndarray, (9, 9, 1)), or a Gymnasium space"
+        "(numpy.ndarray, (9, 9, 1)) or (torch.Tensor, (16,), torch.float32), or a Gymnasium space"
     )
 
 

@@ -101,6 +101,11 @@ def check(loop: Loop, rl: RLPorts) -> None:
                     f"module {target.owner.name} is connected ({port} >> {target}) and lies in no "
                     "Loop of the graph; put it into one, or drop the edge"
                 )
+            if target.filled:
+                raise GraphError(
+                    f"module {target.owner.name}: {port} >> {target}: the module fills that port "
+                    "itself; connect one that it reads"
+                )
             mismatch = target.type.mismatch(port.type)
             if mismatch:
                 raise PortTypeError(

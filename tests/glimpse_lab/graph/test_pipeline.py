@@ -359,3 +359,36 @@ def test_two_crops_at_a_time_are_one_glimpse_of_the_capsule() -> None:
     graph = p.make()
     graph.run(80)  # episodes of the agent and along the scripted gaze are of one length
     assert p.capsule.fits and graph.glimpse_config(p.capsule).budget == 6
+
+
+def test_the_saccader_looks_at_crops_through_convolutions() -> None:
+    eye = ModelModule(nn.Conv2d(1, 4, 3))
+    p = pipeline(saccader=PPOSaccader(eye, **SMALL))
+    for crop in (p.centre, p.cropper):
+        crop.output >> p.saccader.observation
+    p.make().run(80)
+    assert eye.network.weight.grad is not None
+
+
+def test_a_loop_alone_fits_a_network_of_ones_own() -> None:
+    database, cropper = Database("digits"), Cropper(9)
+    classifier = Classifier(ModelModule(network()))
+    capsule = BatchCapsule(classifier, threshold=2, batch_size=2)
+    database.img >> cropper.img
+    database.label >> classifier.label
+    cropper.output >> classifier.input
+    loop = Loop([database, cropper, capsule])
+    for _ in range(4):
+        loop.run()
+    assert capsule.fits
+
+
+def test_answers_of_the_episode_before_are_forgotten() -> None:
+    p = pipeline(dataset="digits")
+    p.classifier.hidden >> p.saccader.observation
+    lanes = p.make().lanes
+    lanes.seed_all(0)
+    lanes.reset(lanes.lanes)
+    assert p.classifier["plabel"] is not None
+    p.outer.begin(p.outer.episode)
+    assert p.classifier["plabel"] is None and "prediction" not in lanes.infos()

@@ -36,6 +36,8 @@ class Pair(Module):
         ((np.ndarray, (), np.int64), np.zeros(5), "has type int64 but received float64 values"),
         (spaces.Box(0, 1, (3,)), np.zeros((5, 3), np.float32), None),
         (spaces.Box(0, 1, (3,)), np.zeros((5, 2), np.float32), "has shape"),
+        ((th.Tensor, (3,), th.float32), th.zeros(5, 3), None),
+        ((th.Tensor, (3,), th.int64), th.zeros(5, 3), "has type torch.int64 but received"),
     ],
 )
 def test_what_a_port_takes(declared, value, problem) -> None:
@@ -81,9 +83,20 @@ def test_a_value_that_cannot_be_converted_stays() -> None:
     assert module["a"] == "six"
 
 
-def test_no_type_is_said() -> None:
-    with pytest.raises(TypeError, match="got 3 as the type of a port"):
-        Module()["*a"] = 3
+def test_a_value_of_another_shape_cannot_be_converted() -> None:
+    module = Module()
+    module["*a"] = np.ndarray, (3,)
+    module["a"] = np.zeros((5, 3))
+    with pytest.raises(PortTypeError, match=r"is no ndarray \(4,\) .*received \(5, 3\)"):
+        module["a"] = np.ndarray, (4,)
+
+
+@pytest.mark.parametrize(
+    "declared", [3, (float, (3,)), (th.Tensor, (3,), np.float32), (np.ndarray, (3,), th.float32)]
+)
+def test_no_type_is_said(declared: object) -> None:
+    with pytest.raises(TypeError, match=r"got .* as the type of a port"):
+        Module()["*a"] = declared
 
 
 @pytest.mark.parametrize("key", ["c", ">c", ":c"])

@@ -10,21 +10,25 @@ import gymnasium
 import numpy as np
 import pytest
 from graphs import observe_all, pipeline
+from torch import nn
 
 from glimpse_lab.graph import (
     BatchCapsule,
     Classifier,
     Cropper,
+    Database,
     Framework,
     Graph,
     GraphError,
     Input,
     Loop,
+    ModelModule,
     Module,
     Output,
     PPOSaccader,
     RLInput,
     RLModule,
+    Vote,
     gymnasium_environment,
     register_framework,
 )
@@ -129,6 +133,10 @@ def database_in_every_iteration(p: SimpleNamespace) -> None:
     p.outer.nb = 2
 
 
+def edge_into_an_output(p: SimpleNamespace) -> None:
+    p.database.img >> p.cropper.output
+
+
 def two_agents(p: SimpleNamespace) -> None:
     p.inner.modules.append(RLModule())
 
@@ -139,6 +147,10 @@ def no_agent(p: SimpleNamespace) -> None:
 
 def croppers_of_two_sizes(p: SimpleNamespace) -> None:
     p.centre.sensor = Cropper(7).sensor
+
+
+def reward_before_the_classifier(p: SimpleNamespace) -> None:
+    p.outer.modules[2:4] = [p.reward, p.capsule]
 
 
 def failing_module(p: SimpleNamespace) -> None:
@@ -194,9 +206,11 @@ def failing_module(p: SimpleNamespace) -> None:
             "module Classifier runs by itself and as a part of BatchCapsule; wanted BatchCapsule",
         ),
         (database_in_every_iteration, "module Database runs 2 times in an episode"),
+        (edge_into_an_output, r"Database.img >> Cropper 2.output: .* fills that port itself"),
         (two_agents, "RL modules: PPOSaccader, RLModule; wanted just one"),
         (no_agent, "RL modules: none; wanted just one"),
         (croppers_of_two_sizes, "module Classifier reads crops.*got 1 and 2 sizes"),
+        (reward_before_the_classifier, "module Reward runs before belief and label were sent"),
         (failing_module, "a trial run failed in module Broken: ZeroDivisionError: oh"),
     ],
 )
@@ -209,6 +223,15 @@ def test_a_mistake_is_told_when_the_graph_is_made(
     with pytest.raises(GraphError, match=message) as raised:
         p.make()
     assert "\n" not in str(raised.value)
+
+
+def too_few_outputs() -> Loop:
+    database, cropper = Database("digits"), Cropper(9)
+    classifier = Classifier(ModelModule(nn.Sequential(nn.Flatten(), nn.Linear(81, 1))))
+    database.img >> cropper.img
+    database.label >> classifier.label
+    cropper.output >> classifier.input
+    return Loop([Loop([database], nb=2), cropper, BatchCapsule(classifier)])
 
 
 def test_the_pipeline_itself_has_no_mistake() -> None:
@@ -230,6 +253,15 @@ def test_the_pipeline_itself_has_no_mistake() -> None:
         (lambda: pipeline(epochz=2), "epochz"),
         (lambda: pipeline().make(framework="rl"), "framework='rl'; known: .*sb3"),
         (lambda: pipeline().make(seed=-1), "seed=-1"),
+        (lambda: PPOSaccader(nn.Linear(2, 2)), r"PPOSaccader\(Linear\); wanted a ModelModule"),
+        (lambda: BatchCapsule(nn.Linear(2, 2)), r"BatchCapsule\(Linear\); wanted a Classifier"),
+        (lambda: Classifier(nn.Linear(2, 2)), r"Classifier\(Linear, .*ModelModule\(network\)"),
+        (lambda: ModelModule("gru"), r"ModelModule.*wanted a torch.nn.Module"),
+        (lambda: Vote("a"), r"Vote.*a number of beliefs"),
+        (lambda: Loop(RLModule()), "wanted a list of modules"),
+        (lambda: Cropper(5, zoom=3), "zoom"),
+        (lambda: pipeline().outer.run(), r"the network of a kind such as 'gru' .*by Graph\(loop\)"),
+        (lambda: too_few_outputs().run(), "with 1 outputs and an image of class"),
         (lambda: PPOSaccader().fit(None), "learns from rewards"),
         (lambda: Loop([RLModule()]).run(), "module RLModule wants an action.*Graph"),
     ],
@@ -364,12 +396,17 @@ def test_the_picture_has_every_module_loop_and_edge() -> None:
     p = pipeline()
     p.classifier.hidden >> p.saccader.observation
     p.inner.remaining >> p.saccader.remaining
-    p.inner.name = "saccades"
+    p.inner.name, p.centre.name = "saccades", 'the "first" crop'
     text = p.make().draw()
     assert (
         text.startswith("flowchart LR\n") and text.count("subgraph") == text.count("    end") == 2
     )
-    for shown in ('"Database"', '"Cropper 2"', '"BatchCapsule<br>Classifier"', "saccades, 5 times"):
+    for shown in (
+        '"Database"',
+        '"the #quot;first#quot; crop"',
+        '"BatchCapsule<br>Classifier"',
+        "saccades, 5 times",
+    ):
         assert shown in text
     assert '(["PPOSaccader"])' in text and 'loop1c{{"saccades"}}' in text
     nodes = set(re.findall(r"^ +(m\d+|loop\d+c)[\[({]", text, re.MULTILINE))
