@@ -42,8 +42,8 @@ class BatchCapsule(PointerModule):
         self.model = next((m for m in parts if isinstance(m, ModelModule)), None)
         if self.model is None or "label" not in classifier.ports:
             raise GraphError(
-                f"got BatchCapsule({type(classifier).__name__}); wanted a Classifier: something to fit, with a "
-                "port label"
+                f"got BatchCapsule({type(classifier).__name__}); wanted a Classifier: something to "
+                "fit, with a port label"
             )
         if not isinstance(self.model, GlimpseModel):
             check_network_settings(settings)

@@ -48,8 +48,10 @@ class CapsuleTraining:
     def _begin(self) -> None:
         """Begin with no episodes."""
         self.parts.store = SequenceStore(self.parts.store.capacity)
-        self._waiting, self._planned, self._total = 0, 0, np.inf
-        self._progress = 0.0  # share of what was planned, at the last fit
+        self._waiting, self._total = 0, np.inf
+        self._before = 0  # episodes that were no training: those of environments alone
+        self._finished = 0  # all episodes when the training before had ended
+        self._progress = 0.0  # share of the training, at the last fit
         self._calibrated = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -79,7 +81,8 @@ class CapsuleTraining:
     def prepare(self, n_episodes: float, validation: Callable[[int], Sequences] | None) -> None:
         """Pretrain if that is wanted and was not done, and plan the training.
 
-        :param n_episodes: that are to come, over which the learning rate falls to 0
+        :param n_episodes: that are to come, over which the learning rate falls to 0; it begins
+            where it would be if the episodes of trainings before had been planned with them
         :param validation: see :class:`~glimpse_lab.graph.capsule.BatchCapsule`
         """
         parts = self.parts
@@ -90,11 +93,14 @@ class CapsuleTraining:
             )
             self.fitter.rng = np.random.default_rng([self.seed, ROLLOUT_DRAWS, parts.store.total])
             self.network.bfloat16 = self.fitter.bfloat16
-        self._planned, self._total = parts.store.total, n_episodes
-        self._validation, self._calibrated, self._progress = validation, 0, 0.0
+        self._before += parts.store.total - self._finished
+        self._total = parts.store.total - self._before + n_episodes
+        self._validation, self._progress = validation, self._done()
+        self._calibrated = int(10 * self._progress)
 
     def finish(self) -> None:
         """Read exactly again, after a training."""
+        self._finished = self.parts.store.total
         if self.glimpses:
             self.network.bfloat16 = False
 
@@ -109,7 +115,7 @@ class CapsuleTraining:
     def fit(self) -> None:
         """Make the updates that the episodes since the last fit ask for."""
         self.schedule.begin_rollout(self._progress)  # as it was when the first of them began
-        self._progress = (self.parts.store.total - self._planned) / self._total
+        self._progress = self._done()
         n_updates = self.schedule.take(self.parts.store.total)
         scale = self.schedule.scale
         self.fits = [self.fitter.update(self._batch(), scale) for _ in range(n_updates)]
@@ -117,6 +123,10 @@ class CapsuleTraining:
         if self.glimpses and tenth > self._calibrated:
             self._calibrated = tenth
             calibrate(self.network, self._validation_episodes())
+
+    def _done(self) -> float:
+        """Return the share of the training that is done."""
+        return (self.parts.store.total - self._before) / self._total
 
     def _validation_episodes(self) -> Sequences:
         if self._validation is not None:

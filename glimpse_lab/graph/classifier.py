@@ -68,8 +68,8 @@ class Classifier(Answering, PointerModule, FitableModule):
             model = GlimpseModel(model, **settings)
         elif not isinstance(model, ModelModule) or settings:
             raise GraphError(
-                f"got Classifier({type(model).__name__}, {settings}); wanted the name of a kind with "
-                "its settings, or ModelModule(network) without"
+                f"got Classifier({type(model).__name__}, {settings}); wanted the name of a kind "
+                "with its settings, or ModelModule(network) without"
             )
         self.pointed, self.shape = model, shape
         if shape is not None:

@@ -113,7 +113,10 @@ class Graph:
         return self._agent
 
     def run(self, n: int, **arguments: Any) -> Any:
-        """Train agent and classifiers.
+        """Train agent and classifiers. Run again, both go on.
+
+        Learning rates fall to 0 over ``n``; in a further run they begin where they would be if all
+        timesteps so far had been of one training with it, as in Stable-Baselines3.
 
         :param n: timesteps, as libraries count them: how often the RL module runs, over all lanes
         :param arguments: of the framework's training, such as ``callback``
@@ -212,6 +215,12 @@ class Graph:
                 f"module {asking.name} reads crops of a database's images; wanted one Database and "
                 f"croppers of one size in the Loop, got {len(databases)} and {len(kinds)} sizes"
             )
+        budget = sum(v.runs for v in self.loop.visits() if asking in v.module.parts())
+        if budget < 2:
+            raise GraphError(
+                f"module {asking.name} runs {budget} time(s) in an episode; wanted at least 2, so "
+                "that it reads what the agent looks at, too: put it into the inner Loop as well"
+            )
         sensor, zoom = kinds.pop()
         shown = databases[0].config
         return GlimpseConfig(
@@ -222,7 +231,7 @@ class Graph:
             sensor=sensor,
             scheme=Saccade(zoom=zoom),
             start="centre",
-            budget=sum(v.runs for v in self.loop.visits() if asking in v.module.parts()),
+            budget=budget,
             classifier=Blind(shown.dataset.n_classes),
         )
 
@@ -280,12 +289,21 @@ def _capsules(modules: list[Module]) -> list[BatchCapsule]:
 
 
 def _name_apart(loop: Loop) -> None:
-    """Number modules of the same name, those that others point to as well."""
-    modules = {id(part): part for visit in loop.visits() for part in visit.module.parts()}
-    counts = Counter(module.name for module in modules.values())
+    """Number modules of the same name, those that others point to as well.
+
+    A module and what it points to may share their name, as a classifier and its network do.
+    """
+    owners: dict[Module, Module] = {}
+    for module in unique_modules(loop):
+        for part in module.parts():
+            owners.setdefault(part, module)
+    groups: dict[tuple[Module, str], list[Module]] = {}
+    for part, module in owners.items():
+        groups.setdefault((module, part.name), []).append(part)
+    counts = Counter(name for _, name in groups)
     numbers: Counter[str] = Counter()
-    for module in modules.values():
-        name = module.name
+    for (_, name), parts in groups.items():
         if counts[name] > 1:
             numbers[name] += 1
-            module.name = f"{name} {numbers[name]}"
+            for part in parts:
+                part.name = f"{name} {numbers[name]}"

@@ -63,7 +63,8 @@ class PPOSaccader(RLModule, PointerModule, FitableModule):
     ) -> None:
         if model is not None and not isinstance(model, ModelModule):
             raise GraphError(
-                f"got PPOSaccader({type(model).__name__}); wanted a ModelModule: ModelModule(network)"
+                f"got PPOSaccader({type(model).__name__}); wanted a ModelModule, as "
+                "ModelModule(network)"
             )
         super().__init__(np.ndarray, Saccade().action_space(0), learn_fn=learn_fn)
         self.pointed, self.settings = model, settings

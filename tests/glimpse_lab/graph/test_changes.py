@@ -129,3 +129,28 @@ def test_a_graph_that_is_changed_has_to_be_made_anew(
     change(p)
     with pytest.raises(GraphError, match=rf"changed after it was made \(.*{message}"):
         use(graph)
+
+
+def test_learning_rates_of_a_further_run_go_on() -> None:
+    p = small()
+    graph = p.make()
+    scales = []
+    p.capsule.training.fitter.update = lambda batch, scale: scales.append(scale)
+    graph.run(80)
+    env = graph.vector_environment(8)  # its episodes are no part of the training
+    env.reset(seed=0)
+    for _ in range(5):
+        env.step(np.zeros((8, 2), np.float32))
+    n_first = len(scales)
+    graph.run(80)
+    assert set(scales[:n_first]) == {1.0} and scales[n_first] == pytest.approx(0.5)
+    assert scales[-1] <= scales[n_first]
+    assert graph.agent._current_progress_remaining == 0.0
+
+
+def test_names_stay_when_a_graph_is_made_anew() -> None:
+    p = small()
+    names = []
+    for _ in range(2):
+        names.append([part.name for module in p.make().modules for part in module.parts()])
+    assert names[0] == names[1] and p.classifier.name == "Classifier"

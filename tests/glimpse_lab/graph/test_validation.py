@@ -129,6 +129,12 @@ def classifier_beside_its_capsule(p: SimpleNamespace) -> None:
     p.outer.modules[2] = p.classifier
 
 
+def classifier_that_reads_one_crop(p: SimpleNamespace) -> None:
+    p.inner.modules.remove(p.capsule)
+    p.inner.modules.remove(p.reward)
+    p.reward.output >> p.saccader.reward
+
+
 def database_in_every_iteration(p: SimpleNamespace) -> None:
     p.outer.nb = 2
 
@@ -205,6 +211,7 @@ def failing_module(p: SimpleNamespace) -> None:
             classifier_beside_its_capsule,
             "module Classifier runs by itself and as a part of BatchCapsule; wanted BatchCapsule",
         ),
+        (classifier_that_reads_one_crop, r"module Classifier runs 1 time\(s\) in an episode"),
         (database_in_every_iteration, "module Database runs 2 times in an episode"),
         (edge_into_an_output, r"Database.img >> Cropper 2.output: .* fills that port itself"),
         (two_agents, "RL modules: PPOSaccader, RLModule; wanted just one"),
