@@ -187,7 +187,15 @@ def unique_modules(loop: Loop) -> list[Module]:
 
 def copy_of(loop: Loop) -> Loop:
     """Return a loop with states of its own; networks, and what trains them, are shared."""
-    return copy.deepcopy(loop)
+    memo: dict[int, Any] = {}
+    copied = copy.deepcopy(loop, memo)
+    parts = dict.fromkeys(part for module in unique_modules(loop) for part in module.parts())
+    # edges by themselves: copying along them would go as deep as the graph is long
+    for part in (*parts, *loop.loops()):
+        for port in part._ports.values():
+            memo[id(port)].targets = [memo[id(target)] for target in port.targets]
+            memo[id(port)].sources = [memo[id(source)] for source in port.sources]
+    return copied
 
 
 def spaces_of(loop: Loop) -> GraphSpaces:

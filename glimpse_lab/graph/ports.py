@@ -60,6 +60,8 @@ class Port:
             "value",
         )  # values are never changed in place
         for name, value in vars(self).items():
+            if name in ("targets", "sources"):
+                value = []  # copies of modules alone have no edges; ``lanes.copy_of`` makes them
             setattr(port, name, value if name in shared else copy.deepcopy(value, memo))
         return port
 

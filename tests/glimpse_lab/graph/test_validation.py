@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from types import SimpleNamespace
 
 import gymnasium
@@ -345,6 +346,24 @@ def test_actions_of_every_kind(space: gymnasium.Space) -> None:
     if np.all(getattr(space, "start", 0) == 0):  # others SB3 does not take
         graph.agent.n_epochs = 1
         graph.run(4)
+
+
+def test_a_long_chain_of_modules() -> None:
+    class Step(Module):
+        value = Input(np.ndarray)
+        output = Output(np.ndarray)
+
+        def run(self):
+            self["output"] = self["value"] + 1
+
+    module, agent = Counting(), RLModule(action=gymnasium.spaces.Discrete(2))
+    steps = [Step() for _ in range(300)]
+    module.count >> steps[0].value
+    for step, following in pairwise(steps):
+        step.output >> following.value
+    steps[-1].output >> agent.observation
+    env = Graph(Loop([module, *steps, agent]), seed=0).environment
+    assert env.reset(seed=0)[0]["observation"] == [301.0]
 
 
 def test_actions_of_parts_are_refused() -> None:
