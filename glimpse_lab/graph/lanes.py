@@ -112,7 +112,7 @@ class GraphLanes(Lanes):
         if array.shape != space.shape:
             raise ValueError(f"got actions of shape {array.shape}; wanted {space.shape}")
         if not space.contains(array):
-            raise ValueError(f"got actions {array!r:.200}; wanted some in {space}")
+            raise ValueError(f"got actions {array.tolist()!r:.200}; wanted some in {space}")
         tensors = issubclass(self.rl.action.type.kind, th.Tensor)
         return th.as_tensor(array) if tensors else array
 

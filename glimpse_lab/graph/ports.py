@@ -87,8 +87,9 @@ class Port:
         try:
             self.value = new.convert(self.value)
         except (TypeError, ValueError) as error:
+            held = " ".join(repr(self.value).split())  # arrays have lines
             raise PortTypeError(
-                f"port {self.name} holds {self.value!r:.60}, which is no {new} ({error}); module "
+                f"port {self.name} holds {held:.60}, which is no {new} ({error}); module "
                 f"{self.owner.name}: set another value first"
             ) from error
         self.type = new
