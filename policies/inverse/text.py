@@ -51,7 +51,7 @@ class WordEncoder(TextEncoder):
     A word is a sum of vectors. A digit has one for its place value (units, tens, tenths, ...), so
     that a number that was never read is read by its digits; any other byte has two, for its place
     from the start of the word and from its end. A small MLP makes the token of it. Words end at
-    spaces; upper case is lower case.
+    spaces and commas; upper case is lower case.
 
     :param dim: size D of a hidden state
     :param n_blocks: blocks of self-attention
@@ -93,7 +93,7 @@ class WordEncoder(TextEncoder):
         """
         text = text.long()
         text = text + 32 * ((text >= ord("A")) & (text <= ord("Z")))
-        written = (text != 0) & (text != ord(" "))
+        written = (text != 0) & (text != ord(" ")) & (text != ord(","))
         begins = written & ~_shifted(written, 1)
         n_words = begins.sum(dim=1, keepdim=True).clamp_min(1)  # (B, 1)
         words = th.arange(int(n_words.max()), device=text.device)

@@ -76,9 +76,9 @@ def test_no_text_is_read_without_nan(encoder: TextEncoder) -> None:
 
 
 @th.no_grad()
-def test_words_are_those_between_spaces_in_any_case() -> None:
+def test_words_are_those_between_spaces_and_commas_in_any_case() -> None:
     encoder = WordEncoder(dim=16, n_heads=2).eval()
-    states, seen = encoder(_bytes("move it up", "  Move   IT up ", "a b c d e f"))
+    states, seen = encoder(_bytes("move it up", "  Move ,  IT, up ", "a b c d e f"))
     assert seen.sum(dim=1).tolist() == [3, 3, 6]
     assert th.allclose(states[0], states[1], atol=1e-6)
 
