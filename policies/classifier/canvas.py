@@ -120,29 +120,26 @@ class CanvasLayout:
     def cut(
         self, canvases: NDArray[np.uint8] | th.Tensor, gaze: NDArray[np.float32], side: int
     ) -> NDArray[np.uint8] | th.Tensor:
-        """Return squares round the gazes, canvases of ``around(side)``, of the type that is given.
+        """Return squares round the gazes, canvases of ``around(side)``.
 
         Gazes are rounded to whole entries. What lies beyond the image is not known.
 
         :param canvases: (n, bytes), of uint8 or a tensor
-        :param gaze: where the middles lie, float32 (n, 3)
-        :param side: of the squares, image pixels
+        :param gaze: their middles, float32 (n, 3); ``side`` is in image pixels
         """
         n, height, width = len(canvases), *self.around(side).shape
         rows, above = self._reach(gaze[:, 1] * self.height, height, self.shape[0])
         columns, beside = self._reach(gaze[:, 0] * self.width, width, self.shape[1])
         seen = above[:, :, None] & beside[:, None, :]
         planes = canvases.reshape(n, self.channels + 1, *self.shape)
-        lanes = np.arange(n)
-        if isinstance(canvases, th.Tensor):
-            lanes, rows, columns, seen = (
-                th.as_tensor(part, device=canvases.device) for part in (lanes, rows, columns, seen)
-            )
+        lanes, tensors = np.arange(n), isinstance(canvases, th.Tensor)
+        if tensors:
+            parts = (lanes, rows, columns, seen)
+            lanes, rows, columns, seen = (th.as_tensor(p, device=canvases.device) for p in parts)
         # (n, h, w, C + 1): what is indexed stands in front of what is not
         cut = planes[lanes[:, None, None], :, rows[:, :, None], columns[:, None, :]]
         cut[..., -1] *= seen
-        moved = cut.movedim(3, 1) if isinstance(cut, th.Tensor) else np.moveaxis(cut, 3, 1)
-        return moved.reshape(n, -1)
+        return (cut.movedim(3, 1) if tensors else np.moveaxis(cut, 3, 1)).reshape(n, -1)
 
     def _reach(
         self, middle: NDArray[np.float32], length: int, most: int

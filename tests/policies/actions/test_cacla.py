@@ -101,7 +101,7 @@ def test_policies_without_such_parts_are_refused():
 
 def test_of_parameters_of_types_only_that_of_the_chosen_type_learns():
     env = InverseVecEnv("GlimpseInverseDigits-v0", 8, seed=0)
-    small = {"dim": 16, "n_heads": 2, "blocks": ["self", "cross"]}
+    small = {"dim": 16, "reach": [0.5, 1.0], "blocks": ["self", "cross"]}
     kwargs = {"continuous": "deterministic", "features_extractor_kwargs": small}
     model = PPO(SiamesePolicy, env, n_steps=4, batch_size=32, policy_kwargs=kwargs, device="cpu")
     model.learn(32)
