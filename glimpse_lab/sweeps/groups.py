@@ -281,7 +281,9 @@ class Processes:
         if self.jobs == 1:
             return f"exit status {code}, its message is above"
         lines = output_file(member).read_text(errors="replace").strip().splitlines()
-        return f"exit status {code}: {lines[-1] if lines else 'no output'}"
+        # libraries may say something at exit, behind it
+        said = [line for line in lines if line.startswith("error: ")] or lines or ["no output"]
+        return f"exit status {code}: {said[-1]}"
 
 
 def this_package_first() -> list[str]:

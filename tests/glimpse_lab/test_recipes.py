@@ -20,7 +20,7 @@ from glimpse_lab.recipes import (
     make_callbacks,
     parse_settings,
 )
-from policies import CoTrainingCallback, PackedSequences
+from policies import CoTrainingCallback, Imitation, PackedSequences
 
 FOLDER = Path(__file__).parents[2] / "hyperparams"
 ENTRIES = [
@@ -50,6 +50,8 @@ def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None
         if isinstance(callback, CoTrainingCallback):
             callback.batch_size = callback.pretraining.batch_size = 32
             callback.pretraining.n_episodes = 64
+        if isinstance(callback, Imitation):
+            callback.episodes = 64
     model.learn(32, callback=callbacks)  # two updates: of the last a linear rate is 0
     after = list(model.policy.parameters())
     assert any((a != b).any() for a, b in zip(after, before, strict=True))
