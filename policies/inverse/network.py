@@ -77,9 +77,9 @@ class ComparisonBlock(CrossBlock):
     """Cross-attention between two images, which begins by comparing them place by place.
 
     What has changed between two images is seen where they are compared, and attention of random
-    first weights compares nothing: turns, which leave no other trace, were hardly learnt so.
-    Hence each head looks around its own place, by a Gaussian that is multiplied to its attention, and the
-    first weights subtract what the other image has there from what this one has.
+    first weights compares nothing: turns, which leave no other trace, were hardly learnt.
+    Hence each head looks around its own place, by a Gaussian that is multiplied to its attention,
+    and the first weights subtract what the other image has there from what this one has.
 
     :param dim: size D of a token
     :param grid: rows and columns of the tokens
