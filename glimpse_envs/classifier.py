@@ -36,8 +36,9 @@ class GlimpseClassifier(Protocol):
     :ivar n_classes: number of classes, as in the data set
     :ivar hidden_size: number of features that a policy may observe (0 for none)
 
-    A method ``check_config(config)``, if there is one, is called when an environment is made of the
-    classifier and raises a ValueError if they do not fit.
+    A method ``adapted_to(config)``, if there is one, is called when an environment is made of the
+    classifier: it returns what reads this environment, itself or another, and raises a ValueError
+    if they do not fit.
     """
 
     n_classes: int

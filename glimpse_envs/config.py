@@ -208,8 +208,8 @@ class GlimpseConfig:
                 f"the classifier knows {self.classifier.n_classes} classes, data set "
                 f"{self.dataset.name!r} has {self.dataset.n_classes}; take one trained on it"
             )
-        if hasattr(self.classifier, "check_config"):
-            self.classifier.check_config(self)
+        if hasattr(self.classifier, "adapted_to"):
+            object.__setattr__(self, "classifier", self.classifier.adapted_to(self))
         if self.observe_classifier_features and self.classifier.hidden_size < 1:
             raise ValueError(
                 "observe_classifier_features=True, and the classifier's hidden_size is 0"

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from glimpse_envs.components import nearest
 from glimpse_envs.data.datasets import DatasetError, ImageDataset
 from glimpse_envs.data.loaders import load_dataset
-from glimpse_lab.dotted import check_names
+from glimpse_lab.dotted import check_names, with_value
 from glimpse_lab.kinds import EnvKind, kind_of
 from glimpse_lab.models import make_model
 from glimpse_lab.overrides import with_overrides
@@ -162,6 +162,26 @@ class RunConfig:
                 f"{data.digest}, then {self.dataset.digest}); wanted the same images, unchanged"
             )
         env_kwargs = {**self.env_kwargs, "dataset": plain(data.source)}
+        return replace(self, env_kwargs=env_kwargs)
+
+    def altered(self, settings: Mapping[str, Any]) -> RunConfig:
+        """Return the configuration with another environment, to evaluate a trained agent in.
+
+        :param settings: by dotted keys that begin with ``env_kwargs``
+        :raises RunError: for other keys, the data set and the classifier, which are the run's own
+        :raises ValueError: if a key reaches inside of what has no keys
+        """
+        env_kwargs = self.env_kwargs
+        for key, value in settings.items():
+            whole, _, name = key.partition(".")
+            if whole != "env_kwargs" or name.partition(".")[0] in ("", "dataset", "classifier"):
+                raise RunError(
+                    f"got --set {key}={value!r}; wanted env_kwargs.NAME=VALUE of the environment, "
+                    "such as env_kwargs.scene.distractors=8: data set, classifier and all else are "
+                    "those that the agent was trained with"
+                )
+            env_kwargs = with_value(env_kwargs, name, value)
+        check_env_kwargs(env_kwargs, self.kind)
         return replace(self, env_kwargs=env_kwargs)
 
     def make_model(self, env: VecEnv, device: str, *, saved: bool = False) -> BaseAlgorithm:

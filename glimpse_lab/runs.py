@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -111,6 +111,23 @@ class Run:
         :raises RunError: if they are others
         """
         return replace(self, config=self.config.moved(dataset))
+
+    def altered(self, settings: Mapping[str, Any]) -> Run:
+        """Return the run in another environment, to evaluate the agent there; nothing is written.
+
+        :param settings: by dotted keys, such as ``env_kwargs.scene.distractors``
+        :raises RunError: for what is not of the environment, or one in which the agent would see or
+            do other things
+        """
+        other = replace(self, config=self.config.altered(settings))
+        for name in ("observation_space", "action_space"):
+            then, now = (getattr(run.env_config(), name) for run in (self, other))
+            if then != now:
+                raise RunError(
+                    f"got --set {', '.join(settings)}, which makes the {name.replace('_', ' ')} "
+                    f"{now} of the agent's {then}; wanted settings that leave it as it is"
+                )
+        return other
 
     @classmethod
     def _check_links(cls, path: Path) -> None:

@@ -100,6 +100,14 @@ def test_a_quick_eval_of_another_split_writes_the_film_alone(trained: Path) -> N
     assert (trained / "video-validation.gif").exists()
 
 
+def test_a_changed_environment_is_evaluated_and_nothing_written(made: Path) -> None:
+    before = {file.name: file.stat().st_mtime for file in made.iterdir()}
+    changed = ["--set", "env_kwargs.augment=null", "env_kwargs.glimpse_cost=0.5", "--json"]
+    result = json.loads(evaluate(made, *changed))
+    assert result["env_kwargs"]["glimpse_cost"] == 0.5
+    assert {file.name: file.stat().st_mtime for file in made.iterdir()} == before
+
+
 def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
     names = ["one", "two"]
     for seed, name in enumerate(names):
@@ -135,6 +143,7 @@ def test_eval_writes_a_full_report_and_compares_seeds(tmp_path: Path) -> None:
         (["a", "--hidden"], "--hidden is for --export"),
         (["a", "--scanpaths", "2", "--budget", "3"], "leave out --budget"),
         (["a", "--video", "-1"], "wanted an integer, 0 to"),
+        (["a", "--set", "env_kwargs.budget=3", "--video", "1"], "leave out --video"),
     ],
 )
 def test_eval_refuses_what_does_not_go_together(arguments: list[str], message: str) -> None:

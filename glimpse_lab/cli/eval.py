@@ -4,6 +4,7 @@ python eval.py runs/GlimpseDigits-MultiCat-v0/seed0-1      report.html, figures 
 python eval.py --pretrained digits --video 4               a trained agent of this package, at once
 python eval.py RUN_DIR --quick                             the agent and random gaze alone
 python eval.py RUN_DIR --split validation --video 16
+python eval.py RUN_DIR --set env_kwargs.scene.side=100     in an environment of another size
 python eval.py RUN_DIR --export fixations.parquet          a row for every fixation
 python eval.py RUN_DIR RUN_DIR ... --compare               a table, paired on the same images
 """
@@ -50,6 +51,15 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         type=text,
         metavar="NAME",
         help="where the run's data are now, such as folder:PATH, if they were moved",
+    )
+    what.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="evaluate in a changed environment, as by --quick: env_kwargs.scene.side=100; --json "
+        "prints all that is measured",
     )
     out = parser.add_argument_group("what is written")
     out.add_argument(
@@ -103,7 +113,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
             f"--pretrained stands in place of a run; leave out RUN_DIR and --compare ({copied} is "
             "a run directory afterwards, to be compared with others)"
         )
-    args.quick = args.quick or args.pretrained is not None
+    of_own = [n for n in ("compare", "video", "scanpaths", "export") if getattr(args, n)]
+    if args.set and of_own:
+        parser.error(f"--set changes the environment; leave out --{', --'.join(of_own)}")
+    args.quick = args.quick or bool(args.set) or args.pretrained is not None
     if not args.runs and args.pretrained is None:
         parser.error("got no run; wanted RUN_DIR, or --pretrained NAME")
     if args.compare != (len(args.runs) > 1) or (args.out and not args.compare):

@@ -26,7 +26,7 @@ from glimpse_lab.kinds import INVERSE
 from glimpse_lab.pretrained import folder_of
 from glimpse_lab.pretrained.agents import copy_agent
 from glimpse_lab.pretrained.card import summary_of
-from glimpse_lab.recipes import torch_device, trust
+from glimpse_lab.recipes import parse_settings, torch_device, trust
 from glimpse_lab.report.full import write_full_report
 from glimpse_lab.report.run_files import summary, write_film, write_scanpaths
 from glimpse_lab.report.verdict import verdict
@@ -67,6 +67,8 @@ def compare(args: argparse.Namespace, device: str) -> None:
 def evaluate(args: argparse.Namespace, device: str) -> None:
     """Evaluate one run and write what was asked for."""
     run = opened(args)
+    if args.set:
+        run = run.altered(parse_settings(args.set))
     if run.config.kind is INVERSE:
         eval_inverse.evaluate(args, run, device)
         return

@@ -27,6 +27,8 @@ class _Coded(Memory):
     :param code_size: size of the code of a glimpse
     """
 
+    reads_any_size = True
+
     def __init__(self, glimpse_shape: tuple[int, ...], encoder: str, code_size: int) -> None:
         super().__init__()
         height, width, channels = glimpse_shape
@@ -217,6 +219,7 @@ class Canvas(Memory):
     ) -> None:
         super().__init__()
         self.mirror, self.frame = mirror, frame
+        self.reads_any_size = frame is not None
         self.layout = replace(layout, interpolate=interpolate)
         if frame is not None and frame < _LEAST_FRAME * layout.finest_zoom_cell:
             raise ValueError(

@@ -19,9 +19,11 @@ class Memory(nn.Module):
 
     :ivar hidden_size: size of that vector
     :cvar takes_bfloat16: whether computing in bfloat16 pays
+    :ivar reads_any_size: whether the same weights read images of any size
     """
 
     takes_bfloat16: ClassVar[bool] = False
+    reads_any_size: bool = False
     hidden_size: int
 
     def start(self, n: int) -> NDArray:

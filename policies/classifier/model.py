@@ -1,11 +1,13 @@
 """The glimpse classifier: sees what the agent sees, and says what it believes."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -192,23 +194,46 @@ class TorchClassifier(nn.Module):
         rows = th.as_tensor(np.minimum(counts, N_TEMPERATURES) - 1, device=hidden.device)
         return logits / self.temperatures[rows][:, None]
 
-    def check_config(self, config: GlimpseConfig) -> None:
-        """Check that this classifier can read an environment's glimpses.
+    def adapted_to(self, config: GlimpseConfig) -> TorchClassifier:
+        """Return what reads an environment's glimpses: this classifier, or one of its weights.
 
-        :raises ClassifierError: if not, with all that differs
+        For images of another size, where the memory does not depend on it, it is another classifier
+        with a copy of the weights as they are now, so that the gaze is told in its coordinates.
+
+        :raises ClassifierError: if their glimpses differ, with all that does
         """
         wanted = View.of(config)
-        names = ("n_classes", "glimpse_shape", "image_shape", "window")
+        names = ["n_classes", "glimpse_shape", "window"]
+        if not self.memory.reads_any_size:
+            names.append("image_shape")
         differ = [
             f"{name} {getattr(self.view, name)} (the environment: {getattr(wanted, name)})"
             for name in names
             if getattr(self.view, name) != getattr(wanted, name)
         ]
         if differ:
+            size = (
+                f" ({self.kind} reads images of the size that it was made for; of any size do gru, "
+                "lstm, feedforward, and canvas with a frame)"
+                if len(names) == 4 and self.view.image_shape != wanted.image_shape
+                else ""
+            )
             raise ClassifierError(
                 f"the classifier does not fit the environment: it was made for {', '.join(differ)}"
-                "; take the data set, scene and sensor that it was trained with, or train another"
+                f"{size}; take the data set, scene and sensor that it was trained with, or train "
+                "another"
             )
+        if self.view.image_shape == wanted.image_shape:
+            return self
+        other = TorchClassifier(
+            replace(self.view, image_shape=wanted.image_shape),
+            self.kind,
+            seed=self.seed,
+            **self.settings,
+        )
+        other.load_state_dict(self.state_dict())
+        other.bfloat16 = self.bfloat16
+        return other.to(self.readout.weight.device)
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that tell this network with these weights from others."""

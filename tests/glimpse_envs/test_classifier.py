@@ -90,11 +90,14 @@ def test_a_scheme_that_needs_a_classifier_says_how_to_attach_one():
 
 def test_a_check_of_its_own_is_asked():
     class Choosy(NumpyClassifier):
-        def check_config(self, config: GlimpseConfig) -> None:
+        def adapted_to(self, config: GlimpseConfig) -> GlimpseClassifier:
             if config.budget > 3:
                 raise ValueError("patience ends after three glimpses")
+            return self if config.budget == 3 else Choosy(hidden_size=0)
 
-    GlimpseEnv(classifier=Choosy(), budget=3)
+    choosy = Choosy()
+    assert GlimpseConfig(classifier=choosy, budget=3).classifier is choosy
+    assert GlimpseConfig(classifier=choosy, budget=2).classifier.hidden_size == 0
     with pytest.raises(ValueError, match="patience ends"):
         GlimpseEnv(classifier=Choosy(), budget=4)
 

@@ -49,6 +49,30 @@ def test_a_resumed_run_sees_other_images_than_at_its_start(run: Run) -> None:
     assert not np.array_equal(env.core.index, first)
 
 
+def test_an_agent_is_shown_scenes_of_another_size_and_nothing_else(tmp_path: Path) -> None:
+    small = {"env_kwargs.scene": {"type": "TranslatedCanvas", "side": 20}}
+    small |= {"env_kwargs.classifier": {"type": "gru", "hidden_size": 8}}
+    run = make_run(tmp_path / "run", overrides=small)
+    run.save_model(run.config.make_model(run.make_env(), "cpu"))
+    again = Run.open(run.path).altered({"env_kwargs.scene.side": 30})
+    model, env = again.load()
+    assert env.core.config.shape == (30, 30, 1) and again.config.env_kwargs["scene"]["side"] == 30
+    for old, new in zip(
+        run.classifier.parameters(), env.core.config.classifier.parameters(), strict=True
+    ):
+        assert th.equal(old, new)
+    model.predict(env.reset())
+    assert Run.open(run.path).config == run.config  # nothing is written
+    for settings, message in [
+        ({"gamma": 0.5}, r"got --set gamma=0.5; wanted env_kwargs.NAME=VALUE"),
+        ({"env_kwargs.classifier": None}, "wanted env_kwargs.NAME=VALUE"),
+        ({"env_kwargs.sensor.size": 5}, "glimpse_shape"),
+        ({"env_kwargs.scheme": "Saccade"}, "observation space|action space"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            run.altered(settings)
+
+
 def test_two_processes_do_not_train_one_run(run: Run) -> None:
     with run.locked():
         with pytest.raises(RunError, match="another process"), run.locked():

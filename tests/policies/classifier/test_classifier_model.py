@@ -159,7 +159,7 @@ def test_a_canvas_classifier_can_be_pickled():
         ({"sensor": Retina(8, 2)}, r"glimpse_shape \(8, 8, 1\) .*\(8, 16, 1\)"),
         (
             {"scene": {"type": "TranslatedCanvas", "side": 20}},
-            r"made for image_shape \(16, 16\) \(the environment: \(20, 20\)\);",
+            r"made for image_shape \(16, 16\) \(the environment: \(20, 20\)\) \(canvas reads .*;",
         ),
         ({"dataset": quadrants(channels=3)}, r"glimpse_shape .*\(8, 8, 3\)"),
         (
@@ -174,12 +174,35 @@ def test_a_classifier_of_another_environment_says_what_differs(parts, message):
         config(classifier=classifier(), **parts)
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("gru", {}), ("lstm", {}), ("feedforward", {}), ("canvas", {"frame": 16})],
+)
+def test_images_of_another_size_are_read_with_the_same_weights(kind, settings):
+    reader = classifier(kind, **settings)
+    shake(reader)
+    reader.bfloat16 = True
+    elsewhere = {"scene": {"type": "TranslatedCanvas", "side": 40}}
+    other = config(classifier=reader, **elsewhere).classifier
+    assert other is not reader and other.view.image_shape == (40, 40) and other.bfloat16
+    same(weights(other), weights(reader))
+    assert config(classifier=reader).classifier is reader
+    assert config(classifier=other, **elsewhere).classifier is other
+    # the same glimpse round the same point, told as a share of each image
+    glimpse = random_episodes(1).glimpses[:, 0]
+    readings = [
+        one.update(one.start(1), glimpse, np.array([[0.5, 0.5, 1.0]], np.float32))
+        for one in (reader, other)
+    ]
+    np.testing.assert_allclose(readings[0].belief, readings[1].belief, rtol=1e-5)
+
+
 def test_a_classifier_of_other_classes_says_so():
     view = View(7, (8, 8, 1), (16, 16), 8, 1.0, 2.0)
     with pytest.raises(ValueError, match="knows 7 classes, data set 'quadrants' has 4"):
         config(classifier=TorchClassifier(view, "gru", **SMALL["gru"]))
     with pytest.raises(ClassifierError, match=r"n_classes 7 \(the environment: 4\)"):
-        TorchClassifier(view, "gru", **SMALL["gru"]).check_config(config())
+        TorchClassifier(view, "gru", **SMALL["gru"]).adapted_to(config())
 
 
 @pytest.mark.parametrize("scheme", ["GreedyMap", "MultiCategorical", "Hybrid", Saccade(0.5)])
