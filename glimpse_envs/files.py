@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_TEMPORARY = re.compile(r"\..+\.glimpse-tmp-(\d+)(\.[^.]*)?", re.DOTALL)
+_TEMPORARY = re.compile(r"\..+\.glimpse-tmp-(\d+)(?:-(\w+))?(\.[^.]*)?", re.DOTALL)
+#: this machine in a file's name: machines may share a disk, and their processes have equal numbers
+_HERE = re.sub(r"\W", "_", socket.gethostname(), flags=re.ASCII)[:32]
+#: seconds after which no process of another machine still writes
+_ABANDONED = 3600.0
 
 
 @contextmanager
@@ -28,7 +34,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"{path} cannot be written: a file is where {path.parent} should be; choose another "
             "name"
         ) from error
-    temporary = path.with_name(f".{path.stem}.glimpse-tmp-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.glimpse-tmp-{os.getpid()}-{_HERE}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -44,11 +50,16 @@ def is_temporary(path: Path) -> bool:
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of :func:`replacing` that killed processes left in a folder.
 
-    Those of processes that run, and whatever else the folder holds, stay.
+    Those of processes that run, here or on another machine that sees the folder, and whatever else
+    it holds, stay; of another machine those that were not written to for an hour go.
     """
     for file in folder.glob(".*"):
         made = _TEMPORARY.fullmatch(file.name)
-        if made and file.is_file() and not _runs_beside(int(made[1])):
+        if not made or not file.is_file():
+            continue
+        here = made[2] in (None, _HERE)
+        in_use = _runs_beside(int(made[1])) if here else _age(file) < _ABANDONED
+        if not in_use:
             file.unlink(missing_ok=True)
 
 
@@ -78,3 +89,11 @@ def _runs_beside(pid: int) -> bool:
     except (OSError, OverflowError):
         return False
     return True
+
+
+def _age(file: Path) -> float:
+    """Return the seconds since a file was written to; 0 for one that is gone."""
+    try:
+        return time.time() - file.stat().st_mtime
+    except FileNotFoundError:  # its process has just renamed it
+        return 0.0

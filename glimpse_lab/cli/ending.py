@@ -101,6 +101,13 @@ def one_line(error: object) -> str:
     return words or type(error).__name__
 
 
+def told(error: BaseException) -> str:
+    """Return in one line why something failed; the kind, too, of what no one had foreseen."""
+    if isinstance(error, FORESEEN):
+        return one_line(error)
+    return f"unexpected {type(error).__name__}: {one_line(error)}"
+
+
 def carry_out(work: Callable[[], None], *, debug: bool, interrupted: str) -> None:
     """Do the work of a command; end the process with one line if it fails.
 
@@ -125,15 +132,11 @@ def carry_out(work: Callable[[], None], *, debug: bool, interrupted: str) -> Non
 def _tell_failures(work: Callable[[], None], debug: bool) -> None:
     try:
         work()
-    except FORESEEN as error:
-        if debug:
-            raise
-        _fail(one_line(error))
     except Exception as error:
         if debug:
             raise
-        kind = type(error).__name__
-        _fail(f"unexpected {kind}: {one_line(error)}; the same command with --debug shows where")
+        where = "" if isinstance(error, FORESEEN) else "; the same command with --debug shows where"
+        _fail(told(error) + where)
 
 
 @contextmanager

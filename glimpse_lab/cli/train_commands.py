@@ -43,9 +43,9 @@ def run_command(args: argparse.Namespace) -> None:
     if args.cluster is None:
         torch_device(args.device)  # one that cannot be used is said before anything is loaded
     else:
-        from glimpse_lab.cluster.connection import check_ray
+        from glimpse_lab.cluster.connection import check_asked
 
-        check_ray()
+        check_asked(args.device)
     trust(args.packages)
     if args.wandb:
         load_wandb()
@@ -170,7 +170,8 @@ def _on_cluster(args: argparse.Namespace, packages: Sequence[str]) -> Iterator[t
 
     with connected(args.cluster):
         task = this_task(args.device, args.threads, packages)
-        jobs = args.jobs or default_jobs(task)
+        rooms = default_jobs(task)  # which says where there is none, --jobs or not
+        jobs = args.jobs or rooms
         print(f"cluster of {n_cores()} cores, at most {jobs} trainings at a time")
         yield task, jobs
 

@@ -8,30 +8,32 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from glimpse_lab.cli.ending import one_line
 from glimpse_lab.runs import RunError
 from glimpse_lab.sweeps.groups import this_package_first
 
 try:
     import ray
-except ImportError:  # an extra; ``check_ray`` says so
+except ImportError:  # an extra; ``check_asked`` says so
     ray = None
 
 #: seconds that an address has to answer
 _PATIENCE = 10.0
-#: how often a task begins anew elsewhere after its worker or machine has died
-RETRIES = 5
-#: names of this process's settings that its tasks on other machines need
-_PASSED_ON = ("GLIMPSE_DATA_DIR",)
+#: of PyTorch's devices, those that can be reserved; which card it is says Ray
+_DEVICES = ("cpu", "cuda", "auto")
+#: beginnings of the names of this process's settings that its tasks on other machines need
+_PASSED_ON = ("GLIMPSE_DATA_DIR", "WANDB_")
+#: which Ray would show to all who see its dashboard
+_SECRET = "WANDB_API_KEY"
 
 
 @dataclass(frozen=True)
 class Task:
     """What each task of a cluster is asked for, and where it works.
 
-    :param device: that PyTorch knows; another than the CPU reserves a graphics card
+    :param device: "cpu", or "cuda", for which a graphics card is reserved
     :param threads: of PyTorch, as many cores as are reserved
     :param packages: of the user's own, imported first
     :param folder: in which the task works, as the command that asks for it does
@@ -43,12 +45,12 @@ class Task:
     folder: str = "."
 
     def options(self) -> dict[str, Any]:
-        """Return the options of Ray: a process of its own, begun anew after a death."""
+        """Return the options of Ray: what is reserved, and a process for each task."""
         return {
             "num_cpus": self.threads,
             "num_gpus": int(self.device != "cpu"),
             "max_calls": 1,
-            "max_retries": RETRIES,
+            "max_retries": 0,  # see ``Tasks``
         }
 
     def begin(self) -> None:
@@ -71,13 +73,19 @@ class Task:
         trust(self.packages)
 
 
-def check_ray() -> None:
-    """Check that Ray is there.
+def check_asked(device: str) -> None:
+    """Check what can be checked before a cluster is asked.
 
-    :raises ValueError: if not
+    :param device: that tasks are to use
+    :raises ValueError: without Ray, or for a device that cannot be reserved
     """
     if ray is None:
         raise ValueError('--cluster needs Ray: pip install -e ".[ray]"')
+    if device not in _DEVICES:
+        raise ValueError(
+            f"got --device {device} with --cluster; wanted one of {', '.join(_DEVICES)}: Ray "
+            "chooses the card"
+        )
 
 
 @contextmanager
@@ -86,39 +94,54 @@ def connected(address: str) -> Iterator[None]:
 
     :param address: "auto" for the cluster that this machine belongs to, HOST:PORT of its head, or
         "local" for one that is made of this machine, and ends again
-    :raises ValueError: if Ray is not installed
-    :raises RunError: if no cluster answers
+    :raises ValueError: for another form of address
+    :raises RunError: if no cluster answers, or one with another Ray or Python
     """
-    check_ray()
     host, colon, port = address.rpartition(":")
-    if colon and port.isdigit() and "//" not in address:
+    if colon and "//" not in address and port.isascii() and port.isdigit() and int(port) < 2**16:
         _check_answer(host, int(port))
     elif address not in ("auto", "local"):
         raise ValueError(
             f"got --cluster {address}; wanted auto, local, or HOST:PORT as ray start --head says it"
         )
-    variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    if data := variables.get("GLIMPSE_DATA_DIR"):
-        variables["GLIMPSE_DATA_DIR"] = str(Path(data).resolve())
-    variables["PYTHONPATH"] = os.pathsep.join(this_package_first())
+    try:
+        _connect(address)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str) -> None:
     try:
         ray.init(
             address,
-            runtime_env={"env_vars": variables},
+            runtime_env={"env_vars": _variables()},
             log_to_driver=False,  # each run has its own file
             logging_level=logging.ERROR,
             **({"include_dashboard": False} if address == "local" else {}),
         )
     except Exception as error:  # Ray raises many kinds, plain ones too where starting takes long
-        why = str(error).strip().partition("\n")[0]
+        why = one_line(error)
+        if "Version mismatch" in why:
+            raise RunError(
+                f"--cluster {address}: {why}; wanted the same versions on all machines"
+            ) from error
         raise RunError(
             f"no Ray cluster answers at --cluster {address} ({why}): begin one with ray start "
             "--head, and join it on every machine with ray start --address HOST:PORT"
         ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+
+
+def _variables() -> dict[str, str]:
+    """Return the settings of this process that tasks on other machines need."""
+    names = [name for name in os.environ if name.startswith(_PASSED_ON) and name != _SECRET]
+    variables = {name: os.environ[name] for name in names}
+    if data := variables.get("GLIMPSE_DATA_DIR"):
+        variables["GLIMPSE_DATA_DIR"] = os.path.abspath(data)
+    # absolute: a worker starts in a folder of Ray's
+    path = os.pathsep.join(this_package_first()).split(os.pathsep)
+    variables["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, path))
+    return variables
 
 
 def _check_answer(host: str, port: int) -> None:
@@ -138,23 +161,32 @@ def n_cores() -> int:
 
 
 def this_task(device: str, threads: int, packages: Sequence[str]) -> Task:
-    """Return what tasks of this process have in common."""
+    """Return what tasks of this process have in common.
+
+    :param device: "cpu", "cuda", or "auto": a graphics card where the cluster has some
+    """
+    if device == "auto":
+        device = "cuda" if ray.cluster_resources().get("GPU") else "cpu"
     return Task(device, threads, tuple(packages), os.getcwd())
 
 
 def default_jobs(task: Task) -> int:
-    """Return how many tasks the cluster can do at the same time, at least one."""
-    have = ray.cluster_resources()
-    rooms = [have.get("CPU", 0) // task.threads]
-    if task.device != "cpu":
-        rooms.append(have.get("GPU", 0))
-    return max(1, int(min(rooms)))
+    """Return how many tasks the cluster can do at the same time, at least one.
 
-
-def reason(error: Exception) -> str:
-    """Return in one line why a task has failed."""
-    cause = getattr(error, "cause", None) or error
-    text = str(cause).strip()
-    if isinstance(cause, ray.exceptions.RayError):
-        return f"its worker died, {RETRIES} times anew ({type(cause).__name__})"
-    return " ".join(text.split()) or type(cause).__name__
+    :raises RunError: if it can do none: Ray would wait for a machine to join, without a word
+    """
+    jobs = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            have = node["Resources"]
+            rooms = [have.get("CPU", 0) // task.threads]
+            if task.device != "cpu":
+                rooms.append(have.get("GPU", 0))
+            jobs += int(min(rooms))
+    if not jobs:
+        card = "" if task.device == "cpu" else " and a graphics card"
+        raise RunError(
+            f"no machine of the cluster has {task.threads} core(s){card} for a training; wanted "
+            "less (--threads, --device), or a machine that has them"
+        )
+    return jobs

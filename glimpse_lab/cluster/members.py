@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import traceback
 from pathlib import Path
 from typing import Any
 
-import ray
 from filelock import FileLock, Timeout
 
-from glimpse_lab.cluster.connection import Task, reason
+from glimpse_lab.cli.ending import FORESEEN, told
+from glimpse_lab.cluster.connection import Task
+from glimpse_lab.cluster.tasks import Tasks
 from glimpse_lab.runs import Run, RunError
 from glimpse_lab.sweeps.groups import output_file
 
-#: seconds that a machine taken for dead has to let go of a run
-_PATIENCE = 60.0
+#: seconds that runs have to save after Ctrl-C
+_SAVING = 60.0
+#: seconds that a machine taken for dead has to let go of a run; NFS keeps its locks for 90
+_DYING = 120.0
 
 
 class ClusterMembers:
@@ -33,37 +37,29 @@ class ClusterMembers:
 
     def __init__(self, task: Task, jobs: int, **settings: Any) -> None:
         self.task, self.jobs, self.settings = task, jobs, settings
-        self.train = ray.remote(**task.options())(_train_member)
-        self.running: dict[Any, Run] = {}
+        self.tasks = Tasks(_train_member, task)
 
     def begin(self, member: Run) -> str:
         """Submit the task of a member."""
-        answer = self.train.remote(str(member.path), self.task, self.settings)
-        self.running[answer] = member
+        path = member.path
+        name = f"{path.parent.name}/{path.name}"
+        self.tasks.begin(path, str(path), self.task, self.settings, name=name)
         return f" (its output: {output_file(member)})"
 
     def ended(self) -> dict[Path, str | None]:
         """Return members whose tasks have ended, and why they failed."""
-        answers, _ = ray.wait(list(self.running), timeout=0.2)
-        return {self.running[answer].path: self._reason(answer) for answer in answers}
+        ended = self.tasks.ended()
+        return {} if ended is None else {ended.key: ended.failed}
 
     def stop(self) -> None:
         """Interrupt all tasks, and wait until they have saved."""
-        for answer in self.running:
-            ray.cancel(answer)
         try:
-            ray.wait(list(self.running), num_returns=len(self.running) or 1, timeout=_PATIENCE)
+            if late := self.tasks.interrupt(_SAVING):
+                print(
+                    f"{late} did not save within {_SAVING:.0f} s: their last checkpoints are kept"
+                )
         except KeyboardInterrupt:  # once more: do not wait for their saving
-            for answer in self.running:
-                ray.cancel(answer, force=True)
-
-    def _reason(self, answer: Any) -> str | None:
-        del self.running[answer]
-        try:
-            ray.get(answer)
-        except Exception as error:  # whatever a training fails with
-            return reason(error)
-        return None
+            self.tasks.kill()
 
 
 def _train_member(path: str, task: Task, settings: dict[str, Any]) -> None:
@@ -89,8 +85,13 @@ def _train_member(path: str, task: Task, settings: dict[str, Any]) -> None:
         print(f"on {socket.gethostname()}, process {os.getpid()}")
         try:
             resume(run, device=task.device, packages=task.packages, **settings)
-        except BaseException as error:
-            print(f"{'' if isinstance(error, KeyboardInterrupt) else 'error: '}{error}")
+        except KeyboardInterrupt as interrupt:
+            print(interrupt)
+            raise
+        except Exception as error:
+            if not isinstance(error, FORESEEN):
+                traceback.print_exc()
+            print(f"error: {told(error)}")
             raise
 
 
@@ -98,5 +99,5 @@ def _wait_until_free(run: Path) -> None:
     """Wait for a process that trained the run where a machine has just been taken for dead."""
     lock = FileLock(run / "training.lock")
     with contextlib.suppress(Timeout):  # the training will say so
-        lock.acquire(timeout=_PATIENCE)
+        lock.acquire(timeout=_DYING)
         lock.release()

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from glimpse_lab.cluster.connection import Task, reason
+from glimpse_lab.cluster.connection import Task
+from glimpse_lab.cluster.tasks import Tasks
 from glimpse_lab.config import RunConfig
 from glimpse_lab.runs import RunError
 from glimpse_lab.tuning.trials import Outcome, Report, train_trial
@@ -36,15 +37,14 @@ class ClusterTrials:
         self.task, self.jobs = task, jobs
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.mailbox = _Mailbox.options(num_cpus=0, scheduling_strategy=here).remote()
-        self.train = ray.remote(**task.options())(_train)
-        self.running: dict[Any, int] = {}
+        self.tasks = Tasks(_train, task)
         self.reports: dict[int, Report] = {}
 
     def begin(self, number: int, config: RunConfig, report: Report) -> None:
         """Submit the task of a trial."""
         self.reports[number] = report
-        answer = self.train.remote(number, config, self.task, self.mailbox)
-        self.running[answer] = number
+        arguments = (number, config, self.task, self.mailbox)
+        self.tasks.begin(number, *arguments, name=f"trial {number}")
 
     def ended(self) -> tuple[int, Outcome]:
         """Answer what running trials ask until one has ended.
@@ -52,21 +52,18 @@ class ClusterTrials:
         :raises RunError: that a trial has failed with
         """
         while True:
-            ended, _ = ray.wait(list(self.running), timeout=0.2)
+            ended = self.tasks.ended()
             for asked in ray.get(self.mailbox.take.remote()):
                 end = self.reports[asked.number](asked.score, asked.step)
                 self.mailbox.answer.remote(asked, end)
-            if ended:
-                number = self.running.pop(ended[0])
-                try:
-                    return number, ray.get(ended[0])
-                except Exception as error:  # whatever a training fails with
-                    raise RunError(f"trial {number} failed: {reason(error)}") from error
+            if ended is not None:
+                if ended.failed is not None:
+                    raise RunError(f"trial {ended.key} failed: {ended.failed}") from ended.error
+                return ended.key, ended.answer
 
     def stop(self) -> None:
         """Stop all running trials; they have nothing to save."""
-        for answer in self.running:
-            ray.cancel(answer, force=True)
+        self.tasks.kill()
 
 
 @ray.remote
@@ -90,7 +87,9 @@ class _Mailbox:
 
     async def answer(self, asked: _Asked, end: bool) -> None:
         """Let a trial know whether it shall end."""
-        self.answers.pop(asked).set_result(end)
+        waiting = self.answers.pop(asked, None)
+        if waiting is not None:  # else it was asked twice, by a trial that began anew meanwhile
+            waiting.set_result(end)
 
 
 def _train(number: int, config: RunConfig, task: Task, mailbox: Any) -> Outcome:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,19 @@ def test_what_a_killed_write_leaves_is_recognised(tmp_path: Path) -> None:
         remove_leftovers(tmp_path)
         assert not temporary.exists()
         temporary.touch()
+
+
+def test_another_machine_on_the_same_disk_is_left_to_write(tmp_path: Path) -> None:
+    writing, abandoned = (tmp_path / f".{name}.glimpse-tmp-1-elsewhere.pt" for name in "ab")
+    for file in (writing, abandoned):
+        file.touch()
+    two_hours_ago = time.time() - 7200
+    os.utime(abandoned, (two_hours_ago, two_hours_ago))
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [writing]
+    with replacing(tmp_path / "c.pt") as temporary:
+        temporary.touch()
+        assert temporary.name.startswith(f".c.glimpse-tmp-{os.getpid()}-")
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

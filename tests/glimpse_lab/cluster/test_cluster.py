@@ -8,16 +8,23 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from scripts import call, fail, finish, lines, start, succeed, wait_until
 
 from glimpse_lab.cli import train as training
-from glimpse_lab.runs import Run
+from glimpse_lab.runs import Run, RunError
 
-ray = pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
+pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
+
+import ray
+
+from glimpse_lab.cluster.connection import Task, connected, default_jobs, this_task
+from glimpse_lab.cluster.tasks import RETRIES, Tasks
 
 ENV = "GlimpseDigits-MultiCat-v0"
 #: an agent without a classifier: nothing is trained before it
@@ -143,6 +150,7 @@ def test_trials_are_those_of_one_machine(tmp_path: Path, address: str) -> None:
     [
         ("127.0.0.1:9", "no Ray cluster answers at --cluster 127.0.0.1:9 (Connection refused)"),
         ("nowhere", "got --cluster nowhere; wanted auto, local, or HOST:PORT"),
+        ("127.0.0.1:99999", "got --cluster 127.0.0.1:99999; wanted auto, local, or HOST:PORT"),
     ],
 )
 def test_an_address_that_does_not_answer(tmp_path: Path, address: str, message: str) -> None:
@@ -150,10 +158,99 @@ def test_an_address_that_does_not_answer(tmp_path: Path, address: str, message: 
     assert message in fail(training.main, *arguments)
 
 
-def test_a_folder_that_a_machine_does_not_have(tmp_path: Path) -> None:
-    from glimpse_lab.cluster.connection import Task
-    from glimpse_lab.runs import RunError
+def test_another_version_of_ray(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "__version__", "2.0.0")
+    arguments = [*TINY, "--runs", tmp_path, "--seeds", "0", "--cluster", address]
+    message = fail(training.main, *arguments)
+    assert "was started with: Ray: 2.0.0" in message
+    assert "wanted the same versions on all machines" in message
+    assert "ray start" not in message and not ray.is_initialized()
 
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda:1", "got --device cuda:1 with --cluster; wanted one of cpu, cuda, auto"),
+        ("cuda", "no machine of the cluster has 1 core(s) and a graphics card"),
+    ],
+)
+def test_a_device_that_cannot_be_reserved(
+    tmp_path: Path, address: str, device: str, message: str
+) -> None:
+    arguments = ["--runs", tmp_path, "--name", "n", "--seeds", "0", "--jobs", "1"]
+    arguments += ["--cluster", address, "--device", device]
+    assert message in fail(training.main, *TINY, *arguments)
+    assert not list(tmp_path.rglob("config.yml"))
+
+
+def test_what_fits_on_the_machines(address: str) -> None:
+    with connected(address):
+        task = this_task("auto", 1, ())
+        assert task.device == "cpu"  # no machine has a card
+        assert default_jobs(task) == 2
+        with pytest.raises(RunError, match=r"no machine of the cluster has 3 core\(s\) for"):
+            default_jobs(replace(task, threads=3))
+
+
+def test_a_worker_that_always_dies_is_given_up(tmp_path: Path, address: str) -> None:
+    def work(folder: Path, deadly: int) -> int:
+        begun = len(list(folder.iterdir()))
+        (folder / str(begun)).touch()
+        if begun < deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return begun
+
+    said: list[str] = []
+    with connected(address):
+        tasks = Tasks(work, this_task("cpu", 1, ()), said.append)
+        for name, deadly in (("once", 1), ("always", 100)):
+            (tmp_path / name).mkdir()
+            tasks.begin(name, tmp_path / name, deadly, name=name)
+        ended = {}
+        while tasks.running:
+            if (end := tasks.ended()) is not None:
+                ended[end.key] = end
+    assert ended["once"].answer == 1 and ended["once"].failed is None
+    assert ended["always"].failed == f"its worker died {RETRIES + 1} times (WorkerCrashedError)"
+    assert len(list((tmp_path / "always").iterdir())) == RETRIES + 1
+    line = "once: its worker died (WorkerCrashedError); anew, 1 of at most 5"
+    assert line in said and len(said) == RETRIES + 1
+
+
+def test_an_error_that_none_had_foreseen_is_told_with_its_kind(address: str) -> None:
+    def work() -> None:
+        raise KeyError("lost")
+
+    with connected(address):
+        tasks = Tasks(work, this_task("cpu", 1, ()))
+        tasks.begin(0, name="work")
+        while (end := tasks.ended()) is None:
+            pass
+    assert end.failed == "unexpected KeyError: 'lost'" and not tasks.running
+
+
+def test_ctrl_c_in_a_terminal_ends_a_cluster_of_this_machine(tmp_path: Path) -> None:
+    """There every process of the command hears it, those of Ray too."""
+    arguments = [*TINY, "--runs", tmp_path, "--name", "one", "--seeds", "0", "--cluster", "local"]
+    run = tmp_path / ENV / "one" / "seed0"
+    process = start(
+        "train.py", *arguments, "--total-timesteps", "1e7", process_group=0, cwd=tmp_path
+    )
+    wait_until(lambda: saved_timesteps(run) > 0, process)
+    begun = psutil.Process(process.pid).children(recursive=True)
+    worker = worker_of(run)
+    assert worker in {child.pid for child in begun}
+    os.killpg(process.pid, signal.SIGINT)
+    status, output, errors = finish(process)
+    assert status == 130 and "Go on with the same command" in output, output + errors
+    assert "stopped and saved at" in (run / "output.log").read_text()
+    _, left = psutil.wait_procs(begun, timeout=60.0)
+    assert not left
+
+
+def test_a_folder_that_a_machine_does_not_have(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="on a disk that all machines of the cluster share"):
         Task(folder=str(tmp_path / "absent")).begin()
 

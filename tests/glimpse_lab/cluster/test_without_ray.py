@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,22 @@ def test_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_what_does_not_go_together(arguments: list[str], message: str) -> None:
     assert message in fail(train.main, *arguments)
+
+
+def test_settings_that_machines_need_are_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "GLIMPSE_DATA_DIR": "data",
+        "PYTHONPATH": f"src{os.pathsep}/lib",
+        "WANDB_MODE": "offline",
+        "WANDB_API_KEY": "secret",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    passed = connection._variables()
+    assert passed["GLIMPSE_DATA_DIR"] == str(tmp_path / "data")
+    this_package = str(Path(connection.__file__).parents[2])
+    assert passed["PYTHONPATH"].split(os.pathsep) == [this_package, str(tmp_path / "src"), "/lib"]
+    assert passed["WANDB_MODE"] == "offline" and "WANDB_API_KEY" not in passed
