@@ -15,20 +15,27 @@ import argparse
 import os
 import pickle
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import ray
 import torch as th
-from ray.rllib.core import DEFAULT_MODULE_ID
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import CallbackList
 
 from benchmarks.timing import table
 from glimpse_envs.sb3 import GlimpseVecEnv
-from glimpse_lab.rllib.config import ppo
 from policies import CoTrainingCallback, GlimpsePolicy
+
+try:
+    import ray
+    from ray.rllib.core import DEFAULT_MODULE_ID
+    from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
+
+    from glimpse_lab.rllib.config import ppo
+except ImportError as error:
+    sys.exit(f'error: {error}; pip install -e ".[ray]"')
 
 LANES, STEPS, EPOCHS = 64, 4096, 2
 TRUNK = {"type": "gru", "hidden_size": 128, "code_size": 64, "encoder": "mlp"}
@@ -113,8 +120,6 @@ class Rllib:
 
     def rollout(self) -> int:
         """Collect and return timesteps."""
-        from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
-
         self.episodes, _ = synchronous_parallel_sample(
             worker_set=self.algorithm.env_runner_group,
             max_env_steps=STEPS,

@@ -94,8 +94,12 @@ def start(script: str, *arguments: object, **settings: object) -> subprocess.Pop
 
 
 def finish(process: subprocess.Popen[str], timeout: float = 300.0) -> Finished:
-    """Wait for the end of a process, which must not be a traceback."""
-    output, errors = process.communicate(timeout=timeout)
+    """Wait for the end of a process, which must not be a traceback; kill it if it does not end."""
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError("".join(process.communicate())) from None
     assert "Traceback" not in errors, errors
     return Finished(process.returncode, output, errors)
 
