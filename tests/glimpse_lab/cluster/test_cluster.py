@@ -233,14 +233,17 @@ def test_an_error_that_none_had_foreseen_is_told_with_its_kind(address: str) -> 
     assert end.failed == "unexpected KeyError: 'lost'" and not tasks.running
 
 
-def test_ctrl_c_in_a_terminal_ends_a_cluster_of_this_machine(tmp_path: Path) -> None:
+def test_ctrl_c_in_a_terminal_ends_a_cluster_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """There every process of the command hears it, those of Ray too."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     arguments = [*TINY, "--runs", tmp_path, "--name", "one", "--seeds", "0", "--cluster", "local"]
     run = tmp_path / ENV / "one" / "seed0"
     process = start(
         "train.py", *arguments, "--total-timesteps", "1e7", process_group=0, cwd=tmp_path
     )
-    wait_until(lambda: saved_timesteps(run) > 0, process)
+    wait_until(lambda: lines(run / "progress.csv") > 1, process)
     begun = psutil.Process(process.pid).children(recursive=True)
     worker = worker_of(run)
     assert worker in {child.pid for child in begun}
