@@ -9,17 +9,21 @@ from policies.actions.hybrid import HybridDistribution
 from policies.actor_critic import GlimpseLstmPolicy, GlimpsePolicy
 from policies.callbacks import PackedSequences
 from policies.classifier.cotraining import CoTrainingCallback
+from policies.classifier.joint_training import CoTraining
 from policies.classifier.model import TorchClassifier
 from policies.extractors.glimpse import GlimpseExtractor
 from policies.extractors.vit import ViTExtractor
+from policies.function_agent import FunctionAgent
 from policies.hybrid_policies import HybridLstmPolicy, HybridPolicy
 from policies.imitation import Imitation
 from policies.memory_tokens import GlimpseTokenPolicy
 
 __all__ = [
     "CACLA",
+    "CoTraining",
     "CoTrainingCallback",
     "EpsilonGreedy",
+    "FunctionAgent",
     "GlimpseExtractor",
     "GlimpseLstmPolicy",
     "GlimpsePolicy",

@@ -29,9 +29,9 @@ class BatchCapsule(PointerModule):
     :param classifier: a ``Classifier``, or any module that points to a ``ModelModule`` and has a
         port ``label``
     :param threshold: episodes
-    :param settings: of the training, as :class:`~policies.classifier.cotraining.CoTrainingCallback`
-        takes them: ``pretraining``, ``epochs``, ``random_share``, ``learning_rate``, ... Those of
-        the registered pipeline's recipe otherwise, without its pretraining
+    :param settings: of the training, as :class:`~policies.CoTraining` takes them: ``pretraining``,
+        ``epochs``, ``random_share``, ``learning_rate``, ... Those of the registered pipeline's
+        recipe otherwise, without its pretraining
     :ivar learning: whether it collects and fits; not in environments that are made for evaluation
     :ivar newest: the episode that was collected last
     """

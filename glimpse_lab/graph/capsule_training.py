@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -15,16 +14,13 @@ from glimpse_lab.graph.errors import GraphError
 from glimpse_lab.graph.models import ModelModule
 from policies.classifier.cache import ClassifierCache
 from policies.classifier.calibration import calibrate
-from policies.classifier.cotraining import CoTrainingCallback
+from policies.classifier.joint_training import N_CALIBRATION, CoTraining, Validation
 from policies.classifier.model import TorchClassifier
 from policies.classifier.pretraining import ROLLOUT_DRAWS
 from policies.classifier.replay import Collector, SequenceStore, join
 from policies.classifier.schedule import UpdateSchedule
 from policies.classifier.trainer import Fit
 from policies.classifier.validation import scripted_validation_episodes
-
-#: validation episodes, at most, that the belief is calibrated on
-_N_CALIBRATION = 1000
 
 
 class CapsuleTraining:
@@ -40,9 +36,9 @@ class CapsuleTraining:
                 f"got BatchCapsule(threshold={threshold!r}); wanted at least 1 episode"
             )
         self.threshold = threshold
-        self.parts = CoTrainingCallback(**settings)  # which checks them, and makes store and gaze
+        self.parts = CoTraining(**settings)  # which checks them, and makes store and gaze
         self.fits: list[Fit] = []
-        self._validation: Callable[[int], Sequences] | None = None
+        self._validation: Validation | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -78,7 +74,7 @@ class CapsuleTraining:
             n_own = max(1, round(parts.batch_size * (1.0 - parts.random_share)))
         self.schedule = UpdateSchedule(parts.epochs, n_own, parts.handover)
 
-    def prepare(self, n_episodes: float, validation: Callable[[int], Sequences] | None) -> None:
+    def prepare(self, n_episodes: float, validation: Validation | None) -> None:
         """Pretrain if that is wanted and was not done, and plan the training.
 
         :param n_episodes: that are to come, over which the learning rate falls to 0; it begins
@@ -130,9 +126,9 @@ class CapsuleTraining:
 
     def _validation_episodes(self) -> Sequences:
         if self._validation is not None:
-            return self._validation(_N_CALIBRATION)
+            return self._validation(N_CALIBRATION)
         seed = [self.seed, self.parts.store.total]
-        return scripted_validation_episodes(self.config, self.parts.gaze, _N_CALIBRATION, seed)
+        return scripted_validation_episodes(self.config, self.parts.gaze, N_CALIBRATION, seed)
 
     def _batch(self) -> Sequences:
         """Return stored episodes for one update, and some along the scripted gaze."""
