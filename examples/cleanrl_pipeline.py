@@ -15,6 +15,7 @@ the next episode's first observation.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from dataclasses import replace
 
@@ -25,10 +26,10 @@ from gymnasium.wrappers.vector import ClipAction
 from torch import nn
 from torch.distributions import Normal
 
+from glimpse_envs.actions import Saccade
 from glimpse_envs.metrics.episodes import metrics
 from glimpse_lab.evaluation.rollout import evaluate
 from policies import CoTraining, FunctionAgent, GlimpseExtractor
-from policies.classifier.validation import validation_episodes
 
 ENV = {
     "augment": {"type": "ShiftFlip", "shift": 2},
@@ -37,11 +38,13 @@ ENV = {
 }
 CLASSIFIER = {"type": "canvas", "width": 24}
 COTRAINING = {
-    "gaze": "Uniform", "epochs": 2, "random_share": 0.1, "handover": 1.0, "learning_rate": 2e-3,
+    "pretraining": 200_000, "gaze": "Uniform", "epochs": 2, "random_share": 0.1, "handover": 1.0,
+    "learning_rate": 2e-3,
 }  # fmt: skip
+TIMESTEPS = 2_000_000
 N_ENVS, N_STEPS, N_EPOCHS, BATCH = 256, 10, 4, 640
 LEARNING_RATE, GAMMA, LAMBDA, CLIP = 5e-4, 0.7, 0.95, 0.2
-ENTROPY, VALUE, MAX_NORM, LOG_STD = 0.0, 0.5, 0.5, -1.6
+VALUE, MAX_NORM, DEVIATION = 0.5, 0.5, math.exp(-1.6)
 
 
 class Agent(nn.Module):
@@ -56,19 +59,20 @@ class Agent(nn.Module):
         def hidden() -> nn.Sequential:
             return nn.Sequential(nn.Linear(n_code, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
 
-        self.actor = nn.Sequential(hidden(), nn.Linear(64, action.shape[0]))
+        self.actor_hidden, self.actor = hidden(), nn.Linear(64, action.shape[0])
         self.critic_hidden, self.critic = hidden(), nn.Linear(64 + self.bypass.summary_dim, 1)
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
-                nn.init.orthogonal_(layer.weight, 1.0 if layer.out_features <= 2 else 2**0.5)
+                last = layer is self.actor or layer is self.critic
+                nn.init.orthogonal_(layer.weight, 1.0 if last else 2**0.5)
                 nn.init.zeros_(layer.bias)
 
     def forward(self, observation: dict[str, th.Tensor]) -> tuple[Normal, th.Tensor]:
         """Return the distribution of fixations, (B, 2), and the value, (B,)."""
         code, bypass = self.bypass.split(self.extractor(observation))
-        summary = self.bypass.summary(bypass)
-        value = self.critic(th.cat([self.critic_hidden(code), summary], dim=1)).squeeze(-1)
-        return Normal(self.actor(code), np.exp(LOG_STD)), value
+        sure = self.bypass.summary(bypass)
+        value = self.critic(th.cat([self.critic_hidden(code), sure], dim=1)).squeeze(1)
+        return Normal(self.actor(self.actor_hidden(code)), DEVIATION), value
 
     def act(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """Return the likeliest fixations, for evaluations."""
@@ -105,10 +109,8 @@ def update(agent: Agent, optimizer: th.optim.Optimizer, batch: dict[str, th.Tens
             gain = (gain - gain.mean()) / (gain.std() + 1e-8)
             policy_loss = -th.min(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).mean()
             value_loss = (value - rows["return"]).square().mean()
-            entropy = normal.entropy().sum(1).mean()
-            loss = policy_loss + VALUE * value_loss - ENTROPY * entropy
             optimizer.zero_grad()
-            loss.backward()
+            (policy_loss + VALUE * value_loss).backward()
             nn.utils.clip_grad_norm_(agent.parameters(), MAX_NORM)
             optimizer.step()
 
@@ -118,36 +120,41 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--env", default="GlimpseDigits-Saccade-v0", metavar="ID")
-    parser.add_argument("--total-timesteps", type=int, default=2_000_000, metavar="N")
-    parser.add_argument("--pretraining", type=int, default=200_000, metavar="EPISODES")
+    parser.add_argument("--scene", help="default: the environment's own")
+    parser.add_argument("--budget", type=int, help="glimpses of an episode; default: as above")
+    parser.add_argument("--total-timesteps", type=int, default=TIMESTEPS, metavar="N")
+    parser.add_argument("--pretraining", type=int, default=COTRAINING["pretraining"], metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     th.manual_seed(args.seed)
     th.set_num_threads(1)
 
-    envs = gymnasium.make_vec(
-        args.env, num_envs=N_ENVS, classifier={**CLASSIFIER, "seed": args.seed}, **ENV
-    )
+    parts = {**ENV, "classifier": {**CLASSIFIER, "seed": args.seed}}
+    parts |= {key: value for key in ("scene", "budget") if (value := getattr(args, key))}
+    envs = ClipAction(gymnasium.make_vec(args.env, num_envs=N_ENVS, **parts))
     core, config = envs.unwrapped.core, envs.unwrapped.config
-    agent = Agent(envs.single_observation_space, envs.single_action_space)
-    envs = ClipAction(envs)
+    if not isinstance(config.scheme, Saccade):
+        raise SystemExit(
+            f"error: {args.env} acts in {config.action_space}; choose a Saccade or RAM"
+        )
+    agent = Agent(config.observation_space, config.action_space)
     player = FunctionAgent(agent.act, config)
     optimizer = th.optim.Adam(agent.parameters(), lr=LEARNING_RATE, eps=1e-5)
-    n_updates = max(1, -(-args.total_timesteps // (N_STEPS * N_ENVS)))
-    total = n_updates * N_STEPS * N_ENVS
 
     envs.reset(seed=args.seed)
-    cotraining = CoTraining(pretraining=args.pretraining, **COTRAINING)
+    n_updates = max(1, math.ceil(args.total_timesteps / (N_STEPS * N_ENVS)))
+    total = n_updates * N_STEPS * N_ENVS
+    cotraining = CoTraining(**{**COTRAINING, "pretraining": args.pretraining})
     rows = cotraining.begin([core], seed=args.seed, total_timesteps=total)
     begin = time.perf_counter()
     for k in range(n_updates):
-        steps, right = [], []
+        steps = []
         for _ in range(N_STEPS):
             observation = tensors(rows)
             with th.no_grad():
                 normal, value = agent(observation)
                 action = normal.sample()
-            rows, reward, terminated, _, infos = envs.step(action.numpy())
+            rows, reward, terminated, _, _ = envs.step(action.numpy())
             steps.append(
                 {
                     **observation, "action": action, "value": value,
@@ -156,8 +163,6 @@ def main() -> None:
                     "ended": th.as_tensor(terminated, dtype=th.float32),
                 }
             )  # fmt: skip
-            if terminated.any():
-                right.append(infos["final_info"]["is_success"][terminated])
         with th.no_grad():
             last_value = agent(tensors(rows))[1]
         batch = {key: th.stack([step[key] for step in steps]) for key in steps[0]}
@@ -165,26 +170,20 @@ def main() -> None:
         batch["return"] = batch["advantage"] + batch["value"]
 
         done = (k + 1) * N_STEPS * N_ENVS
-        rows = cotraining.update(
-            done, lambda n, done=done: validation_episodes(player, config, n, seed=done)
-        )  # what the classifier, which has learnt, reads of the episodes that are under way
+        rows = cotraining.update(done, player)  # read by the classifier as it is now
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - (k + 1) / n_updates)
         update(agent, optimizer, {key: part.flatten(0, 1) for key, part in batch.items()})
         if k % max(1, n_updates // 20) == 0 or k == n_updates - 1:
-            speed = done / (time.perf_counter() - begin)
-            accuracy = np.concatenate(right).mean()
-            print(f"{done:>9,} steps  accuracy {accuracy:.3f}  {speed:,.0f} steps/s", flush=True)
+            reward, speed = batch["reward"].mean(), done / (time.perf_counter() - begin)
+            print(f"{done:>9,} steps  reward {reward:.4f}  {speed:,.0f} steps/s", flush=True)
     cotraining.end()
     envs.close()
 
     shown = replace(config, split="test")
     for name, random_gaze in (("learned gaze", False), ("random gaze", True)):
         found = metrics(evaluate(player, shown, random_gaze=random_gaze, seed=args.seed))
-        low, high = (100 * end for end in found.accuracy_ci95)
-        print(
-            f"{name}: {100 * found.accuracy:.2f} % ({low:.2f} to {high:.2f}) of "
-            f"{found.n_images:,} test images"
-        )
+        low, high = found.accuracy_ci95
+        print(f"{name}: {found.accuracy:.2%} ({low:.2%} to {high:.2%}) of the test images")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from glimpse_lab.graph.errors import GraphError
 from glimpse_lab.graph.models import ModelModule
 from policies.classifier.cache import ClassifierCache
 from policies.classifier.calibration import calibrate
-from policies.classifier.joint_training import N_CALIBRATION, CoTraining, Validation
+from policies.classifier.joint_training import N_CALIBRATION, CoTraining
 from policies.classifier.model import TorchClassifier
 from policies.classifier.pretraining import ROLLOUT_DRAWS
 from policies.classifier.replay import Collector, SequenceStore, join
@@ -38,7 +39,7 @@ class CapsuleTraining:
         self.threshold = threshold
         self.parts = CoTraining(**settings)  # which checks them, and makes store and gaze
         self.fits: list[Fit] = []
-        self._validation: Validation | None = None
+        self._validation: Callable[[int], Sequences] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -74,7 +75,7 @@ class CapsuleTraining:
             n_own = max(1, round(parts.batch_size * (1.0 - parts.random_share)))
         self.schedule = UpdateSchedule(parts.epochs, n_own, parts.handover)
 
-    def prepare(self, n_episodes: float, validation: Validation | None) -> None:
+    def prepare(self, n_episodes: float, validation: Callable[[int], Sequences] | None) -> None:
         """Pretrain if that is wanted and was not done, and plan the training.
 
         :param n_episodes: that are to come, over which the learning rate falls to 0; it begins

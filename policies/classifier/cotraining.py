@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
-from glimpse_envs.core import GlimpseCore, Sequences
+from glimpse_envs.core import GlimpseCore
 from policies.classifier.joint_training import CoTraining, joined
 from policies.classifier.trainer import Fit, by_glimpse
-from policies.classifier.validation import plays_as_shown, validation_episodes
+from policies.classifier.validation import plays_as_shown
 from policies.classifier.wrapped_rows import ReadAnew
 from policies.minibatches import check_minibatches
 
@@ -51,8 +51,8 @@ class CoTrainingCallback(CoTraining, BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        own = plays_as_shown(self.training_env)
-        self.update(self.model.num_timesteps, self._validation if own else None)
+        agent = self.model if plays_as_shown(self.training_env) else None
+        self.update(self.model.num_timesteps, agent)
         if self.fits:
             self._report(self.fits)
 
@@ -64,10 +64,6 @@ class CoTrainingCallback(CoTraining, BaseCallback):
         rows = super().refresh()
         self.read_anew.put(self.model._last_obs, rows)
         return rows
-
-    def _validation(self, n: int) -> Sequences:
-        model = self.model
-        return validation_episodes(model, self.cores[0].config, n, model.num_timesteps)
 
     def _report(self, fits: list[Fit]) -> None:
         right, read = sum(fit.right for fit in fits), sum(fit.read for fit in fits)

@@ -21,15 +21,12 @@ from policies.classifier.pretraining import ROLLOUT_DRAWS, Pretraining
 from policies.classifier.replay import Collector, SequenceStore, join
 from policies.classifier.schedule import UpdateSchedule
 from policies.classifier.trainer import Fit, Fitter, check_arguments
-from policies.classifier.validation import scripted_validation_episodes
+from policies.classifier.validation import scripted_validation_episodes, validation_episodes
 from policies.limits import check_memory
 from policies.ranges import argument_types, checked, checks_arguments
 
 #: validation episodes, at most, that the belief is calibrated on
 N_CALIBRATION = 1000
-
-Validation = Callable[[int], Sequences]
-"""From a number of validation images, at most, to what the agent sees of them."""
 
 
 class CoTraining:
@@ -50,7 +47,7 @@ class CoTraining:
         observation = cotraining.begin([envs.unwrapped.core], seed=0, total_timesteps=total)
         while timesteps < total:
             ...  # a rollout from this observation
-            observation = cotraining.update(timesteps)
+            observation = cotraining.update(timesteps, agent)
             ...  # the agent's own update
         cotraining.end()
 
@@ -182,14 +179,15 @@ class CoTraining:
             core.record(self.store.add)
         return observation
 
-    def update(self, timesteps: int, validation: Validation | None = None) -> dict[str, NDArray]:
+    def update(self, timesteps: int, agent: Any = None) -> dict[str, NDArray]:
         """Make the updates that the agent's episodes since the last call ask for.
 
         To be called after every rollout.
 
         :param timesteps: of the agent, done by now
-        :param validation: what the agent sees of so many validation images, for the calibration;
-            None for what is seen of them along the scripted gaze
+        :param agent: whose gaze shows the validation images of the calibration, with the method
+            ``predict`` of a model of Stable-Baselines3: see
+            :class:`~policies.function_agent.FunctionAgent`; None for the scripted gaze
         :return: the observation of all lanes as the classifier reads it now, (B, ...) each
         """
         self.fits = []
@@ -202,9 +200,7 @@ class CoTraining:
         tenths = [10 * done // self._total_timesteps for done in (self._timesteps, timesteps)]
         self._timesteps = timesteps
         if tenths[0] != tenths[1]:
-            if validation is None:
-                validation = self._scripted_validation
-            calibrate(self.fitter.classifier, validation(N_CALIBRATION))
+            calibrate(self.fitter.classifier, self._validation_episodes(agent))
         elif not self.fits:
             return self._observation()
         return self.refresh()
@@ -224,8 +220,11 @@ class CoTraining:
     def _observation(self) -> dict[str, NDArray]:
         return joined([core.observation() for core in self.cores])
 
-    def _scripted_validation(self, n: int) -> Sequences:
-        return scripted_validation_episodes(self.cores[0].config, self.gaze, n, self._timesteps)
+    def _validation_episodes(self, agent: Any) -> Sequences:
+        config, seed = self.cores[0].config, self._timesteps
+        if agent is None:
+            return scripted_validation_episodes(config, self.gaze, N_CALIBRATION, seed)
+        return validation_episodes(agent, config, N_CALIBRATION, seed)
 
     def _make_fitter(self, classifier: TorchClassifier) -> Fitter:
         """Return what trains the classifier, with the optimiser's state of before."""
