@@ -121,7 +121,6 @@ def main() -> None:
     )
     parser.add_argument("--env", default="GlimpseDigits-Saccade-v0", metavar="ID")
     parser.add_argument("--scene", help="default: the environment's own")
-    parser.add_argument("--budget", type=int, help="glimpses of an episode; default: as above")
     parser.add_argument("--total-timesteps", type=int, default=TIMESTEPS, metavar="N")
     parser.add_argument("--pretraining", type=int, default=COTRAINING["pretraining"], metavar="N")
     parser.add_argument("--seed", type=int, default=0)
@@ -130,13 +129,11 @@ def main() -> None:
     th.set_num_threads(1)
 
     parts = {**ENV, "classifier": {**CLASSIFIER, "seed": args.seed}}
-    parts |= {key: value for key in ("scene", "budget") if (value := getattr(args, key))}
+    parts |= {"scene": args.scene} if args.scene else {}
     envs = ClipAction(gymnasium.make_vec(args.env, num_envs=N_ENVS, **parts))
     core, config = envs.unwrapped.core, envs.unwrapped.config
     if not isinstance(config.scheme, Saccade):
-        raise SystemExit(
-            f"error: {args.env} acts in {config.action_space}; choose a Saccade or RAM"
-        )
+        raise SystemExit(f"error: got --env {args.env}; wanted an id with Saccade or RAM")
     agent = Agent(config.observation_space, config.action_space)
     player = FunctionAgent(agent.act, config)
     optimizer = th.optim.Adam(agent.parameters(), lr=LEARNING_RATE, eps=1e-5)

@@ -118,13 +118,14 @@ class Code(nn.Module):
 
 
 class Critic(nn.Module):
-    """The value of a code and of how sure the belief is, (..., n) each: (..., 1)."""
+    """The value of what was seen."""
 
     def __init__(self, n_code: int, n_sure: int) -> None:
         super().__init__()
         self.hidden, self.value = hidden(n_code), nn.Linear(64 + n_sure, 1)
 
-    def forward(self, code: th.Tensor, sure: th.Tensor) -> th.Tensor:  # noqa: D102
+    def forward(self, code: th.Tensor, sure: th.Tensor) -> th.Tensor:
+        """Return it, (..., 1), for a code and how sure the belief is, (..., n) each."""
         return self.value(th.cat([self.hidden(code), sure], dim=-1))
 
 
@@ -158,7 +159,6 @@ def main() -> None:
     )
     parser.add_argument("--env", default="GlimpseDigits-Saccade-v0", metavar="ID")
     parser.add_argument("--scene", help="default: the environment's own")
-    parser.add_argument("--budget", type=int, help="glimpses of an episode; default: as above")
     parser.add_argument("--total-timesteps", type=int, default=TIMESTEPS, metavar="N")
     parser.add_argument("--pretraining", type=int, default=COTRAINING["pretraining"], metavar="N")
     parser.add_argument("--seed", type=int, default=0)
@@ -167,13 +167,11 @@ def main() -> None:
     th.set_num_threads(1)
 
     parts = {**ENV, "classifier": {**CLASSIFIER, "seed": args.seed}}
-    parts |= {key: value for key in ("scene", "budget") if (value := getattr(args, key))}
+    parts |= {"scene": args.scene} if args.scene else {}
     envs = gymnasium.make_vec(args.env, num_envs=N_ENVS, **parts)
     core, config = envs.unwrapped.core, envs.unwrapped.config
     if not isinstance(config.scheme, Saccade):
-        raise SystemExit(
-            f"error: {args.env} acts in {config.action_space}; choose a Saccade or RAM"
-        )
+        raise SystemExit(f"error: got --env {args.env}; wanted an id with Saccade or RAM")
     agent = make_agent(config.observation_space)
     policy, critic = agent.get_policy_operator(), agent.get_value_operator()
 
