@@ -154,9 +154,14 @@ class CoTraining:
         :param timesteps: of the agent, done before
         :param checkpoint: called at intervals in the pretraining, so that a kill loses little
         :return: the observation of all lanes, (B, ...) each
-        :raises ValueError: for environments that do not share a ``TorchClassifier``
+        :raises ValueError: for environments that do not share a ``TorchClassifier``, or that were
+            not reset
         """
         self.check(cores)
+        if any((core.episodes < 0).any() for core in cores):
+            raise ValueError(
+                "no episode was begun: call reset() of the environments before begin()"
+            )
         self.cores, classifier = list(cores), cores[0].config.classifier
         config = cores[0].config
         self.fitter = self._make_fitter(classifier)

@@ -5,8 +5,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from episodes import classifier, quadrants
+from episodes import classifier, config, quadrants
 
+from glimpse_envs.core import GlimpseCore
 from policies import CoTraining, FunctionAgent
 
 LANES, STEPS, EPISODE = 8, 9, 3  # steps of a rollout and of an episode
@@ -127,3 +128,9 @@ def test_environments_without_a_classifier_are_refused():
     envs = make_envs(None, observe_classifier_features=False, reward="Terminal", scheme="GreedyMap")
     with pytest.raises(ValueError, match="CoTraining got environments with classifier None; want"):
         cotraining().begin([envs.unwrapped.core], seed=0, total_timesteps=ROLLOUT)
+
+
+def test_environments_that_were_not_reset_are_refused():
+    core = GlimpseCore(config(classifier=classifier("gru"), scheme="Saccade"), 2)
+    with pytest.raises(ValueError, match=r"no episode was begun: call reset\(\)"):
+        cotraining().begin([core], seed=0, total_timesteps=ROLLOUT)
