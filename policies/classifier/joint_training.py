@@ -159,9 +159,7 @@ class CoTraining:
         """
         self.check(cores)
         if any((core.episodes < 0).any() for core in cores):
-            raise ValueError(
-                "no episode was begun: call reset() of the environments first"
-            )
+            raise ValueError("no episode was begun: call reset() of the environments first")
         self.cores, classifier = list(cores), cores[0].config.classifier
         config = cores[0].config
         self.fitter = self._make_fitter(classifier)
