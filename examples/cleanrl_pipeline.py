@@ -1,6 +1,6 @@
 """The whole pipeline in one file, in the manner of CleanRL: a saccader by PPO, and its classifier.
 
-  python examples/cleanrl_pipeline.py --total-timesteps 100000 --pretraining 20000
+  python examples/cleanrl_pipeline.py                    # cluttered digits, without a download
   python examples/cleanrl_pipeline.py --env GlimpseMNIST-Saccade-v0
 
 A saccader decides where to crop next, a classifier reads the crops, and the reward is how much

@@ -1,7 +1,7 @@
 """The whole pipeline in TorchRL: a saccader by its PPO, and the classifier beside it.
 
   pip install -e ".[torchrl]"
-  python examples/torchrl_pipeline.py --total-timesteps 100000 --pretraining 20000
+  python examples/torchrl_pipeline.py                    # cluttered digits, without a download
   python examples/torchrl_pipeline.py --env GlimpseMNIST-Saccade-v0
 
 A saccader decides where to crop next, a classifier reads the crops, and the reward is how much
