@@ -9,7 +9,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from glimpse_envs.sb3 import GlimpseVecEnv
 from policies import GlimpsePolicy
-from policies.classifier import calibration, cotraining
+from policies.classifier import calibration, joint_training
 from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.validation import plays_as_shown, validation_episodes
 
@@ -60,18 +60,18 @@ def test_the_belief_is_calibrated_anew_after_each_tenth_of_the_training(wrap, wa
     played, fitted = [], []
 
     def watched(name: str, given: str) -> None:
-        play = getattr(cotraining, given)
-        monkeypatch.setattr(cotraining, given, lambda *a: played.append(name) or play(*a))
+        play = getattr(joint_training, given)
+        monkeypatch.setattr(joint_training, given, lambda *a: played.append(name) or play(*a))
 
     watched("agent", "validation_episodes")
     watched("script", "scripted_validation_episodes")
-    calibrate = cotraining.calibrate
+    calibrate = joint_training.calibrate
 
     def noted(reader, episodes) -> None:
         calibrate(reader, episodes)
         fitted.append(reader.temperatures.clone())
 
-    monkeypatch.setattr(cotraining, "calibrate", noted)
+    monkeypatch.setattr(joint_training, "calibrate", noted)
     monkeypatch.setattr(calibration, "_FEWEST", 1)  # of few validation images
     callback = CoTrainingCallback(pretraining=64, batch_size=16, epochs=2.0, bfloat16=False)
     model = make_model(wrap(make_env()))
