@@ -15,6 +15,7 @@ HUGGINGFACE = "huggingface:"
 
 _PLACES = 16  # of bytes in a word, and of digits before the point; those beyond share the last
 _DECIMALS = 4  # behind it
+_SCATTER = 0.1  # of digits' first vectors about their line, as a share of other bytes' size
 _WORDS = 40  # places of words: as many as 80 bytes can have
 
 
@@ -49,8 +50,9 @@ class WordEncoder(TextEncoder):
     """A small transformer over words, each made of its bytes; it learns from nothing.
 
     A word is a sum of vectors. A digit has one for its place value (units, tens, tenths, ...), so
-    that a number that was never read is read by its digits; any other byte has two, for its place
-    from the start of the word and from its end. A small MLP makes the token of it. Words end at
+    that a number that was never read is read by its digits, and those of one place begin on a line,
+    in order, so that it lies between its neighbours; any other byte has two, for its place from the
+    start of the word and from its end. A small MLP makes the token of it. Words end at
     spaces and commas; upper case is lower case.
 
     :param dim: size D of a hidden state
@@ -81,6 +83,11 @@ class WordEncoder(TextEncoder):
         self.from_end = nn.Embedding(256 * _PLACES, letter_dim)
         for table in (self.digits, self.from_start, self.from_end):
             nn.init.normal_(table.weight, std=0.5)  # a word is the sum of some ten of them
+        with th.no_grad():
+            self.digits.weight.mul_(_SCATTER)
+            self.digits.weight.unflatten(0, (-1, 10)).add_(
+                th.linspace(-1.0, 1.0, 10)[:, None] * th.randn(_PLACES + _DECIMALS, 1, letter_dim)
+            )
         self.to_token = nn.Sequential(nn.Linear(letter_dim, dim), nn.GELU(), nn.Linear(dim, dim))
         self.places = nn.Parameter(0.3 * th.randn(_WORDS, dim))
         self.blocks = nn.ModuleList(TransformerBlock(dim, n_heads) for _ in range(n_blocks))

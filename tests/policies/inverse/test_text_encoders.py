@@ -259,3 +259,12 @@ def test_a_model_that_is_not_there_is_named(
 def test_wrong_encoders_are_refused(name: str, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_encoder(name, arguments)
+
+
+def test_digits_begin_in_order_at_every_place_value():
+    rows = WordEncoder().digits.weight.detach().unflatten(0, (-1, 10))  # (places, 10, letter_dim)
+    for digits in rows:
+        line = digits[9] - digits[0]
+        along = digits @ line / line.square().sum()
+        assert (along.diff() > 0).all()
+        np.testing.assert_allclose(along - along[0], np.arange(10) / 9.0, atol=0.1)
