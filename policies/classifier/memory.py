@@ -344,6 +344,30 @@ class Canvas(Memory):
             )
         return self.read(self.seen.unfold(canvases))
 
+    def outputs(self, glimpses: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
+        """Return the hidden features after every glimpse, float32 (n, T, hidden_size).
+
+        In evaluation mode the normalisations are fixed, as they are for an agent that acts, and
+        have gradients like all other weights.
+
+        :raises ValueError: with a mirrored view, which is not one hidden vector
+        """
+        if self.mirror and not self.training:
+            raise ValueError("got mirror=True; wanted one hidden vector after each glimpse")
+        n, steps = glimpses.shape[:2]
+        pixels, places = glimpses.cpu().numpy(), th.as_tensor(gaze).cpu().numpy()
+        canvases, ones = self.layout.empty(n), np.ones(n, np.int64)
+        painted = np.empty((n, steps, canvases.shape[1]), np.uint8)
+        for t in range(steps):
+            self.layout.paint(canvases, pixels[:, t : t + 1], places[:, t : t + 1], ones)
+            painted[:, t] = canvases
+        fold, self.fold = self.fold, False  # what is folded has no gradients
+        try:
+            hidden = self.encode(painted.reshape(n * steps, -1), places.reshape(-1, 3))
+        finally:
+            self.fold = fold
+        return hidden.unflatten(0, (n, steps))
+
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
         # one prefix of each episode, drawn by the weights: the expected loss is the weighted one
