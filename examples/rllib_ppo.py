@@ -51,11 +51,11 @@ def main() -> None:
     parser.add_argument("--cluster", default="local", help="local, auto or HOST:PORT")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
     parser.add_argument("--name", help="of the run directory; default: seed<SEED>-<K>")
-    parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with this run")
+    parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on, as it was begun")
     args = parser.parse_args()
     th.set_num_threads(1)
     try:
-        run = Run.open(args.resume) if args.resume else new_run(args)
+        run = opened(args) if args.resume else new_run(args)
         print(f"run directory: {run.path}")
         ray.init(args.cluster, log_to_driver=False, logging_level="ERROR")
         train(run, n_runners=args.runners)
@@ -70,6 +70,12 @@ def main() -> None:
     result, paths = evaluate_run(saved, saved.load("test").model, config)
     write_report(saved, config, paths, result)
     print(f"\n{summary(result)}\n\nnext:  python eval.py {saved.path}")
+
+
+def opened(args: argparse.Namespace) -> Run:
+    """Return the run that is gone on with, to more timesteps in all if they are asked for."""
+    run = Run.open(args.resume)
+    return run if args.total_timesteps is None else run.extended(args.total_timesteps)
 
 
 def new_run(args: argparse.Namespace) -> Run:

@@ -15,6 +15,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from glimpse_envs.data.loaders import data_directory
+from glimpse_lab.checkpoint import classifier_of
 from glimpse_lab.config import RunError
 from glimpse_lab.core_seconds import CoreSeconds
 from glimpse_lab.recipes import RLLIB
@@ -60,12 +61,15 @@ def train(run: Run, *, n_runners: int = 0) -> BaseAlgorithm:
     n_lanes = max(1, run.config.n_envs // max(1, n_runners))
     arguments = learner_arguments(run.config)
     settings = ppo(run.config.env_id, n_runners=n_runners, n_lanes=n_lanes, **arguments)
-    model = run.config.make_model(run.make_env(), "cpu", saved=run.model_file.exists())
     resumed = (run.path / "config.yml").exists()
     if not resumed:
-        run = replace(run, config=_told(run))
+        run = replace(run, config=_told(run))  # before its environment, which a Run makes once
+    model = run.config.make_model(run.make_env(), "cpu", saved=run.model_file.exists())
+    if not resumed:
         run.create()
     with run.locked(), stopping(run, f"python examples/rllib_ppo.py --resume {run.path}"):
+        if resumed:
+            run.write_config()  # it may be longer than it was
         algorithm = settings.build_algo()
         try:
             _Training(run, model, algorithm, n_runners).carry_out(resumed)
@@ -88,9 +92,11 @@ class _Training:
     :param n_runners: processes beside this one
     """
 
-    def __init__(self, run: Run, model: BaseAlgorithm, algorithm: Algorithm, n_runners: int) -> None:
+    def __init__(
+        self, run: Run, model: BaseAlgorithm, algorithm: Algorithm, n_runners: int
+    ) -> None:
         self.run, self.model, self.algorithm = run, model, algorithm
-        self.classifier: th.nn.Module = run.classifier
+        self.classifier: th.nn.Module = classifier_of(model)
         self.states = run.path / STATES
         self.spent = CoreSeconds(pretraining=0.0, training=0.0)
         self.alone = n_runners == 0
