@@ -11,7 +11,7 @@ from typing import Any
 import ray
 import torch as th
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from glimpse_envs.data.loaders import data_directory
@@ -152,8 +152,12 @@ class _Training:
         group = self.algorithm.learner_group
         weights = group.get_weights()[DEFAULT_MODULE_ID]
         ours = {f"classifier.{k}": v.numpy() for k, v in self.classifier.state_dict().items()}
-        group.set_weights({DEFAULT_MODULE_ID: {**weights, **ours}})
-        self.algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=group)
+        state = {DEFAULT_MODULE_ID: {**weights, **ours}}
+        group.set_weights(state)
+        # not sync_weights, which sends nothing while the message of the beginning is on its way
+        self.algorithm.env_runner_group.foreach_env_runner(
+            lambda runner: runner.set_state({COMPONENT_RL_MODULE: state})
+        )
 
     def _save(self, begun: float) -> None:
         """Write what plays, and what a training goes on from.
