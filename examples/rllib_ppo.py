@@ -1,9 +1,10 @@
 """PPO of RLlib with one branched network, on this machine or on the machines of a cluster.
 
 pip install -e ".[ray]"
-python examples/rllib_ppo.py --total-timesteps 500000
+python examples/rllib_ppo.py                                the recipe of GlimpseMNIST-Saccade-v0
 python examples/rllib_ppo.py --runners 8 --cluster auto
-python examples/rllib_ppo.py --checkpoint FOLDER        # the same again goes on from there
+python examples/rllib_ppo.py --resume RUN_DIR               goes on from its last checkpoint
+python eval.py RUN_DIR                                      as of any run; without Ray
 """
 
 from __future__ import annotations
@@ -17,10 +18,16 @@ import torch as th
 try:
     import ray
 
-    from glimpse_lab.rllib.agent import evaluate_algorithm
-    from glimpse_lab.rllib.config import ppo
+    from glimpse_lab.rllib.training import train
 except ImportError as error:
     sys.exit(f'error: {error}; pip install -e ".[ray]"')
+
+from glimpse_lab.evaluation.exact import evaluate_run
+from glimpse_lab.overrides import lengths
+from glimpse_lab.recipes import parse_settings
+from glimpse_lab.report.run_files import summary, write_report
+from glimpse_lab.rllib.recipe import rllib_config
+from glimpse_lab.runs import Run, new_name, run_folder
 
 
 def main() -> None:
@@ -29,53 +36,60 @@ def main() -> None:
     )
     parser.add_argument("--env", default="GlimpseMNIST-Saccade-v0")
     parser.add_argument("--dataset", help="default: the environment's own")
-    parser.add_argument("--total-timesteps", type=float, default=1e6)
+    parser.add_argument("--total-timesteps", type=float, help="default: the recipe's")
+    parser.add_argument("--lanes", type=int, help="of all runners; default: the recipe's")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the recipe")
+    parser.add_argument("--trunk", help="feedforward, gru, lstm or canvas; default: the recipe's")
+    parser.add_argument(
+        "--cut-trunk",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the trunk learns from the classifier's loss alone",
+    )
     parser.add_argument("--runners", type=int, default=0, help="0: this process steps the lanes")
-    parser.add_argument("--lanes", type=int, default=256, help="of each runner")
-    parser.add_argument("--steps", type=int, default=6400, help="of an update")
-    parser.add_argument("--trunk", default="gru", help="feedforward, gru or lstm")
-    parser.add_argument("--cut-trunk", action="store_true", help="PPO does not change the trunk")
     parser.add_argument("--cluster", default="local", help="local, auto or HOST:PORT")
-    parser.add_argument("--checkpoint", type=Path, help="folder to go on from, and to save to")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--name", help="of the run directory; default: seed<SEED>-<K>")
+    parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on, as it was begun")
     args = parser.parse_args()
     th.set_num_threads(1)
+    try:
+        run = opened(args) if args.resume else new_run(args)
+        print(f"run directory: {run.path}")
+        ray.init(args.cluster, log_to_driver=False, logging_level="ERROR")
+        train(run, n_runners=args.runners)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt as stopped:
+        sys.exit(str(stopped))
+    finally:
+        ray.shutdown()
+    saved = Run.open(run.path)  # as eval.py does
+    config = saved.evaluation_config("test")
+    result, paths = evaluate_run(saved, saved.load("test").model, config)
+    write_report(saved, config, paths, result)
+    print(f"\n{summary(result)}\n\nnext:  python eval.py {saved.path}")
 
-    parts = {"reward": "UncertaintyReduction"}
-    if args.dataset:
-        parts["dataset"] = args.dataset
-    config = ppo(
+
+def opened(args: argparse.Namespace) -> Run:
+    """Return the run that is gone on with, to more timesteps in all if they are asked for."""
+    run = Run.open(args.resume)
+    return run if args.total_timesteps is None else run.extended(args.total_timesteps)
+
+
+def new_run(args: argparse.Namespace) -> Run:
+    """Return the run that the arguments ask for; nothing is written."""
+    config = rllib_config(
         args.env,
-        env_kwargs=parts,
-        trunk={"type": args.trunk, "encoder": "mlp", "hidden_size": 128},
+        seed=args.seed,
+        dataset=args.dataset,
+        trunk=None if args.trunk is None else {"type": args.trunk},
         cut_trunk=args.cut_trunk,
-        n_runners=args.runners,
-        n_lanes=args.lanes,
-        steps=args.steps,
-        epochs=2,
+        overrides={**parse_settings(args.set), **lengths(args.total_timesteps, args.lanes)},
     )
-    ray.init(args.cluster, log_to_driver=False, logging_level="ERROR")
-    algorithm = config.build_algo()
-    folder = args.checkpoint.resolve() if args.checkpoint else None
-    if folder and folder.exists():
-        algorithm.restore_from_path(folder)
-        print(f"going on from update {algorithm.training_iteration}")
-    done = 0
-    while done < args.total_timesteps:
-        result = algorithm.train()
-        told = result["env_runners"]
-        done = int(told["num_env_steps_sampled_lifetime"])
-        print(
-            f"{done:,} steps  accuracy {told['accuracy']:.3f}  glimpses {told['n_glimpses']:.2f}",
-            flush=True,
-        )
-        if folder and algorithm.training_iteration % 10 == 0:
-            algorithm.save_to_path(folder)
-    if folder:
-        algorithm.save_to_path(folder)
-    found = evaluate_algorithm(algorithm)
-    print(f"test images: accuracy {100 * found.accuracy:.2f} %, glimpses {found.mean_glimpses:.2f}")
-    algorithm.stop()
-    ray.shutdown()
+    name = args.name or new_name(args.runs / config.env_id, args.seed)
+    return Run(run_folder(args.runs, config.env_id, name), config)
 
 
 if __name__ == "__main__":

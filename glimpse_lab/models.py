@@ -33,11 +33,11 @@ def make_model(
 
     :param algorithm: a key of ``ALGORITHMS``
     :param recipe: hyperparameters; those of training (``n_envs``, ``n_timesteps``, ``env_kwargs``,
-        ``callback``) are passed over
+        ``callback``, ``rllib``) are passed over
     :raises ValueError: for hyperparameters that the algorithm or the policy does not know, of
         another type or out of their ranges
     """
-    passed_over = {"n_envs", "n_timesteps", "env_kwargs", "callback"}
+    passed_over = {"n_envs", "n_timesteps", "env_kwargs", "callback", "rllib"}
     arguments = {key: value for key, value in recipe.items() if key not in passed_over}
     arguments = {key: _schedule(key, value) for key, value in arguments.items()}
     policy = arguments.pop("policy", "MultiInputPolicy")
@@ -47,7 +47,7 @@ def make_model(
         raise RecipeError(f"got policy={policy!r}; wanted a name, such as policies.GlimpsePolicy")
     arguments = _checked_arguments(cls, arguments)
     n_steps = _check_rollouts(cls, arguments, env.num_envs)
-    arguments["policy_kwargs"] = _policy_kwargs(cls, policy, arguments.get("policy_kwargs") or {})
+    arguments["policy_kwargs"] = policy_arguments(cls, policy, arguments.get("policy_kwargs") or {})
     rollout, remedy = (
         f"a rollout of {n_steps * env.num_envs:,} steps",
         "take fewer n_envs or n_steps",
@@ -102,8 +102,16 @@ def _checked_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> d
     return checked(arguments, argument_types(cls))
 
 
-def _policy_kwargs(cls: type[BaseAlgorithm], policy: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a policy, checked, with its activation function as a class."""
+def policy_arguments(
+    cls: type[BaseAlgorithm], policy: Any, kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a policy, checked, with its activation function as a class.
+
+    :param cls: of the algorithm
+    :param policy: its class, or a name that the algorithm knows
+    :param kwargs: as a recipe gives them
+    :raises ValueError: for what the policy does not know, of another type or out of its range
+    """
     if isinstance(kwargs.get("activation_fn"), str):
         kwargs = {**kwargs, "activation_fn": _activation(kwargs["activation_fn"])}
     policy_class = cls.policy_aliases.get(policy) if isinstance(policy, str) else policy

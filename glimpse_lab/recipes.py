@@ -27,9 +27,13 @@ from policies.classifier.trainer import Fitter
 from policies.inverse import ActionEnumeration, SupervisedActions
 from policies.ranges import argument_types, checked
 
+RLLIB = "rllib_ppo"
+"""Of runs that PPO of RLlib has trained (:mod:`glimpse_lab.rllib`): PPO here plays them."""
+
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "ppo_lstm": RecurrentPPO,
     "ppo": PPO,
+    RLLIB: PPO,
     "enumeration": ActionEnumeration,
     "supervised": SupervisedActions,
 }
@@ -79,10 +83,11 @@ def load_recipe(path: Path, env_id: str) -> Recipe:
     """
     if not path.exists():
         raise RecipeError(f"recipe {path} cannot be read: there is no such file")
-    if path.stem not in ALGORITHMS:
+    trained = [name for name in ALGORITHMS if name != RLLIB]
+    if path.stem not in trained:
         raise RecipeError(
             f"recipe {path}: the file's name tells the algorithm, wanted one of "
-            f"{', '.join(f'{name}.yml' for name in ALGORITHMS)}"
+            f"{', '.join(f'{name}.yml' for name in trained)}"
         )
     recipes = _read(path)
     if not isinstance(recipes, dict):

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 from glimpse_envs.data.loaders import data_directory
 from glimpse_lab.core_seconds import CoreSeconds, CoreTimer
 from glimpse_lab.logs import failed_writes_told_once, n_rows
+from glimpse_lab.recipes import RLLIB
 from glimpse_lab.runs import Run, RunError, write_failure
 from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
 from policies.classifier.cotraining import CoTrainingCallback
@@ -73,8 +74,13 @@ def make(run: Run, device: str) -> tuple[BaseAlgorithm, list[BaseCallback]]:
     Pretrainings of the same settings are shared by all runs, but for those that begin with the
     weights of a file.
 
-    :raises ValueError: for settings that do not fit, of the callbacks too
+    :raises ValueError: for settings that do not fit, of the callbacks too, and for a run of RLlib
     """
+    if run.config.algorithm == RLLIB:
+        raise RunError(
+            f"{run.path} was trained by RLlib; go on with: python examples/rllib_ppo.py --resume "
+            f"{run.path}"
+        )
     saved = run.model_file.exists()
     model = run.config.make_model(VecMonitor(run.make_env()), device, saved=saved)
     callbacks = run.config.make_callbacks()

@@ -32,22 +32,46 @@ class BranchedLearner(PPOTorchLearner):
         loss = super().compute_loss_for_module(
             module_id=module_id, config=config, batch=batch, fwd_out=fwd_out
         )
-        supervised = classifier_loss(fwd_out[CLASS_LOGITS], batch[LABELS], batch[SEEN])
+        settings = config.learner_config_dict
+        supervised = classifier_loss(
+            fwd_out[CLASS_LOGITS],
+            batch[LABELS],
+            batch[SEEN],
+            early_weight=settings["early_weight"],
+            label_smoothing=settings["label_smoothing"],
+        )
         self.metrics.log_value((module_id, "classifier_loss"), supervised.item(), window=1)
-        return loss + config.learner_config_dict["classifier_coeff"] * supervised
+        return loss + settings["classifier_coeff"] * supervised
 
 
-def classifier_loss(logits: th.Tensor, labels: th.Tensor, seen: th.Tensor) -> th.Tensor:
-    """Return the mean cross-entropy after every glimpse, nats.
+def classifier_loss(
+    logits: th.Tensor,
+    labels: th.Tensor,
+    seen: th.Tensor,
+    *,
+    early_weight: float = 1.0,
+    label_smoothing: float = 0.0,
+) -> th.Tensor:
+    """Return the cross-entropy after every glimpse, nats: the mean over episodes.
+
+    An episode's is weighted as :class:`~policies.classifier.trainer.Fitter` does.
 
     :param logits: float32 (n, T, K)
     :param labels: int64 (n,)
-    :param seen: which of them count, bool (n, T)
+    :param seen: which of them count, the first ones of each row, bool (n, T)
+    :param early_weight: of every glimpse but an episode's last, which has 1
+    :param label_smoothing: share of the target spread over all classes
     """
     each = F.cross_entropy(
-        logits.flatten(0, 1), labels[:, None].expand_as(seen).flatten(), reduction="none"
+        logits.flatten(0, 1),
+        labels[:, None].expand_as(seen).flatten(),
+        reduction="none",
+        label_smoothing=label_smoothing,
     )
-    return (each * seen.flatten()).sum() / seen.sum()
+    weights = early_weight * seen.float()
+    weights[th.arange(len(seen), device=seen.device), seen.sum(dim=1) - 1] = 1.0
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return (each.view_as(weights) * weights).sum(dim=1).mean()
 
 
 class WholeEpisodes(ConnectorV2):

@@ -6,43 +6,34 @@ the classifier trained by cross-entropy and untouched by reinforcement learning.
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import torch as th
 from gymnasium import spaces
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
-from torch import nn
+from stable_baselines3.common.utils import ConstantSchedule
 
-from glimpse_lab.rllib.actions import ActionHead
-from policies.classifier.model import TorchClassifier, View
-from policies.extractors.layers import BypassLayout
+from glimpse_lab.rllib.actions import action_parameters, distribution_of
+from policies import GlimpsePolicy
+from policies.classifier.model import N_TEMPERATURES, TorchClassifier, View
 
 #: in a module's output: the classifier branch, float32 (..., K)
 CLASS_LOGITS = "class_logits"
 
 #: memories that can be the trunk: those that give a hidden vector after every glimpse
-TRUNKS = ("feedforward", "gru", "lstm")
+TRUNKS = ("feedforward", "gru", "lstm", "canvas")
 
 #: of the observation, what the environment's classifier made of the glimpses
 _WATCHED = ("belief", "classifier_features")
 
 
-class _Features(NamedTuple):
-    """What the branches of policy and value read of n rows.
-
-    :ivar latent: float32 (n, F)
-    :ivar bypass: float32 (n, bypass.dim)
-    """
-
-    latent: th.Tensor
-    bypass: th.Tensor
-
-
 class BranchedModule(TorchRLModule, ValueFunctionAPI):
-    """Trunk and classifier branch, which are a ``TorchClassifier``; policy and value branch.
+    """Trunk and classifier branch, a ``TorchClassifier``; policy and value, a ``GlimpsePolicy``.
+
+    Both are the classes that Stable-Baselines3 trains and plays in this package, so that a trained
+    module is a run like any other (:mod:`glimpse_lab.rllib.training`).
 
     While an agent acts, the trunk is run once for each glimpse, by the environment, which shares
     the classifier with this module and carries its state in every lane: the observation has its
@@ -54,8 +45,7 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
 
     Settings, in ``model_config``: ``view`` (arguments of
     :class:`~policies.classifier.model.View`), ``classifier`` (``type``, one of ``TRUNKS``, and its
-    settings), ``cut_trunk``, ``hiddens`` (sizes of the layers of policy and value branch) and
-    ``log_std``.
+    settings), ``cut_trunk`` and ``policy_kwargs`` (of the ``GlimpsePolicy``).
     """
 
     def setup(self) -> None:
@@ -65,23 +55,31 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
         self.cut_trunk = bool(settings["cut_trunk"])
         self.classifier = TorchClassifier(View(**settings["view"]), trunk.pop("type"), **trunk)
         self.vectors = vectors_of(self.observation_space)
-        self.bypass = BypassLayout(n_belief=self.classifier.n_classes)
-        dim = self.classifier.hidden_size
-        dim += sum(self.observation_space[name].shape[0] for name in self.vectors)
-        self.policy = _layers(dim, settings["hiddens"])
-        self.value = _layers(dim, settings["hiddens"])
-        last = ([dim, *settings["hiddens"]])[-1]
-        self.head = ActionHead(last, self.action_space, self.bypass, settings["log_std"])
-        self.value_head = nn.Linear(last + self.bypass.summary_dim, 1)
-        self.action_dist_cls = self.head.distribution_class
+        # its own optimiser stays unused: the learner has one for all branches
+        self.agent = GlimpsePolicy(
+            self.observation_space,
+            self.action_space,
+            ConstantSchedule(0.0),
+            **settings["policy_kwargs"],
+        )
+        self.action_dist_cls = distribution_of(self.agent)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of policy and value; the classifier's normalisations stay as they are.
+
+        Else an environment that shares it would read with statistics of the present lanes: RLlib
+        sets the training mode after every step.
+        """
+        super().train(mode)
+        self.classifier.eval()
+        return self
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, th.Tensor]:
         """Return the actions' parameters from what the environment's classifier has seen.
 
         :param batch: ``obs``, of B lanes each
         """
-        seen = batch[Columns.OBS]
-        features = self._join(seen["classifier_features"], seen["belief"], seen)
+        features = self.agent.extract_features(batch[Columns.OBS])
         return {Columns.ACTION_DIST_INPUTS: self._act(features)}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -93,15 +91,14 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
         """
         hidden, logits = self.watch(batch[Columns.OBS])
         features = self._features(hidden, logits, batch[Columns.OBS])
-        lead = hidden.shape[:2]
         return {
-            Columns.ACTION_DIST_INPUTS: self._act(features).unflatten(0, lead),
+            Columns.ACTION_DIST_INPUTS: self._act(features).unflatten(0, hidden.shape[:2]),
             Columns.EMBEDDINGS: features,
             CLASS_LOGITS: logits,
         }
 
     def compute_values(
-        self, batch: dict[str, Any], embeddings: _Features | None = None
+        self, batch: dict[str, Any], embeddings: th.Tensor | None = None
     ) -> th.Tensor:
         """Return the values of whole episodes, float32 (n, T).
 
@@ -111,9 +108,7 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
         shown = batch[Columns.OBS]
         if embeddings is None:
             embeddings = self._features(*self.watch(shown), shown)
-        summary = self.bypass.summary(embeddings.bypass)
-        code = self.value(embeddings.latent)
-        values = self.value_head(th.cat([code, summary], dim=1))
+        values = self.agent.value_net(self.agent.mlp_extractor.forward_critic(embeddings))
         return values.reshape(shown["gaze"].shape[:2])
 
     def watch(self, shown: dict[str, th.Tensor]) -> tuple[th.Tensor, th.Tensor]:
@@ -126,19 +121,19 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
 
     def _features(
         self, hidden: th.Tensor, logits: th.Tensor, shown: dict[str, th.Tensor]
-    ) -> _Features:
+    ) -> th.Tensor:
         """Return the features of n x T rows, cut from what the policy must not change."""
-        belief = logits.detach().softmax(dim=2).flatten(0, 1)
-        hidden = hidden.detach() if self.cut_trunk else hidden
-        rows = {name: shown[name].flatten(0, 1) for name in (*self.vectors, "remaining")}
-        return self._join(hidden.flatten(0, 1), belief, rows)
+        steps = th.arange(logits.shape[1], device=logits.device).clamp(max=N_TEMPERATURES - 1)
+        temperatures = self.classifier.temperatures[steps][:, None]
+        rows = {name: shown[name] for name in ("glimpse", *self.vectors)} | {
+            "belief": (logits.detach() / temperatures).softmax(dim=2),
+            "classifier_features": hidden.detach() if self.cut_trunk else hidden,
+        }
+        return self.agent.extract_features({name: row.flatten(0, 1) for name, row in rows.items()})
 
-    def _join(self, hidden: th.Tensor, belief: th.Tensor, rows: dict[str, th.Tensor]) -> _Features:
-        latent = th.cat([hidden, *(rows[name] for name in self.vectors)], dim=1)
-        return _Features(latent, self.bypass.make(rows["remaining"], belief))
-
-    def _act(self, features: _Features) -> th.Tensor:
-        return self.head(self.policy(features.latent), features.bypass)
+    def _act(self, features: th.Tensor) -> th.Tensor:
+        latent = self.agent.mlp_extractor.forward_actor(features)
+        return action_parameters(self.agent, latent)
 
 
 def vectors_of(space: spaces.Dict) -> tuple[str, ...]:
@@ -149,8 +144,3 @@ def vectors_of(space: spaces.Dict) -> tuple[str, ...]:
     return tuple(
         name for name, part in space.spaces.items() if name not in _WATCHED and len(part.shape) == 1
     )
-
-
-def _layers(dim: int, hiddens: list[int]) -> nn.Sequential:
-    pairs = pairwise([dim, *hiddens])
-    return nn.Sequential(*(layer for a, b in pairs for layer in (nn.Linear(a, b), nn.Tanh())))

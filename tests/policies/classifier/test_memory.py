@@ -47,6 +47,25 @@ def test_steps_and_prefixes_give_the_same_for_every_count(kind, encoder):
 
 
 @pytest.mark.parametrize("frame", [None, 24])
+def test_a_canvas_gives_whole_episodes_with_gradients_and_fixed_normalisations(frame):
+    reader, episodes = memory("canvas", frame=frame), random_episodes(9)
+    hidden = stepped(reader, episodes)
+    before = [buffer.clone() for buffer in reader.buffers()]
+    outputs = reader.outputs(th.as_tensor(episodes.glimpses), th.as_tensor(episodes.gaze))
+    np.testing.assert_allclose(outputs.detach(), hidden, rtol=1e-4, atol=1e-5)
+    outputs.sum().backward()
+    assert all(weight.grad is not None and weight.grad.any() for weight in reader.parameters())
+    assert all(map(th.equal, before, reader.buffers()))
+    np.testing.assert_array_equal(stepped(reader, episodes), hidden)  # folded as before
+
+
+def test_whole_episodes_of_a_mirrored_canvas_are_refused():
+    episodes = random_episodes(2)
+    with pytest.raises(ValueError, match="mirror=True"):
+        memory("canvas", mirror=True).outputs(th.as_tensor(episodes.glimpses), episodes.gaze)
+
+
+@pytest.mark.parametrize("frame", [None, 24])
 def test_a_canvas_gives_the_same_for_the_prefixes_that_it_draws(frame):
     reader, episodes = memory("canvas", frame=frame), random_episodes(40)
     hidden, rng, seen = stepped(reader, episodes), np.random.default_rng(0), set()

@@ -1,0 +1,114 @@
+"""What RLlib takes over of a recipe of PPO; it needs no Ray."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from stable_baselines3 import PPO
+
+from glimpse_envs.components import nearest
+from glimpse_lab.classifiers import COTRAINING, training_of
+from glimpse_lab.config import RunConfig, resolve_config
+from glimpse_lab.kinds import GLIMPSE, kind_of
+from glimpse_lab.recipes import RECIPES, RLLIB, RecipeError
+
+#: where the recipe has no classifier
+_TRUNK = {"type": "gru", "encoder": "mlp", "hidden_size": 128}
+
+#: the classifier's learning rate falls to this share of itself in the pretraining
+_HANDOVER = 0.1
+
+_KNOWN = (
+    *("n_envs", "n_timesteps", "policy", "policy_kwargs", "callback"),
+    *("n_steps", "batch_size", "n_epochs", "learning_rate", "gamma", "gae_lambda"),
+    *("clip_range", "ent_coef", "vf_coef", "max_grad_norm"),
+)
+
+
+def rllib_config(
+    env_id: str,
+    *,
+    seed: int = 0,
+    dataset: str | None = None,
+    trunk: Mapping[str, Any] | None = None,
+    cut_trunk: bool = True,
+    overrides: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Return the configuration of a run that RLlib trains: the id's recipe of PPO, as far as it is.
+
+    Taken over are the environment, the policy, PPO's hyperparameters and the classifier's
+    pretraining. Beside the agent the classifier learns from each of its episodes as often as the
+    agent does, by the learner's own optimiser, and from no others.
+
+    :param env_id: of a registered environment with glimpses
+    :param seed: of everything
+    :param dataset: a name; None for the environment's own
+    :param trunk: ``type`` and settings; None for the recipe's classifier
+    :param cut_trunk: let the trunk learn from the classifier's loss alone
+    :param overrides: hyperparameters of the recipe by dotted keys
+    :raises ValueError: for what does not fit, is not known, or what RLlib's training has no use for
+    """
+    if kind_of(env_id, importing=True) is not GLIMPSE:
+        raise RecipeError(f"got environment {env_id}; wanted one with glimpses")
+    config = resolve_config(
+        env_id, RECIPES / "ppo.yml", seed=seed, dataset=dataset, overrides=overrides
+    )
+    recipe = dict(config.recipe)
+    for key in recipe:
+        if key not in _KNOWN:
+            raise RecipeError(f"RLlib's training has no {key!r}; {nearest(key, _KNOWN)}")
+    if recipe.get("policy") != "policies.GlimpsePolicy":
+        raise RecipeError(
+            f"got policy={recipe.get('policy')!r}; wanted policies.GlimpsePolicy, whose memory is "
+            "the trunk"
+        )
+    pretraining = {"epochs": 0.0, "random_share": 0.0, "handover": _HANDOVER, "frozen": False}
+    recipe["callback"] = [{COTRAINING: {**(training_of(recipe) or {}), **pretraining}}]
+    recipe["rllib"] = {"cut_trunk": cut_trunk}
+    classifier = trunk or config.env_kwargs.get("classifier") or _TRUNK
+    env_kwargs = {
+        **config.env_kwargs,
+        "classifier": {"seed": seed, **classifier},
+        "observe_classifier_features": True,
+    }
+    return replace(config, algorithm=RLLIB, recipe=recipe, env_kwargs=env_kwargs)
+
+
+def learner_arguments(config: RunConfig) -> dict[str, Any]:
+    """Return arguments of :func:`glimpse_lab.rllib.config.ppo`, but those of the runners.
+
+    Rollouts are as long and minibatches as large as in the recipe, counted in episodes of the whole
+    budget.
+
+    :param config: of :func:`rllib_config`
+    """
+    parameters = inspect.signature(PPO).parameters
+    recipe = {key: parameters[key].default for key in _KNOWN if key in parameters} | config.recipe
+    env_kwargs = dict(config.env_kwargs)
+    return {
+        "trunk": env_kwargs.pop("classifier"),
+        "env_kwargs": env_kwargs,
+        "cut_trunk": recipe["rllib"]["cut_trunk"],
+        "steps": recipe["n_envs"] * recipe["n_steps"],
+        "minibatch_episodes": max(1, round(recipe["batch_size"] / env_kwargs["budget"])),
+        "epochs": recipe["n_epochs"],
+        "learning_rate": _pairs(recipe["learning_rate"], config.n_timesteps),
+        "gamma": recipe["gamma"],
+        "gae_lambda": recipe["gae_lambda"],
+        "clip_range": recipe["clip_range"],
+        "entropy_coeff": recipe["ent_coef"],
+        "value_coeff": recipe["vf_coef"],
+        "max_grad_norm": recipe["max_grad_norm"],
+        "policy_kwargs": recipe["policy_kwargs"] or {},
+        "seed": config.seed,
+    }
+
+
+def _pairs(rate: float | str, n_timesteps: int) -> float | list[list[float]]:
+    """Return a learning rate as RLlib takes it: "lin_START" falls to 0."""
+    if isinstance(rate, str):
+        return [[0, float(rate.removeprefix("lin_"))], [n_timesteps, 0.0]]
+    return rate
