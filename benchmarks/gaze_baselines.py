@@ -10,6 +10,11 @@ rise), on episodes along the baseline's gaze. "best-fixed" is found on the valid
 takes all glimpses of the budget, and its accuracy after fewer is what the same classifier says on
 the way (an agent that answers when it chooses has no such figure). "best-fixed" is searched with a
 classifier that was trained as long on random gaze, which has seen windows everywhere.
+
+Where the run froze its classifier after the pretraining, a baseline's is trained from nothing: by
+as many episodes along the baseline's gaze, and kept like the run's. A network that suits the gaze
+better than the run's is given by --classifier: one that reads round the last glimpse (``frame``)
+does not suit a scan.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch as th
@@ -33,19 +39,26 @@ from glimpse_lab.evaluation.result import Baseline, BaselineKind, TrainedBaselin
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
 from glimpse_lab.evaluation.storage import write_result
 from glimpse_lab.plots.training import read_progress
-from glimpse_lab.recipes import trust
+from glimpse_lab.recipes import parse_value, trust
 from glimpse_lab.runs import Run
 from glimpse_lab.versions import git_commit
 from policies.classifier.cache import ClassifierCache
 from policies.classifier.cotraining import CoTrainingCallback
 from policies.classifier.model import TorchClassifier, read_file
+from policies.classifier.pretraining import Pretraining
 from policies.classifier.trainer import Fitter, pretrain
 
 
 class Study:
     """The run, its pretraining, and how much it trained its classifier."""
 
-    def __init__(self, path: Path, pretraining: Path | None, packages: list[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        pretraining: Path | None,
+        packages: list[str],
+        classifier: dict[str, Any] | None = None,
+    ) -> None:
         self.run = Run.open(path, packages)
         self.config = self.run.env_config(split="train")
         callbacks = self.run.config.make_callbacks()
@@ -53,6 +66,16 @@ class Study:
         if not found:
             raise ValueError(f"{path} has no co-trained classifier; wanted a run that has one")
         self.training = found[0]
+        self._trained: dict[ScriptedGaze, GlimpseConfig] = {}
+        self.n_updates = 0
+        if self.training.frozen:
+            self.other = {} if classifier is None else {"classifier": classifier}
+            return
+        if classifier is not None:
+            raise ValueError(
+                f"got --classifier, and {path} trained its own beside its agent, from which its "
+                "baselines begin; leave it out"
+            )
         if pretraining is None:  # it is kept under what tells it from others
             cache = ClassifierCache(data_directory() / "classifiers")
             untrained = self.run.config.make_env_config()
@@ -67,7 +90,6 @@ class Study:
         self.n_updates = int(np.nansum(updates))
         if not self.n_updates:
             raise ValueError(f"the classifier of {path} was not trained beside its agent")
-        self._trained: dict[ScriptedGaze, GlimpseConfig] = {}
 
     def fresh(self) -> tuple[TorchClassifier, Fitter]:
         """Return the classifier after its pretraining, and what trains it on."""
@@ -83,6 +105,25 @@ class Study:
         return self._trained[strategy]
 
     def _train(self, strategy: ScriptedGaze) -> GlimpseConfig:
+        return self._from_nothing(strategy) if self.training.frozen else self._on(strategy)
+
+    def _from_nothing(self, strategy: ScriptedGaze) -> GlimpseConfig:
+        own = self.training.pretraining
+        made = self.run.config.make_env_config(**self.other)
+        config = replace(made, split="train", reward="Terminal")
+        pretraining = Pretraining(
+            own.n_episodes, strategy, own.batch_size, own.handover, settings=own.settings
+        )
+        pretraining.run(
+            Fitter(config.classifier, **own.settings),
+            config,
+            self.run.config.seed,
+            cache=ClassifierCache(data_directory() / "classifiers"),
+            checkpoint=lambda: None,
+        )
+        return config
+
+    def _on(self, strategy: ScriptedGaze) -> GlimpseConfig:
         classifier, fitter = self.fresh()
         config = replace(self.config, classifier=classifier, reward="Terminal")
         n = self.n_updates * self.training.batch_size
@@ -139,6 +180,12 @@ def main() -> None:
         metavar="FILE",
         help="classifier to begin with; default: the run's",
     )
+    parser.add_argument(
+        "--classifier",
+        type=parse_value,
+        metavar="YAML",
+        help="network of the baselines of a run whose own is frozen: '{type: canvas, width: 32}'",
+    )
     parser.add_argument("--out", type=Path, help="default: baselines.json in the run directory")
     parser.add_argument(
         "--packages", nargs="+", default=[], metavar="NAME", help="of your own that the run names"
@@ -146,9 +193,10 @@ def main() -> None:
     args = parser.parse_args()
     th.set_num_threads(1)
     trust(args.packages)
-    study = Study(args.run, args.pretraining, args.packages)
+    study = Study(args.run, args.pretraining, args.packages, args.classifier)
     print(
-        f"{study.n_updates} updates of {study.training.batch_size} episodes after the pretraining"
+        f"{study.training.pretraining.n_episodes} episodes of pretraining, then {study.n_updates} "
+        f"updates of {study.training.batch_size}"
     )
     agent = study.learned()
     found = TrainedBaselines(

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from made_runs import make_run
 from scripts import ROOT, load_script, succeed
 
 from benchmarks.results.adding import add
@@ -15,6 +16,7 @@ from glimpse_lab.cli import train
 from glimpse_lab.evaluation.external_results import equally_trained
 from glimpse_lab.evaluation.result import BaselineKind, Evaluation, TrainedBaselines
 from glimpse_lab.evaluation.storage import read_result
+from policies.classifier.model import TorchClassifier
 
 
 def benchmark(name: str, *arguments: object) -> str:
@@ -86,6 +88,23 @@ def test_baselines_are_trained_as_long_as_the_run(tmp_path, monkeypatch):
     assert row.core_minutes is not None and row.budget == measured.budget
     (gaze,) = (row for row in results.gazes if row.run == "tiny-s0")
     assert float(gaze.accuracy) == pytest.approx(baseline.accuracy, abs=5e-4)
+
+
+def test_baselines_of_a_frozen_classifier_are_pretrained_along_their_gaze(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIMPSE_DATA_DIR", str(tmp_path))
+    training = {"pretraining": 256, "frozen": True, "batch_size": 32, "gaze": "OnTarget"}
+    settings = {"env_kwargs.classifier": {"type": "canvas", "width": 4, "frame": 16}}
+    settings |= {"callback": [{"policies.CoTrainingCallback": training}], "env_kwargs.budget": 3}
+    path = tmp_path / "run"
+    run = make_run(path, "reward_alone/ppo_lstm.yml", settings)
+    run.save_model(run.config.make_model(run.make_env(), "cpu"))
+    whole = "{type: canvas, width: 4}"
+    output = benchmark("gaze_baselines", path, "--only", "grid", "--classifier", whole)
+    assert "256 episodes of pretraining, then 0 updates" in output and "| grid |" in output
+    made = [TorchClassifier.load(file) for file in (tmp_path / "classifiers").glob("*.pt")]
+    assert [classifier.settings for classifier in made] == [{"width": 4}]
+    kept = read_result(path / "baselines.json", TrainedBaselines)
+    assert kept.updates == 0 and kept.baselines["grid"].mean_glimpses == 3.0
 
 
 def test_statistics_and_a_frame_are_timed(monkeypatch):
