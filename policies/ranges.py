@@ -161,14 +161,17 @@ def checks_arguments(function: F) -> F:
     """Decorate a function or a constructor: its arguments are checked as those of a recipe.
 
     That is, those of plain types and unions of classes. Numbers of NumPy come in as Python's.
+    Messages name a class that inherits its constructor by its own name.
     """
     signature = inspect.signature(function)
-    owner = function.__qualname__.partition(".")[0].removesuffix("Mixin") + ": "
+    defined_by = function.__qualname__.partition(".")[0].removesuffix("Mixin")
 
     @functools.wraps(function)
     def checking(*args: Any, **kwargs: Any) -> Any:
         bound, hints = signature.bind(*args, **kwargs), _hints(function)
         given = {name: value for name, value in bound.arguments.items() if name in hints}
+        inherited = args and getattr(type(args[0]), "__init__", None) is checking
+        owner = f"{type(args[0]).__name__ if inherited else defined_by}: "
         bound.arguments.update(checked(given, hints, owner))
         for name, value in given.items():
             _check_class(name, value, hints[name], owner)

@@ -62,6 +62,7 @@ def test_seeds_are_interrupted_resumed_and_averaged(
     assert "is a single run" in train_fails(*wrong)
 
 
+@pytest.mark.slow
 def test_prices_are_swept_side_by_side_and_a_failure_is_said(tmp_path: Path) -> None:
     arguments = ["--runs", tmp_path, "--sweep-cost", "0", "0.05"]
     arguments += ["--total-timesteps", "256", "--jobs", "2"]

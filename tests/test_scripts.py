@@ -201,6 +201,7 @@ def test_ctrl_c_several_times_ends_with_what_is_saved(tmp_path: Path) -> None:
     assert "is kept" in output or "stopped and saved" in output
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_every_few_seconds_advances(tmp_path: Path) -> None:
     process, folder = start_long(tmp_path)
     saved = []

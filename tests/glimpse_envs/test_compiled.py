@@ -114,6 +114,7 @@ def test_a_broken_cache_that_cannot_be_written_is_passed_over(small_cache, tmp_p
     assert small_cache() == "42 1.0 compiled 2\n"
 
 
+@pytest.mark.slow
 def test_an_import_survives_a_cache_of_which_every_file_is_cut_short(tmp_path):
     whole = printed(EPISODE, NUMBA_CACHE_DIR=str(tmp_path))
     for file in tmp_path.rglob("*.nb*"):

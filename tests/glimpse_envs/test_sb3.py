@@ -203,7 +203,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("method", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
 def test_subprocesses_of_any_start_play_the_same_episodes(tmp_path, method):
     script = tmp_path / "script.py"
     script.write_text(SUBPROCESSES)

@@ -120,6 +120,7 @@ def test_stock_policies_train_save_load_and_act(tmp_path, algorithm, policy, env
 # ---- learning: chance is 10 % ----
 
 
+@pytest.mark.slow
 def test_ppo_as_typed_learns_within_two_thousand_episodes():
     parts = {"scene": "Plain"}
     model = PPO("MultiInputPolicy", gym.make("GlimpseDigits-MultiCat-v0", **parts), seed=0)

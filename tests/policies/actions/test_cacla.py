@@ -40,6 +40,7 @@ def pointing_error(model) -> float:
     return float(np.abs(points[:, 0] - seen[:, 1])[seen[:, 0] <= 0.0].mean())
 
 
+@pytest.mark.slow
 def test_parts_without_a_probability_learn_with_cacla_and_not_without():
     model = make_model().learn(16384, callback=CACLA(epochs=6))
     alone = make_model().learn(16384)

@@ -283,6 +283,7 @@ def test_files_that_hold_no_weights_are_named(tmp_path: Path, content: bytes | s
 # ---- learning ----
 
 
+@pytest.mark.slow
 def test_rewards_alone_teach_to_do_what_is_said() -> None:
     """Two types and some values: 1 is the best reward, 0 that of doing nothing."""
     types = [{"type": kind, "largest": 12.0, "smallest": 5.5} for kind in ("MoveX", "MoveY")]
