@@ -243,7 +243,8 @@ def test_ctrl_c_in_a_terminal_ends_a_cluster_of_this_machine(
     process = start(
         "train.py", *arguments, "--total-timesteps", "1e7", process_group=0, cwd=tmp_path
     )
-    wait_until(lambda: lines(run / "progress.csv") > 1, process)
+    # two processes import everything, one after the other: minutes on a busy machine
+    wait_until(lambda: lines(run / "progress.csv") > 1, process, timeout=600.0)
     begun = psutil.Process(process.pid).children(recursive=True)
     worker = worker_of(run)
     assert worker in {child.pid for child in begun}
