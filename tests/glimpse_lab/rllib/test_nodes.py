@@ -23,8 +23,10 @@ SHIFT = 0.5
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A head without cores, and three nodes of one core each."""
+    # else of 15, and other work on this machine would starve them
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     for _ in range(3):
         made.add_node(num_cpus=1)
@@ -64,6 +66,8 @@ def test_a_node_dies_and_training_goes_on(cluster: Cluster) -> None:
     try:
         for _ in range(2):
             algorithm.train()
+        # which a runner is told that begins anew, and makes its images others
+        assert algorithm.env_runner.num_env_steps_sampled_lifetime >= steps
         before = nodes_of(algorithm)
         assert len(set(before)) == 2
         # else hardly learnt: fresh networks, which have the same seed, would be as near
