@@ -84,7 +84,7 @@ def test_a_node_dies_and_training_goes_on(cluster: Cluster) -> None:
         assert algorithm.training_iteration == 3
         assert 0.0 < far(learnt_by(algorithm), learnt) < SHIFT / 5  # went on from there
 
-        deadline = time.monotonic() + 90.0
+        deadline = time.monotonic() + 300.0  # it imports everything anew
         while len(nodes_of(algorithm)) < 2 and time.monotonic() < deadline:
             algorithm.train()
         after = nodes_of(algorithm)  # the runner has begun anew on the third node
