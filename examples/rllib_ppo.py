@@ -16,12 +16,12 @@ from pathlib import Path
 import torch as th
 
 try:
-    import ray
-
     from glimpse_lab.rllib.training import train
 except ImportError as error:
     sys.exit(f'error: {error}; pip install -e ".[ray]"')
 
+from glimpse_lab.cli.ending import carry_out
+from glimpse_lab.cluster.connection import connected
 from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.overrides import lengths
 from glimpse_lab.recipes import parse_settings
@@ -52,19 +52,19 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
     parser.add_argument("--name", help="of the run directory; default: seed<SEED>-<K>")
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on, as it was begun")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     args = parser.parse_args()
+    stopped = "stopped; what was trained is kept"
+    carry_out(lambda: train_and_evaluate(args), debug=args.debug, interrupted=stopped)
+
+
+def train_and_evaluate(args: argparse.Namespace) -> None:
+    """Do what the command line asks for."""
     th.set_num_threads(1)
-    try:
-        run = opened(args) if args.resume else new_run(args)
-        print(f"run directory: {run.path}")
-        ray.init(args.cluster, log_to_driver=False, logging_level="ERROR")
+    run = opened(args) if args.resume else new_run(args)
+    print(f"run directory: {run.path}")
+    with connected(args.cluster):
         train(run, n_runners=args.runners)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt as stopped:
-        sys.exit(str(stopped))
-    finally:
-        ray.shutdown()
     saved = Run.open(run.path)  # as eval.py does
     config = saved.evaluation_config("test")
     result, paths = evaluate_run(saved, saved.load("test").model, config)

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import torch as th
 from numpy.typing import NDArray
+from ray.rllib.algorithms.ppo.ppo import LEARNER_RESULTS_VF_EXPLAINED_VAR_KEY
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.evaluation.postprocessing import Postprocessing
+from ray.rllib.utils.torch_utils import explained_variance
 from torch.nn import functional as F
 
 from glimpse_lab.rllib.module import CLASS_LOGITS
@@ -41,7 +43,23 @@ class BranchedLearner(PPOTorchLearner):
             label_smoothing=settings["label_smoothing"],
         )
         self.metrics.log_value((module_id, "classifier_loss"), supervised.item(), window=1)
+        explained = self._explained_variance(module_id, batch, fwd_out)
+        self.metrics.log_value(
+            (module_id, LEARNER_RESULTS_VF_EXPLAINED_VAR_KEY), explained, window=1
+        )
         return loss + settings["classifier_coeff"] * supervised
+
+    def _explained_variance(
+        self, module_id: str, batch: dict[str, Any], fwd_out: dict[str, Any]
+    ) -> th.Tensor:
+        """Return the share of the returns' variance that the value explains, a scalar.
+
+        RLlib's, which it stands in the place of, counts the zeros behind the episodes' ends.
+        """
+        module, mask = self.module[module_id].unwrapped(), batch[Columns.LOSS_MASK]
+        with th.no_grad():
+            values = module.compute_values(batch, embeddings=fwd_out[Columns.EMBEDDINGS])
+            return explained_variance(batch[Postprocessing.VALUE_TARGETS][mask], values[mask])
 
 
 def classifier_loss(
@@ -97,7 +115,8 @@ class WholeEpisodes(ConnectorV2):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Return the batch, by the module's name."""
-        module = rl_module[DEFAULT_MODULE_ID]
+        # with several learners each module is in a wrapper that has no compute_values
+        module = rl_module[DEFAULT_MODULE_ID].unwrapped()
         rows = _padded(episodes)
         device = next(module.parameters()).device
         tensors = _tensors(rows, device)

@@ -52,7 +52,8 @@ class LanesRunner(SingleAgentEnvRunner):
         self.view = BoxView(space) if isinstance(space, gym.spaces.Dict) else None
         self.kept = ("glimpse", *vectors_of(lanes.single_observation_space))
         self._needs_initial_reset = True
-        self._refresh = False
+        self._refresh = self._random = False
+        self._share_classifier()  # of lanes made anew; the first ones are made before the module
 
     def get_spaces(self) -> dict[str, Any]:
         """Return the spaces; Dict actions as one Box."""
@@ -69,10 +70,15 @@ class LanesRunner(SingleAgentEnvRunner):
     def make_module(self) -> None:
         """Make the network, whose trunk and classifier branch are the environment's classifier."""
         super().make_module()
-        if self.env is not None and isinstance(self.module, BranchedModule):
+        self._share_classifier()
+
+    def _share_classifier(self) -> None:
+        """Let module and lanes have one classifier, with the module's weights."""
+        module = getattr(self, "module", None)
+        if self.env is not None and isinstance(module, BranchedModule):
             classifier = self.env.unwrapped.config.classifier
-            classifier.load_state_dict(self.module.classifier.state_dict())
-            self.module.classifier = classifier
+            classifier.load_state_dict(module.classifier.state_dict())
+            module.classifier = classifier
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over new weights; running episodes are then read anew."""
@@ -89,44 +95,82 @@ class LanesRunner(SingleAgentEnvRunner):
         force_reset: bool = False,
     ) -> list[SingleAgentEpisode]:
         """Return ended episodes of at least so many steps, or so many of them."""
-        if force_reset or num_episodes is not None or self._needs_initial_reset:
+        anew = force_reset or num_episodes is not None or self._needs_initial_reset
+        if anew or random_actions != self._random:  # no episode is partly random
             self._begin()
         elif self._refresh:
             self._observation = self.env.unwrapped.core.refresh()
-        self._refresh = False
-        episodes: list[SingleAgentEpisode] = []
-        steps = 0
-        while steps < num_timesteps if num_timesteps is not None else len(episodes) < num_episodes:
-            for episode in self._step(explore, random_actions):
-                episodes.append(episode)
-                steps += len(episode)
+        self._refresh, self._random = False, random_actions
+        if num_episodes is None:
+            episodes = self._of_steps(num_timesteps, explore, random_actions)
+        else:
+            episodes = self._of_number(num_episodes, explore, random_actions)
+        steps = sum(map(len, episodes))
         self._log_env_steps(metric=self._metrics_num_env_steps_sampled, num_steps=steps)
         self._increase_sampled_metrics(steps, len(episodes))
         self._log_episodes(episodes)
         return episodes
 
+    def _of_steps(self, n: int, *how: bool) -> list[SingleAgentEpisode]:
+        """Return the next episodes that end, of at least ``n`` steps together."""
+        episodes: list[SingleAgentEpisode] = []
+        steps = 0
+        while steps < n:
+            ended = self._step(*how)
+            episodes += ended.values()
+            steps += sum(map(len, ended.values()))
+        return episodes
+
+    def _of_number(self, n: int, *how: bool) -> list[SingleAgentEpisode]:
+        """Return ``n`` episodes of lanes that have just begun.
+
+        How many each lane gives is settled before: the first ``n`` to end would be short ones.
+        """
+        lanes = np.arange(self.num_envs)
+        wanted = n // self.num_envs + (lanes < n % self.num_envs)
+        episodes: list[SingleAgentEpisode] = []
+        while wanted.any():
+            for lane, episode in self._step(*how).items():
+                if wanted[lane]:
+                    wanted[lane] -= 1
+                    episodes.append(episode)
+        return episodes
+
+    def seeds(self) -> list[int] | None:
+        """Return a seed for each lane; None where the configuration has none.
+
+        No other runner has them, nor this one after it began anew: the timesteps done so far,
+        which RLlib tells it, are part of them.
+        """
+        if self.config.seed is None:
+            return None
+        done = int(self.num_env_steps_sampled_lifetime)
+        place = [self.worker_index or 0, int(self.config.in_evaluation)]
+        sequence = np.random.SeedSequence([self.config.seed, *place, done])
+        return sequence.generate_state(self.num_envs, np.uint64).tolist()
+
     def _begin(self) -> None:
-        seed = self._seed if self._needs_initial_reset else None
-        self._observation, _ = self.env.reset(seed=seed)
+        seeds = self.seeds() if self._needs_initial_reset else None
+        self._observation, _ = self.env.reset(seed=seeds)
         self._needs_initial_reset = False
         self._taken = np.zeros(self.num_envs, np.int64)  # steps of each lane's episode
         self._rows: dict[str, NDArray] = {}
 
-    def _step(self, explore: bool, random_actions: bool) -> list[SingleAgentEpisode]:
-        """Step all lanes; return the episodes that have ended."""
+    def _step(self, explore: bool, random_actions: bool) -> dict[int, SingleAgentEpisode]:
+        """Step all lanes; return the episodes that have ended, by lane."""
         before = {f"obs {name}": self._observation[name] for name in self.kept}
         self._write(before, self._taken)
         acted = self._act(explore, random_actions)
         observation, rewards, ended, _, infos = self.env.step(self._for_env(acted["actions"]))
         self._write({**acted, "rewards": rewards.astype(np.float32)}, self._taken)
         self._taken += 1
-        episodes = []
+        episodes = {}
         if ended.any():
             final = infos["final_info"]
             for lane in ended.nonzero()[0]:
                 last = infos["final_obs"][lane]
                 told = {name: final[name][lane].item() for name in _FINAL}
-                episodes.append(self._cut_out(lane, last, told))
+                episodes[int(lane)] = self._cut_out(lane, last, told)
             self._taken[ended] = 0
         self._observation = observation
         return episodes

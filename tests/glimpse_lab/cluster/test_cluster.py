@@ -137,14 +137,14 @@ def test_a_killed_worker_and_a_killed_driver_lose_nothing_saved(
 
 
 def test_trials_are_those_of_one_machine(tmp_path: Path, address: str) -> None:
-    arguments = ["--tune", "3", "--total-timesteps", "1024", "--name", "t"]
+    arguments = ["--tune", "2", "--total-timesteps", "1024", "--name", "t"]
     train("--runs", tmp_path / "here", *arguments)
     train("--runs", tmp_path / "there", *arguments, "--cluster", address, "--jobs", "1")
     tables = [(tmp_path / place / ENV / "t" / "trials.csv") for place in ("here", "there")]
     assert tables[0].read_text() == tables[1].read_text()
     output = train("--runs", tmp_path / "two", *arguments, "--cluster", address)
-    assert output.count("trial") >= 6 and "best: trial" in output
-    assert lines(tmp_path / "two" / ENV / "t" / "trials.csv") == 4
+    assert output.count("trial") >= 4 and "best: trial" in output
+    assert lines(tmp_path / "two" / ENV / "t" / "trials.csv") == 3
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,8 @@ def test_ctrl_c_in_a_terminal_ends_a_cluster_of_this_machine(
     process = start(
         "train.py", *arguments, "--total-timesteps", "1e7", process_group=0, cwd=tmp_path
     )
-    wait_until(lambda: lines(run / "progress.csv") > 1, process)
+    # two processes import everything, one after the other: minutes on a busy machine
+    wait_until(lambda: lines(run / "progress.csv") > 1, process, timeout=600.0)
     begun = psutil.Process(process.pid).children(recursive=True)
     worker = worker_of(run)
     assert worker in {child.pid for child in begun}

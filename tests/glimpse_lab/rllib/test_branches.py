@@ -13,6 +13,7 @@ pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
 
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.torch.torch_rl_module import TorchDDPRLModule
 from ray.rllib.evaluation.postprocessing import Postprocessing
 
 from glimpse_lab.rllib.config import ppo
@@ -45,6 +46,19 @@ def made(settings: Any, steps: int = 64) -> tuple[Any, LanesRunner, list[Any]]:
 def batch_of(learner: Any, episodes: list[Any]) -> dict[str, Any]:
     connector = learner._learner_connector
     return connector(rl_module=learner.module, batch={}, episodes=episodes, shared_data={})
+
+
+def noted(runner: LanesRunner) -> dict[int, list[Any]]:
+    """The episodes that a runner ends from now on, by lane, in their order."""
+    cut_out, of_lane = runner._cut_out, {}
+
+    def note(lane: int, *arguments: Any) -> Any:
+        episode = cut_out(lane, *arguments)
+        of_lane.setdefault(int(lane), []).append(episode)
+        return episode
+
+    runner._cut_out = note
+    return of_lane
 
 
 def gradients(learner: Any, batch: dict[str, Any]) -> dict[str, th.Tensor]:
@@ -141,19 +155,14 @@ def test_episodes_are_those_of_the_environment(env_id: str) -> None:
     """The first episode of every lane, played again in the same lanes, looks and pays the same."""
     settings = config(env_id, seed=3)
     runner = LanesRunner(config=settings, worker_index=0)
-    cut_out, of_lane = runner._cut_out, {}
-
-    def noted(lane: int, *arguments: Any) -> Any:
-        return of_lane.setdefault(lane, []).append(cut_out(lane, *arguments)) or of_lane[lane][-1]
-
-    runner._cut_out = noted
+    of_lane = noted(runner)
     episodes = runner.sample(num_timesteps=100)
     assert sum(map(len, of_lane.values())) == len(episodes)
     lanes = gym.make_vec(
         env_id, num_envs=8, vectorization_mode="vector_entry_point", **settings.env_config
     )
     lanes.unwrapped.config.classifier.load_state_dict(runner.module.classifier.state_dict())
-    observation, _ = lanes.reset(seed=runner._seed)
+    observation, _ = lanes.reset(seed=runner.seeds())
     played = [of_lane[lane][0] for lane in range(8)]
     for lane, episode in enumerate(played):
         assert np.array_equal(episode.observations.data["glimpse"][0], observation["glimpse"][lane])
@@ -177,6 +186,80 @@ def test_episodes_are_those_of_the_environment(env_id: str) -> None:
         assert episode.is_terminated and episode.t_started == 0
     # no label, and nothing that the classifier computed, travels
     assert set(episodes[0].observations.data) <= {"glimpse", "gaze", "remaining", "map"}
+
+
+def test_no_two_runners_see_the_same_and_none_sees_it_again() -> None:
+    runners = [LanesRunner(config=config(seed=3), worker_index=index) for index in (1, 2)]
+    seeds = set()
+    for done in (0, 64):
+        for runner in runners:
+            runner.set_state({"num_env_steps_sampled_lifetime": done})
+            assert runner.seeds() == runner.seeds()
+            seeds.update(runner.seeds())
+    assert len(seeds) == 4 * 8
+
+
+def test_a_number_of_episodes_is_not_that_of_the_shortest() -> None:
+    _, runner, _ = made(config())
+    of_lane = noted(runner)
+    episodes = runner.sample(num_episodes=20)
+    assert len({len(episode) for episode in episodes}) > 1
+    wanted = [e for lane in range(8) for e in of_lane[lane][: 3 if lane < 4 else 2]]
+    assert {id(e) for e in episodes} == {id(e) for e in wanted} and len(episodes) == 20
+    assert sum(map(len, of_lane.values())) > 20  # some ended that are not among them
+
+
+def test_random_actions_have_no_log_probabilities_of_others() -> None:
+    _, runner, _ = made(config())
+    assert runner._taken.any()  # some episodes have begun
+    for random_actions in (True, False):
+        episodes = runner.sample(num_timesteps=64, random_actions=random_actions)
+        known = set() if random_actions else {"action_logp", "action_dist_inputs"}
+        assert all(set(episode.extra_model_outputs) == known for episode in episodes)
+
+
+def test_lanes_made_anew_share_the_classifier() -> None:
+    _, runner, _ = made(config())
+    before, digest = runner.env, runner.module.classifier.digest()
+    runner.make_env()
+    assert runner.env is not before
+    assert runner.env.unwrapped.config.classifier is runner.module.classifier
+    assert runner.module.classifier.digest() == digest
+    assert runner.sample(num_timesteps=64)
+
+
+def test_a_learner_among_several_takes_the_module_out_of_its_wrapper() -> None:
+    """That of PyTorch for gradients averaged over learners; here of one alone."""
+    learner, _, episodes = made(config())
+    alone = batch_of(learner, episodes)
+    wanted = gradients(learner, alone)
+    module = learner.module[DEFAULT_MODULE_ID]
+    th.distributed.init_process_group(
+        "gloo", store=th.distributed.HashStore(), rank=0, world_size=1
+    )
+    try:
+        learner.module._rl_modules[DEFAULT_MODULE_ID] = TorchDDPRLModule(module)
+        for _ in range(2):  # the second would fail if a weight had had no gradient in the first
+            batch = batch_of(learner, episodes)
+            found = gradients(learner, batch)
+        for name, gradient in wanted.items():
+            th.testing.assert_close(found[f"module.{name}"], gradient)
+    finally:
+        th.distributed.destroy_process_group()
+
+
+def test_the_explained_variance_is_that_of_the_steps_there_are() -> None:
+    learner, _, episodes = made(config())
+    batch = batch_of(learner, episodes)
+    gradients(learner, batch)
+    rows = batch[DEFAULT_MODULE_ID]
+    mask = rows[Columns.LOSS_MASK]
+    assert not mask.all()
+    with th.no_grad():
+        values = learner.module[DEFAULT_MODULE_ID].compute_values(rows)[mask]
+    targets = rows[Postprocessing.VALUE_TARGETS][mask]
+    found = learner.metrics.peek((DEFAULT_MODULE_ID, "vf_explained_var"))
+    assert found == pytest.approx((1.0 - (targets - values).var() / targets.var()).item(), 1e-3)
 
 
 def test_lanes_go_on_across_samples_and_are_read_anew() -> None:

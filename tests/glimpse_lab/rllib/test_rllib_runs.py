@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,9 @@ from ray.rllib.core.columns import Columns
 from glimpse_lab.evaluation.rollout import evaluate
 from glimpse_lab.rllib import training
 from glimpse_lab.rllib.recipe import rllib_config
-from glimpse_lab.rllib.training import newest_state, take_over, train
+from glimpse_lab.rllib.training import take_over, train
 from glimpse_lab.runs import Run, RunError
+from glimpse_lab.training import TrainingStoppedError
 
 TRUNK = {"type": "gru", "hidden_size": 16, "code_size": 8, "encoder": "mlp"}
 SMALL = {
@@ -40,7 +43,10 @@ SMALL = {
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    with pytest.MonkeyPatch.context() as patch:
+        # else of 15, and other work on this machine would starve runners
+        patch.setenv("RAY_worker_niceness", "0")
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
@@ -105,8 +111,8 @@ def test_a_training_goes_on(tmp_path: Path) -> None:
     longer = Run.open(run.path).extended(first + 100)
     model = train(longer)
     assert model.num_timesteps >= first + 100
-    assert newest_state(run.path / "rllib").name == str(model.num_timesteps)
-    assert len(list((run.path / "rllib").iterdir())) == 1
+    states = run.path / "rllib"
+    assert [state.name for state in states.iterdir()] == [str(model.num_timesteps)]
     rows = list(csv.DictReader((run.path / "progress.csv").open()))
     steps = [int(row["time/total_timesteps"]) for row in rows]
     assert first in steps and steps == sorted(set(steps))
@@ -139,6 +145,60 @@ def test_runners_begin_with_the_pretrained_classifier(
     with pytest.raises(BeforeTheFirstUpdateError):
         train(run, n_runners=1)
     assert len(digests) == 2 and digests[0] == digests[1] != untrained
+
+
+def test_more_runners_than_cores_are_refused(tmp_path: Path) -> None:
+    config = rllib_config("GlimpseDigits-MultiCat-v0", trunk=TRUNK, overrides=SMALL)
+    with pytest.raises(RunError, match=r"got 3 runners, and the cluster has 2 core\(s\)"):
+        train(Run(tmp_path / "run", config), n_runners=3)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_whose_runners_are_all_dead_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = training.Algorithm.train
+
+    def killed(algorithm: Any) -> Any:
+        result = plain(algorithm)
+        for actor in algorithm.env_runner_group._worker_manager.actors().values():
+            ray.kill(actor)  # for good: none begins anew
+        return result
+
+    monkeypatch.setattr(training.Algorithm, "train", killed)
+    monkeypatch.setattr(training, "_PATIENCE", 0.0)
+    config = rllib_config("GlimpseDigits-MultiCat-v0", trunk=TRUNK, overrides=SMALL)
+    with pytest.raises(RunError, match=r"no timesteps for 0 s: 0 of 1 runners live"):
+        train(Run(tmp_path / "run", config), n_runners=1)
+
+
+def test_ctrl_c_saves_after_the_update_and_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = training.Algorithm.train
+    updates = []
+
+    def interrupted(algorithm: Any) -> Any:
+        if len(updates) == 1:
+            signal.raise_signal(signal.SIGINT)
+        updates.append(plain(algorithm))
+        return updates[-1]
+
+    monkeypatch.setattr(training.Algorithm, "train", interrupted)
+    overrides = {**SMALL, "n_timesteps": 600}
+    config = rllib_config("GlimpseDigits-MultiCat-v0", trunk=TRUNK, overrides=overrides)
+    run = Run(tmp_path / "run", config)
+    with pytest.raises(TrainingStoppedError, match=r"saved at \d+ of 600 timesteps"):
+        train(run)
+    assert len(updates) == 2
+    done = updates[1]["env_runners"]["num_env_steps_sampled_lifetime"]
+    assert Run.open(run.path).saved_timesteps() == done < 600
+    (run.path / "rllib" / "writing").mkdir()  # as of a process killed while it saved
+    assert train(Run.open(run.path)).num_timesteps >= 600
+    (state,) = (run.path / "rllib").iterdir()
+    shutil.rmtree(state)
+    with pytest.raises(RunError, match="which it goes on from, is gone"):
+        train(Run.open(run.path).extended(2000))
 
 
 def test_a_run_of_another_algorithm_is_refused(tmp_path: Path) -> None:
