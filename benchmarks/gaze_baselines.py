@@ -69,6 +69,18 @@ class Study:
         self._trained: dict[ScriptedGaze, GlimpseConfig] = {}
         self.n_updates = 0
         if self.training.frozen:
+            if pretraining is not None:
+                raise ValueError(
+                    f"got --pretraining, and {path} froze its classifier after the pretraining, so "
+                    "that those of its baselines are trained from nothing; leave it out"
+                )
+            own = self.run.config.env_kwargs["classifier"]
+            from_file = isinstance(own, dict) and own.get("type") == "file"
+            if not self.training.pretraining.n_episodes or (from_file and classifier is None):
+                raise ValueError(
+                    f"{path} took its classifier from a file; wanted a run that trained it, by "
+                    "which it is known how long those of baselines are trained"
+                )
             self.other = {} if classifier is None else {"classifier": classifier}
             return
         if classifier is not None:

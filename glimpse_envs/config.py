@@ -209,7 +209,13 @@ class GlimpseConfig:
                 f"{self.dataset.name!r} has {self.dataset.n_classes}; take one trained on it"
             )
         if hasattr(self.classifier, "adapted_to"):
-            object.__setattr__(self, "classifier", self.classifier.adapted_to(self))
+            adapted = self.classifier.adapted_to(self)
+            if getattr(adapted, "n_classes", None) != self.dataset.n_classes:
+                raise ValueError(
+                    f"adapted_to of {type(self.classifier).__name__} gave {adapted!r:.80}; wanted "
+                    f"a classifier of {self.dataset.n_classes} classes, itself or another"
+                )
+            object.__setattr__(self, "classifier", adapted)
         if self.observe_classifier_features and self.classifier.hidden_size < 1:
             raise ValueError(
                 "observe_classifier_features=True, and the classifier's hidden_size is 0"

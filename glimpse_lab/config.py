@@ -174,10 +174,13 @@ class RunConfig:
         env_kwargs = self.env_kwargs
         for key, value in settings.items():
             whole, _, name = key.partition(".")
-            if whole != "env_kwargs" or name.partition(".")[0] in ("", "dataset", "classifier"):
+            first = name.partition(".")[0]
+            if whole == "env_kwargs" and first in ("split", "budget"):
+                raise RunError(f"got --set {key}={value!r}; wanted --{first} {value}")
+            if whole != "env_kwargs" or first in ("", "dataset", "classifier"):
                 raise RunError(
                     f"got --set {key}={value!r}; wanted env_kwargs.NAME=VALUE of the environment, "
-                    "such as env_kwargs.scene.distractors=8: data set, classifier and all else are "
+                    "such as env_kwargs.scene.pieces=8: data set, classifier and all else are "
                     "those that the agent was trained with"
                 )
             env_kwargs = with_value(env_kwargs, name, value)

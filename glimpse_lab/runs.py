@@ -115,7 +115,7 @@ class Run:
     def altered(self, settings: Mapping[str, Any]) -> Run:
         """Return the run in another environment, to evaluate the agent there; nothing is written.
 
-        :param settings: by dotted keys, such as ``env_kwargs.scene.distractors``
+        :param settings: by dotted keys, such as ``env_kwargs.scene.pieces``
         :raises RunError: for what is not of the environment, or one in which the agent would see or
             do other things
         """

@@ -118,7 +118,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--set changes the environment; leave out --{', --'.join(of_own)}")
     args.quick = args.quick or bool(args.set) or args.pretrained is not None
     if not args.runs and args.pretrained is None:
-        parser.error("got no run; wanted RUN_DIR, or --pretrained NAME")
+        last = "; write it before --set" if args.set and "=" not in args.set[-1] else ""
+        parser.error(f"got no run; wanted RUN_DIR, or --pretrained NAME{last}")
     if args.compare != (len(args.runs) > 1) or (args.out and not args.compare):
         parser.error(
             f"got {len(args.runs)} run(s){' and --compare' if args.compare else ''}; wanted one, "

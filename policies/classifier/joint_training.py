@@ -106,6 +106,7 @@ class CoTraining:
         self.fitter: Fitter | None = None
         self.fits: list[Fit] = []
         #: of the updates between rollouts; None where there are none
+        self.cores: list[GlimpseCore] = []
         self.schedule: UpdateSchedule | None = None
         #: folder of finished pretrainings, which the same settings find again. What was restored is
         #: not kept there: it may be a stranger's
@@ -158,6 +159,11 @@ class CoTraining:
             not reset
         """
         self.check(cores)
+        if total_timesteps < 1 or timesteps < 0:
+            raise ValueError(
+                f"got total_timesteps={total_timesteps} and timesteps={timesteps}; wanted at least "
+                "1, and those done before"
+            )
         if any((core.episodes < 0).any() for core in cores):
             raise ValueError("no episode was begun: call reset() of the environments first")
         self.cores, classifier = list(cores), cores[0].config.classifier
@@ -193,6 +199,8 @@ class CoTraining:
             :class:`~policies.function_agent.FunctionAgent`; None for the scripted gaze
         :return: the observation of all lanes as the classifier reads it now, (B, ...) each
         """
+        if not self.cores:
+            raise ValueError("got update() before begin(), which says what is trained and how long")
         self.fits = []
         if self.schedule is None:
             return self._observation()

@@ -100,6 +100,9 @@ def test_a_check_of_its_own_is_asked():
     assert GlimpseConfig(classifier=choosy, budget=2).classifier.hidden_size == 0
     with pytest.raises(ValueError, match="patience ends"):
         GlimpseEnv(classifier=Choosy(), budget=4)
+    Choosy.adapted_to = lambda self, config: None
+    with pytest.raises(ValueError, match="adapted_to of Choosy gave None; wanted a classifier of"):
+        GlimpseConfig(classifier=choosy, budget=2)
 
 
 def test_a_classifier_of_other_shapes_than_it_says_is_refused():

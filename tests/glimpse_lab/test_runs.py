@@ -66,6 +66,7 @@ def test_an_agent_is_shown_scenes_of_another_size_and_nothing_else(tmp_path: Pat
     for settings, message in [
         ({"gamma": 0.5}, r"got --set gamma=0.5; wanted env_kwargs.NAME=VALUE"),
         ({"env_kwargs.classifier": None}, "wanted env_kwargs.NAME=VALUE"),
+        ({"env_kwargs.split": "train"}, "wanted --split train"),
         ({"env_kwargs.sensor.size": 5}, "glimpse_shape"),
         ({"env_kwargs.scheme": "Saccade"}, "observation space|action space"),
     ]:

@@ -41,6 +41,11 @@ def roll(envs: gymnasium.vector.VectorEnv, n_steps: int = STEPS) -> dict[str, np
     return observation
 
 
+def test_what_has_not_begun_is_not_updated() -> None:
+    with pytest.raises(ValueError, match="update\\(\\) before begin"):
+        CoTraining(pretraining=0).update(10)
+
+
 def test_updates_follow_the_agents_episodes_at_a_rate_that_falls_to_zero():
     envs, rates = make_envs(classifier("gru")), []
     training = cotraining(epochs=2.0, handover=0.5, learning_rate=1e-2)
