@@ -12,7 +12,7 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree
@@ -54,19 +54,23 @@ class Series:
     :param gaze: of the tables
     :param points: samples and accuracy, by samples
     :param interval: of the last point; None where it is not known
+    :param group: of the runs, where the data set has several of one scheme; the last is drawn
+        strongest
+    :param earlier: whether it is not the last of them
     """
 
     scheme: str
     gaze: str
     points: tuple[tuple[float, float], ...]
     interval: tuple[float, float] | None
+    group: str = ""
+    earlier: bool = False
 
     @property
     def label(self) -> str:
         """What the legend calls it."""
-        if self.gaze == "learned":
-            return f"{self.scheme}, learned gaze"
-        return f"{self.scheme}, {GAZES[self.gaze]}, equally trained"
+        told = "learned gaze" if self.gaze == "learned" else f"{GAZES[self.gaze]}, equally trained"
+        return f"{self.scheme}, {told}" + (f" ({self.group})" if self.group else "")
 
 
 def plotted(results: Results) -> dict[str, list[Series]]:
@@ -76,9 +80,17 @@ def plotted(results: Results) -> dict[str, list[Series]]:
     for summary in summaries(results.runs("agents")):
         if summary.first.split == "test":
             groups[summary.group].append(summary)
-    for members in groups.values():
-        data, scheme, _ = members[0].first.env.removeprefix("Glimpse").split("-")
-        found[data] += _series(results, scheme, members)
+    of_env: dict[str, list[str]] = defaultdict(list)
+    for name, members in groups.items():
+        of_env[members[0].first.env].append(name)
+    for name, members in groups.items():
+        env = members[0].first.env
+        data, scheme, _ = env.removeprefix("Glimpse").split("-")
+        several, last = len(of_env[env]) > 1, of_env[env][-1]
+        found[data] += [
+            replace(series, group=name if several else "", earlier=name != last)
+            for series in _series(results, scheme, members)
+        ]
     return {data: series for data, series in found.items() if series}
 
 
@@ -191,6 +203,7 @@ def _draw_series(axes: Axes, series: Series) -> None:
         marker="o" if strong else "x" if len(series.points) == 1 else "",
         markersize=5,
         label=series.label,
+        alpha=0.4 if series.earlier else 1.0,
         zorder=4 if strong else 3,
     )
     if series.interval is not None:
