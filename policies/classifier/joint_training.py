@@ -105,8 +105,9 @@ class CoTraining:
         self.store = SequenceStore(capacity)
         self.fitter: Fitter | None = None
         self.fits: list[Fit] = []
-        #: of the updates between rollouts; None where there are none
+        #: what is trained, from ``begin`` on
         self.cores: list[GlimpseCore] = []
+        #: of the updates between rollouts; None where there are none
         self.schedule: UpdateSchedule | None = None
         #: folder of finished pretrainings, which the same settings find again. What was restored is
         #: not kept there: it may be a stranger's
