@@ -157,7 +157,7 @@ class CoTraining:
         :param checkpoint: called at intervals in the pretraining, so that a kill loses little
         :return: the observation of all lanes, (B, ...) each
         :raises ValueError: for environments that do not share a ``TorchClassifier``, or that were
-            not reset
+            not reset, and for numbers of timesteps out of range
         """
         self.check(cores)
         if total_timesteps < 1 or timesteps < 0:
@@ -199,6 +199,7 @@ class CoTraining:
             ``predict`` of a model of Stable-Baselines3: see
             :class:`~policies.function_agent.FunctionAgent`; None for the scripted gaze
         :return: the observation of all lanes as the classifier reads it now, (B, ...) each
+        :raises ValueError: before :meth:`begin`
         """
         if not self.cores:
             raise ValueError("got update() before begin(), which says what is trained and how long")
