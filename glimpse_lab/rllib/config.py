@@ -27,6 +27,7 @@ def ppo(
     env_kwargs: Mapping[str, Any] | None = None,
     trunk: Mapping[str, Any] | None = None,
     cut_trunk: bool = False,
+    freeze_classifier: bool = False,
     n_runners: int = 0,
     n_lanes: int = 64,
     steps: int = 4096,
@@ -58,6 +59,7 @@ def ppo(
     :param trunk: ``type``, one of ``feedforward``, ``gru``, ``lstm`` and ``canvas``, and its
         settings
     :param cut_trunk: let the trunk learn from the classifier's loss alone
+    :param freeze_classifier: neither it nor the trunk learns, which needs ``cut_trunk``
     :param n_runners: processes that step lanes; 0: the learner's own does
     :param n_lanes: of each runner
     :param steps: of all lanes together for an update
@@ -77,7 +79,8 @@ def ppo(
     :param policy_kwargs: of the :class:`~policies.GlimpsePolicy` that holds policy and value, as a
         recipe gives them; None: it sees the glimpse through the trunk alone
     :param seed: of everything
-    :raises ValueError: for an environment without glimpses, or a trunk of another type
+    :raises ValueError: for an environment without glimpses, a trunk of another type, or settings
+        that exclude each other
     """
     kind = kind_of(env_id, importing=True)
     if kind is not GLIMPSE:
@@ -87,6 +90,8 @@ def ppo(
         raise ValueError(f"got trunk {trunk}; wanted a type of {', '.join(TRUNKS)}")
     if trunk.get("mirror"):
         raise ValueError("got a trunk with mirror=True; wanted one hidden vector after a glimpse")
+    if freeze_classifier and not cut_trunk:
+        raise ValueError("got freeze_classifier and cut_trunk=False; wanted the trunk cut, too")
     if policy_kwargs is None:
         policy_kwargs = {"features_extractor_kwargs": {"encoder": "none"}}
     if not policy_kwargs.get("share_features_extractor", True):
@@ -103,6 +108,7 @@ def ppo(
         "view": asdict(view),
         "classifier": {"seed": seed, **trunk},
         "cut_trunk": cut_trunk,
+        "freeze_classifier": freeze_classifier,
         "policy_kwargs": policy_arguments(PPO, GlimpsePolicy, dict(policy_kwargs)),
     }
     return (

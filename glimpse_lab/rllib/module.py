@@ -45,7 +45,8 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
 
     Settings, in ``model_config``: ``view`` (arguments of
     :class:`~policies.classifier.model.View`), ``classifier`` (``type``, one of ``TRUNKS``, and its
-    settings), ``cut_trunk`` and ``policy_kwargs`` (of the ``GlimpsePolicy``).
+    settings), ``cut_trunk``, ``freeze_classifier`` (and the trunk) and ``policy_kwargs`` (of the
+    ``GlimpsePolicy``).
     """
 
     def setup(self) -> None:
@@ -54,6 +55,7 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
         trunk = dict(settings["classifier"])
         self.cut_trunk = bool(settings["cut_trunk"])
         self.classifier = TorchClassifier(View(**settings["view"]), trunk.pop("type"), **trunk)
+        self.classifier.requires_grad_(not settings["freeze_classifier"])
         self.vectors = vectors_of(self.observation_space)
         # its own optimiser stays unused: the learner has one for all branches
         self.agent = GlimpsePolicy(

@@ -13,7 +13,7 @@ from glimpse_envs.components import nearest
 from glimpse_lab.classifiers import COTRAINING, training_of
 from glimpse_lab.config import RunConfig, resolve_config
 from glimpse_lab.kinds import GLIMPSE, kind_of
-from glimpse_lab.recipes import RECIPES, RLLIB, RecipeError
+from glimpse_lab.recipes import RECIPES, RLLIB, RecipeError, find_recipe
 
 #: where the recipe has no classifier
 _TRUNK = {"type": "gru", "encoder": "mlp", "hidden_size": 128}
@@ -27,6 +27,11 @@ _KNOWN = (
     *("clip_range", "ent_coef", "vf_coef", "max_grad_norm"),
 )
 
+#: of a GlimpseLstmPolicy, and of no GlimpsePolicy
+_LSTM = frozenset(
+    {"lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm", "lstm_kwargs"}
+)
+
 
 def rllib_config(
     env_id: str,
@@ -37,11 +42,13 @@ def rllib_config(
     cut_trunk: bool = True,
     overrides: Mapping[str, Any] | None = None,
 ) -> RunConfig:
-    """Return the configuration of a run that RLlib trains: the id's recipe of PPO, as far as it is.
+    """Return the configuration of a run that RLlib trains: the id's recipe, as far as it is.
 
     Taken over are the environment, the policy, PPO's hyperparameters and the classifier's
     pretraining. Beside the agent the classifier learns from each of its episodes as often as the
-    agent does, by the learner's own optimiser, and from no others.
+    agent does, by the learner's own optimiser, and from no others; where the recipe freezes it, it
+    learns in the pretraining alone. The trunk is the memory: of a recipe of RecurrentPPO the LSTM
+    is left out, and of a canvas its mirrored view, which would be a second hidden vector.
 
     :param env_id: of a registered environment with glimpses
     :param seed: of everything
@@ -53,10 +60,16 @@ def rllib_config(
     """
     if kind_of(env_id, importing=True) is not GLIMPSE:
         raise RecipeError(f"got environment {env_id}; wanted one with glimpses")
-    config = resolve_config(
-        env_id, RECIPES / "ppo.yml", seed=seed, dataset=dataset, overrides=overrides
-    )
+    file = find_recipe(RECIPES, env_id, "ppo")
+    for key in overrides or {}:
+        if key.removeprefix("policy_kwargs.") in _LSTM:
+            raise RecipeError(f"got {key}; RLlib's training has no LSTM beside the trunk (--trunk)")
+    config = resolve_config(env_id, file, seed=seed, dataset=dataset, overrides=overrides)
     recipe = dict(config.recipe)
+    if file.stem == "ppo_lstm" and recipe.get("policy") == "policies.GlimpseLstmPolicy":
+        recipe["policy"] = "policies.GlimpsePolicy"
+        kwargs = recipe.get("policy_kwargs") or {}
+        recipe["policy_kwargs"] = {key: kwargs[key] for key in kwargs if key not in _LSTM}
     for key in recipe:
         if key not in _KNOWN:
             raise RecipeError(f"RLlib's training has no {key!r}; {nearest(key, _KNOWN)}")
@@ -65,10 +78,17 @@ def rllib_config(
             f"got policy={recipe.get('policy')!r}; wanted policies.GlimpsePolicy, whose memory is "
             "the trunk"
         )
-    pretraining = {"epochs": 0.0, "random_share": 0.0, "handover": _HANDOVER, "frozen": False}
-    recipe["callback"] = [{COTRAINING: {**(training_of(recipe) or {}), **pretraining}}]
+    training = {**(training_of(recipe) or {}), "epochs": 0.0, "random_share": 0.0}
+    if training.get("frozen"):
+        if not cut_trunk:
+            raise RecipeError("got a frozen classifier and cut_trunk=False; wanted one of the two")
+    else:
+        training["handover"] = _HANDOVER
+    recipe["callback"] = [{COTRAINING: training}]
     recipe["rllib"] = {"cut_trunk": cut_trunk}
-    classifier = trunk or config.env_kwargs.get("classifier") or _TRUNK
+    classifier = dict(trunk or config.env_kwargs.get("classifier") or _TRUNK)
+    if trunk is None:
+        classifier.pop("mirror", None)
     env_kwargs = {
         **config.env_kwargs,
         "classifier": {"seed": seed, **classifier},
@@ -92,6 +112,7 @@ def learner_arguments(config: RunConfig) -> dict[str, Any]:
         "trunk": env_kwargs.pop("classifier"),
         "env_kwargs": env_kwargs,
         "cut_trunk": recipe["rllib"]["cut_trunk"],
+        "freeze_classifier": bool((training_of(recipe) or {}).get("frozen")),
         "steps": recipe["n_envs"] * recipe["n_steps"],
         "minibatch_episodes": max(1, round(recipe["batch_size"] / env_kwargs["budget"])),
         "epochs": recipe["n_epochs"],

@@ -22,6 +22,7 @@ import ray
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 
+from glimpse_lab.checkpoint import classifier_of
 from glimpse_lab.evaluation.rollout import evaluate
 from glimpse_lab.rllib import training
 from glimpse_lab.rllib.recipe import rllib_config
@@ -102,6 +103,36 @@ def test_a_run_plays_as_the_module_does(tmp_path: Path, monkeypatch: pytest.Monk
     seconds = json.loads((run.path / "core_seconds.json").read_text())
     assert seconds["pretraining"] > 0.0 and seconds["training"] > 0.0
     assert saved.config.versions["ray"] == ray.__version__
+
+
+def test_a_frozen_classifier_stays_as_it_was_pretrained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe is RecurrentPPO's: its LSTM gives way to the trunk, and policy and value learn."""
+    pretrain = training._Training._pretrain
+    before, after = [], []
+
+    def policy_of(algorithm: Any) -> float:
+        weights = algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID]
+        return sum(float(abs(w).sum()) for key, w in weights.items() if key.startswith("agent."))
+
+    def pretrain_spied(self: Any) -> None:
+        pretrain(self)
+        before.append((self.classifier.digest(), policy_of(self.algorithm)))
+
+    def take_over_spied(algorithm: Any, *others: Any) -> None:
+        take_over(algorithm, *others)
+        after.append(policy_of(algorithm))
+
+    monkeypatch.setattr(training._Training, "_pretrain", pretrain_spied)
+    monkeypatch.setattr(training, "take_over", take_over_spied)
+    config = rllib_config(
+        "GlimpseCIFAR-MultiCat-v0", trunk=TRUNK, dataset="digits", overrides=SMALL
+    )
+    model = train(Run(tmp_path / "run", config))
+    ((classifier, policy),) = before
+    assert classifier_of(model).digest() == classifier
+    assert after[-1] != policy
 
 
 def test_a_training_goes_on(tmp_path: Path) -> None:

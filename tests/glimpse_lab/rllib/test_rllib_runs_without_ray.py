@@ -118,17 +118,37 @@ def test_the_recipe_is_taken_over() -> None:
     assert pretraining["pretraining"] == 200_000 and pretraining["epochs"] == 0.0
 
 
+def test_a_recipe_of_recurrent_ppo_is_taken_over_but_for_its_lstm() -> None:
+    config = rllib_config("GlimpseCIFAR-MultiCat-v0", dataset="digits")
+    arguments = learner_arguments(config)
+    assert config.recipe["policy"] == "policies.GlimpsePolicy"
+    assert arguments["policy_kwargs"] == {
+        "correct_belief": False,
+        "features_extractor_kwargs": {"encoder": "none"},
+    }
+    assert arguments["trunk"] == {"type": "canvas", "width": 64, "seed": 0}
+    assert arguments["freeze_classifier"] and arguments["cut_trunk"]
+    (entry,) = config.recipe["callback"]
+    assert entry["policies.CoTrainingCallback"]["frozen"]
+
+
 @pytest.mark.parametrize(
     ("env_id", "overrides", "message"),
     [
         ("GlimpseInverseDigits-v0", {}, "wanted one with glimpses"),
         (ENV_ID, {"target_kl": 0.1}, "has no 'target_kl'"),
         (ENV_ID, {"policy": "policies.GlimpseLstmPolicy"}, "wanted policies.GlimpsePolicy"),
+        (ENV_ID, {"policy_kwargs.shared_lstm": True}, "has no LSTM beside the trunk"),
     ],
 )
 def test_what_rllib_has_no_use_for(env_id: str, overrides: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         rllib_config(env_id, overrides=overrides)
+
+
+def test_a_frozen_classifier_leaves_the_trunk_alone() -> None:
+    with pytest.raises(RecipeError, match="frozen classifier and cut_trunk=False"):
+        rllib_config("GlimpseCIFAR-MultiCat-v0", dataset="digits", cut_trunk=False)
 
 
 def test_a_broken_file_is_said(tmp_path: Path) -> None:
