@@ -129,7 +129,8 @@ class GlimpseExtractor(GlimpseFeatures):
 
     :param observation_space: see :class:`GlimpseFeatures`; without a history
     :param encoded_dim: size of the joined code of what and where
-    :param encoder: ``"cnn"``, ``"mlp"`` (much faster on a CPU) or a backbone by name, see
+    :param encoder: ``"cnn"``, ``"mlp"`` (much faster on a CPU), ``"scales"`` (for a retina that has
+        to find something) or a backbone by name, see
         :class:`~policies.extractors.layers.GlimpseEncoder`; ``"none"`` leaves the glimpse out, for
         an agent that sees through a classifier's features alone
     :param glimpse_dim: size of the code of what

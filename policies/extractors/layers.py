@@ -13,7 +13,7 @@ BELIEF_FLOOR = 1e-4
 """Class probabilities below this count as this, so that a belief of 0 has a finite logarithm and
 the agent's own class logits can still overrule a classifier that is certain and wrong."""
 
-ENCODERS = ("cnn", "mlp")
+ENCODERS = ("cnn", "mlp", "scales")
 
 
 class FourierFeatures(nn.Module):
@@ -54,7 +54,10 @@ class GlimpseEncoder(nn.Module):
     ``"cnn"``: one 3x3 convolution at full size, then 3x3 convolutions of stride 2 until the shorter
     side is at most 4, then a linear layer: 8x8 costs one halving, any other size works too.
     ``"mlp"``: two linear layers on the pixels, as in Mnih et al. 2014 ("RAM", section 4); for 8x8
-    glimpses much faster than the CNN on a CPU. ``"torchvision:NAME"`` and ``"timm:NAME"``: a
+    glimpses much faster than the CNN on a CPU. ``"scales"``: the squares of a retina, tiled side by
+    side, as channels of one picture, four 3x3 convolutions at its full size, then a linear layer: a
+    square's cell lies under that of the next coarser one in the same direction, and no place is
+    lost, so that it tells best where something lies. ``"torchvision:NAME"`` and ``"timm:NAME"``: a
     network of these libraries, for larger glimpses, see
     :class:`~policies.extractors.backbones.Backbone`.
 
@@ -62,7 +65,7 @@ class GlimpseEncoder(nn.Module):
     :param height: its height in sensor pixels
     :param width: its width; a multiple of the height where scales are tiled side by side
     :param output_dim: size of the code
-    :param encoder: ``"cnn"``, ``"mlp"`` or such a name
+    :param encoder: ``"cnn"``, ``"mlp"``, ``"scales"`` or such a name
     :raises ValueError: for another name, or glimpses that the network does not take
     """
 
@@ -87,6 +90,8 @@ class GlimpseEncoder(nn.Module):
                 depth, height, width = 64, (height + 1) // 2, (width + 1) // 2
             layers += [nn.Flatten(), nn.Linear(depth * height * width, output_dim), nn.ReLU()]
             self.net = nn.Sequential(*layers)
+        elif encoder == "scales":
+            self.net = _scales(channels, height, width, output_dim)
         elif encoder.partition(":")[0] in LIBRARIES:
             self.net = Backbone(encoder, channels, height, width, output_dim)
         else:
@@ -101,6 +106,27 @@ class GlimpseEncoder(nn.Module):
         :param glimpse: float32 (B, C, H, W) in [0, 1]
         """
         return self.net(glimpse)
+
+
+class _SideBySideAsChannels(nn.Module):
+    """Turn squares side by side, (B, C, H, k H), into channels of one, (B, k C, H, H)."""
+
+    def forward(self, glimpse: th.Tensor) -> th.Tensor:
+        """Return the squares, one behind the other."""
+        n, channels, side, width = glimpse.shape
+        squares = glimpse.reshape(n, channels, side, width // side, side)
+        return squares.permute(0, 3, 1, 2, 4).reshape(n, -1, side, side)
+
+
+def _scales(channels: int, height: int, width: int, output_dim: int) -> nn.Module:
+    if width % height:
+        raise ValueError(f"got glimpses of {height} x {width}; scales are squares side by side")
+    depth, layers = channels * (width // height), [_SideBySideAsChannels()]
+    for _ in range(4):
+        layers += [nn.Conv2d(depth, 32, 3, padding=1), nn.ReLU()]
+        depth = 32
+    last = nn.Linear(depth * height * height, output_dim)
+    return nn.Sequential(*layers, nn.Flatten(), last, nn.ReLU())
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def test_fourier_features_need_a_number_of_frequencies():
         FourierFeatures(3, n_frequencies=-1)
 
 
-@pytest.mark.parametrize("encoder", ["cnn", "mlp"])
+@pytest.mark.parametrize("encoder", ["cnn", "mlp", "scales"])
 @pytest.mark.parametrize("shape", [(1, 4, 4), (1, 8, 8), (3, 8, 8), (9, 8, 8), (1, 12, 36)])
 def test_encoder_takes_any_glimpse(encoder: str, shape: tuple[int, int, int]):
     net = GlimpseEncoder(*shape, output_dim=16, encoder=encoder)
@@ -52,8 +52,25 @@ def test_large_glimpses_are_halved_until_they_are_small():
     assert n_parameters[64] < 2 * n_parameters[8]
 
 
+def test_scales_lie_one_behind_the_other():
+    """Only what lies in the same direction is near: the rest of a convolution's field is empty."""
+    net = GlimpseEncoder(3, 12, 48, encoder="scales").net
+    glimpse = th.rand(2, 3, 12, 48)
+    stacked = net[0](glimpse)
+    assert stacked.shape == (2, 12, 12, 12)
+    for scale in range(4):
+        square = glimpse[:, :, :, 12 * scale : 12 * scale + 12]
+        th.testing.assert_close(stacked[:, 3 * scale : 3 * scale + 3], square, atol=0, rtol=0)
+    assert net[1].in_channels == 12
+
+
+def test_scales_are_squares():
+    with pytest.raises(ValueError, match="8 x 12; scales are squares side by side"):
+        GlimpseEncoder(1, 8, 12, encoder="scales")
+
+
 def test_unknown_encoder_is_an_error_that_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"'vit'.*cnn.*mlp"):
+    with pytest.raises(ValueError, match=r"'vit'.*cnn.*mlp.*scales"):
         GlimpseEncoder(1, 8, 8, encoder="vit")
 
 
