@@ -18,6 +18,7 @@ from stable_baselines3.common.utils import ConstantSchedule
 from glimpse_lab.rllib.actions import action_parameters, distribution_of
 from policies import GlimpsePolicy
 from policies.classifier.model import N_TEMPERATURES, TorchClassifier, View
+from policies.extractors.layers import BELIEF_FLOOR
 
 #: in a module's output: the classifier branch, float32 (..., K)
 CLASS_LOGITS = "class_logits"
@@ -55,8 +56,11 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
         trunk = dict(settings["classifier"])
         self.cut_trunk = bool(settings["cut_trunk"])
         self.classifier = TorchClassifier(View(**settings["view"]), trunk.pop("type"), **trunk)
-        self.classifier.requires_grad_(not settings["freeze_classifier"])
-        self.vectors = vectors_of(self.observation_space)
+        self.frozen = bool(settings["freeze_classifier"])
+        self.classifier.requires_grad_(not self.frozen)
+        vectors = vectors_of(self.observation_space)
+        #: of an observation what training reads; runners send the rest nowhere
+        self.needed = ("glimpse", *vectors, *(_WATCHED if self.frozen else ()))
         # its own optimiser stays unused: the learner has one for all branches
         self.agent = GlimpsePolicy(
             self.observation_space,
@@ -88,13 +92,13 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
         """Return parameters and logits of whole episodes.
 
         :param batch: ``obs``: ``glimpse`` uint8 (n, T, h, w, C), ``gaze`` and others (n, T, ...)
-        :return: actions' parameters (n, T, N), ``class_logits`` (n, T, K), and the features that
-            ``compute_values`` takes as embeddings
+        :return: actions' parameters (n, T, N), ``class_logits`` (n, T, K), of a frozen classifier
+            the logarithms of its belief, and the features that ``compute_values`` takes as
+            embeddings
         """
-        hidden, logits = self.watch(batch[Columns.OBS])
-        features = self._features(hidden, logits, batch[Columns.OBS])
+        features, logits = self._read(batch[Columns.OBS])
         return {
-            Columns.ACTION_DIST_INPUTS: self._act(features).unflatten(0, hidden.shape[:2]),
+            Columns.ACTION_DIST_INPUTS: self._act(features).unflatten(0, logits.shape[:2]),
             Columns.EMBEDDINGS: features,
             CLASS_LOGITS: logits,
         }
@@ -109,7 +113,7 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
         """
         shown = batch[Columns.OBS]
         if embeddings is None:
-            embeddings = self._features(*self.watch(shown), shown)
+            embeddings, _ = self._read(shown)
         values = self.agent.value_net(self.agent.mlp_extractor.forward_critic(embeddings))
         return values.reshape(shown["gaze"].shape[:2])
 
@@ -121,17 +125,24 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
         hidden = self.classifier.memory.outputs(shown["glimpse"], shown["gaze"])
         return hidden, self.classifier.readout(hidden)
 
-    def _features(
-        self, hidden: th.Tensor, logits: th.Tensor, shown: dict[str, th.Tensor]
-    ) -> th.Tensor:
-        """Return the features of n x T rows, cut from what the policy must not change."""
-        steps = th.arange(logits.shape[1], device=logits.device).clamp(max=N_TEMPERATURES - 1)
-        temperatures = self.classifier.temperatures[steps][:, None]
-        rows = {name: shown[name] for name in ("glimpse", *self.vectors)} | {
-            "belief": (logits.detach() / temperatures).softmax(dim=2),
-            "classifier_features": hidden.detach() if self.cut_trunk else hidden,
-        }
-        return self.agent.extract_features({name: row.flatten(0, 1) for name, row in rows.items()})
+    def _read(self, shown: dict[str, th.Tensor]) -> tuple[th.Tensor, th.Tensor]:
+        """Return the features of n x T rows, cut from what the policy must not change, and logits.
+
+        A frozen classifier would give what the environment has shown of it already.
+        """
+        if self.frozen:
+            watched: dict[str, th.Tensor] = {}
+            logits = shown["belief"].clamp(min=BELIEF_FLOOR).log()
+        else:
+            hidden, logits = self.watch(shown)
+            hidden = hidden.detach() if self.cut_trunk else hidden
+            steps = th.arange(logits.shape[1], device=logits.device).clamp(max=N_TEMPERATURES - 1)
+            temperatures = self.classifier.temperatures[steps][:, None]
+            belief = (logits.detach() / temperatures).softmax(dim=2)
+            watched = {"belief": belief, "classifier_features": hidden}
+        rows = {name: shown[name] for name in self.needed} | watched
+        flat = {name: row.flatten(0, 1) for name, row in rows.items()}
+        return self.agent.extract_features(flat), logits
 
     def _act(self, features: th.Tensor) -> th.Tensor:
         latent = self.agent.mlp_extractor.forward_actor(features)

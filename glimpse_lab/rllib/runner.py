@@ -19,7 +19,7 @@ from ray.rllib.utils.metrics import EPISODE_LEN_MEAN, EPISODE_RETURN_MEAN
 import glimpse_envs  # noqa: F401  # registers the ids
 from glimpse_envs.boxview import BoxView
 from glimpse_envs.faces import LaneVectorEnv
-from glimpse_lab.rllib.module import BranchedModule, vectors_of
+from glimpse_lab.rllib.module import BranchedModule
 
 #: of the end of an episode, what the learner and the metrics need
 _FINAL = ("label", "n_glimpses", "samples", "is_success")
@@ -50,7 +50,6 @@ class LanesRunner(SingleAgentEnvRunner):
         self.env, self.num_envs = lanes, lanes.num_envs
         space = lanes.single_action_space
         self.view = BoxView(space) if isinstance(space, gym.spaces.Dict) else None
-        self.kept = ("glimpse", *vectors_of(lanes.single_observation_space))
         self._needs_initial_reset = True
         self._refresh = self._random = False
         self._share_classifier()  # of lanes made anew; the first ones are made before the module
@@ -158,7 +157,7 @@ class LanesRunner(SingleAgentEnvRunner):
 
     def _step(self, explore: bool, random_actions: bool) -> dict[int, SingleAgentEpisode]:
         """Step all lanes; return the episodes that have ended, by lane."""
-        before = {f"obs {name}": self._observation[name] for name in self.kept}
+        before = {f"obs {name}": self._observation[name] for name in self.module.needed}
         self._write(before, self._taken)
         acted = self._act(explore, random_actions)
         observation, rewards, ended, _, infos = self.env.step(self._for_env(acted["actions"]))
@@ -225,7 +224,7 @@ class LanesRunner(SingleAgentEnvRunner):
 
         shown = {
             name: np.concatenate([self._rows[f"obs {name}"][lane, :n], last[name][None]])
-            for name in self.kept
+            for name in self.module.needed
         }
         known = (Columns.ACTION_LOGP, Columns.ACTION_DIST_INPUTS)
         return SingleAgentEpisode(

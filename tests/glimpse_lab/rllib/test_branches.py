@@ -120,6 +120,24 @@ def test_reinforcement_does_not_reach_the_classifier(kind: str, cut: bool) -> No
     assert hidden.shape[:2] == rows[SEEN].shape
 
 
+def test_a_frozen_classifier_is_not_read_again() -> None:
+    """Its features and belief are those of the rollout, and the gradients those of a cut trunk."""
+    frozen, _, episodes = made(config(trunk=TRUNK, cut_trunk=True, freeze_classifier=True))
+    learner, _, _ = made(config(trunk=TRUNK, cut_trunk=True), steps=0)
+    learner.module[DEFAULT_MODULE_ID].set_state(frozen.module[DEFAULT_MODULE_ID].get_state())
+    batch = batch_of(frozen, episodes)
+    got, wanted = gradients(frozen, batch), gradients(learner, batch_of(learner, episodes))
+    for name in got:
+        if name.startswith("classifier."):
+            assert not got[name].any()
+        else:
+            th.testing.assert_close(got[name], wanted[name], rtol=1e-3, atol=1e-5)
+    frozen.module[DEFAULT_MODULE_ID].watch = None  # nothing calls it
+    frozen.module.forward_train(batch)
+    with pytest.raises(ValueError, match="freeze_classifier and cut_trunk=False"):
+        config(freeze_classifier=True)
+
+
 @pytest.mark.parametrize("trunk", [TRUNK, {"type": "canvas", "width": 4}])
 @pytest.mark.parametrize("env_id", IDS)
 def test_acting_and_training_compute_the_same(env_id: str, trunk: dict[str, Any]) -> None:
