@@ -15,13 +15,14 @@ from glimpse_lab.commands import command
 from glimpse_lab.config import resolve_config
 from glimpse_lab.console import forgiving_console
 from glimpse_lab.evaluation.exact import evaluate_run
+from glimpse_lab.evaluation.gaze_watch import GazeWatch
 from glimpse_lab.evaluation.result import Evaluation
 from glimpse_lab.integrations.weights_and_biases import Tracker, load_wandb
 from glimpse_lab.inverse import evaluation as inverse
 from glimpse_lab.inverse import report as inverse_files
 from glimpse_lab.inverse.result import InverseEvaluation
 from glimpse_lab.inverse.summary import summary as inverse_summary
-from glimpse_lab.kinds import INVERSE
+from glimpse_lab.kinds import GLIMPSE, INVERSE
 from glimpse_lab.overrides import lengths
 from glimpse_lab.recipes import trust
 from glimpse_lab.report.run_files import summary, write_film, write_report
@@ -237,7 +238,9 @@ def _finish(
     """Train to the end, evaluate on the test split and write the files of the run."""
     begin = time.perf_counter()
     tracker = Tracker(run, wandb) if wandb else None
-    learn(run, model, callbacks, go_on=_go_on(run), outputs=[tracker] if tracker else [])
+    watches = [GazeWatch()] if run.config.kind is GLIMPSE else []
+    outputs = [tracker] if tracker else []
+    learn(run, model, [*callbacks, *watches], go_on=_go_on(run), outputs=outputs)
     minutes = (time.perf_counter() - begin) / 60
     try:
         report = _report_inverse if run.config.kind is INVERSE else _report

@@ -46,8 +46,8 @@ def plot_learning_curve(
     """Plot accuracy and glimpses per image over the time steps; return the path.
 
     It reads ``time/total_timesteps`` and, where they are there, ``rollout/accuracy`` (training,
-    rolling), ``eval/accuracy`` and ``rollout/n_glimpses``. Missing values (NaN, '' or None) are
-    left out; a panel without any value says so.
+    rolling), ``validation/accuracy`` and ``rollout/n_glimpses``. Missing values (NaN, '' or None)
+    are left out; a panel without any value says so.
 
     :param progress: columns of equal length, as ``read_progress`` gives
     :param path: of the file, its suffix one that matplotlib writes (.png, .svg, .pdf); missing
@@ -66,7 +66,9 @@ def plot_learning_curve(
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
 
     drawn = _draw(upper, progress, "rollout/accuracy", "training images, actions drawn", BLUE, "-")
-    drawn |= _draw(upper, progress, "eval/accuracy", "evaluation", ORANGE, "o-")
+    drawn |= _draw(
+        upper, progress, "validation/accuracy", "validation images, likeliest actions", ORANGE, "o-"
+    )
     for (name, value), colour in zip((levels or {}).items(), _LEVELS, strict=False):
         label = f"{name} ({value:.1%})"
         upper.axhline(value, color=colour, linestyle=":", linewidth=1.8, label=label)

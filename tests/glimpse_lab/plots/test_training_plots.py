@@ -70,7 +70,7 @@ def test_learning_curve_draws_what_is_there(tmp_path: Path) -> None:
     grey = count(path, GREY)  # a few, from smoothed letters
     assert not count(path, GREEN) and not count(path, ORANGE)
 
-    progress["eval/accuracy"] = np.where(steps % 5000 == 0, 0.4, np.nan)
+    progress["validation/accuracy"] = np.where(steps % 5000 == 0, 0.4, np.nan)
     plots.plot_learning_curve(progress, path, levels={"chance": 0.1, "random gaze": 0.6})
     assert count(path, GREEN) > 100 and count(path, GREY) > grey + 100 and count(path, ORANGE) > 100
 
