@@ -259,13 +259,3 @@ def test_ctrl_c_in_a_terminal_ends_a_cluster_of_this_machine(
 def test_a_folder_that_a_machine_does_not_have(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="on a disk that all machines of the cluster share"):
         Task(folder=str(tmp_path / "absent")).begin()
-
-
-def test_without_a_cluster_of_this_machine_auto_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    status, _, errors = call(
-        training.main, *TINY, "--runs", tmp_path, "--seeds", "0", "--cluster", "auto"
-    )
-    assert status == 1 and "ray start --head" in errors
