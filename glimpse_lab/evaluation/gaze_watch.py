@@ -62,10 +62,12 @@ class GazeWatch(BaseCallback):
         self.logger.record("validation/accuracy", float(np.mean(paths.predictions == paths.labels)))
         if self.last.share is not None:
             self.logger.record("gaze/commonest_share", self.last.share)
-        if self.last.collapsed and self._before and not self._warned:
+        # few fixations say little: agents that answer at once choose hardly any
+        stuck = self.last.collapsed and self.last.n_fixations >= self.n_images
+        if stuck and self._before and not self._warned:
             self._warned = True
             tqdm.write(warning(self.last, self.num_timesteps))
-        self._before = self.last.collapsed  # twice: most agents begin with one gaze for all images
+        self._before = stuck  # twice: most agents begin with one gaze for all images
 
     def _on_step(self) -> bool:
         return True
