@@ -59,7 +59,7 @@ class BranchedModule(TorchRLModule, ValueFunctionAPI):
         self.frozen = bool(settings["freeze_classifier"])
         self.classifier.requires_grad_(not self.frozen)
         vectors = vectors_of(self.observation_space)
-        #: of an observation what training reads; runners send the rest nowhere
+        #: what runners send of an observation: what the learner reads
         self.needed = ("glimpse", *vectors, *(_WATCHED if self.frozen else ()))
         # its own optimiser stays unused: the learner has one for all branches
         self.agent = GlimpsePolicy(

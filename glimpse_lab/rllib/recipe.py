@@ -1,4 +1,4 @@
-"""What RLlib takes over of a recipe of PPO; it needs no Ray."""
+"""What RLlib takes over of a recipe of PPO or RecurrentPPO; it needs no Ray."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from stable_baselines3 import PPO
 from glimpse_envs.components import nearest
 from glimpse_lab.classifiers import COTRAINING, training_of
 from glimpse_lab.config import RunConfig, resolve_config
+from glimpse_lab.dotted import flatten
 from glimpse_lab.kinds import GLIMPSE, kind_of
-from glimpse_lab.recipes import RECIPES, RLLIB, RecipeError, find_recipe
+from glimpse_lab.recipes import RECIPES, RLLIB, RecipeError, find_recipe, load_recipe
 
 #: where the recipe has no classifier
 _TRUNK = {"type": "gru", "encoder": "mlp", "hidden_size": 128}
@@ -21,15 +22,20 @@ _TRUNK = {"type": "gru", "encoder": "mlp", "hidden_size": 128}
 #: the classifier's learning rate falls to this share of itself in the pretraining
 _HANDOVER = 0.1
 
+_POLICY = "policies.GlimpsePolicy"
+
 _KNOWN = (
     *("n_envs", "n_timesteps", "policy", "policy_kwargs", "callback"),
     *("n_steps", "batch_size", "n_epochs", "learning_rate", "gamma", "gae_lambda"),
     *("clip_range", "ent_coef", "vf_coef", "max_grad_norm"),
 )
 
-#: of a GlimpseLstmPolicy, and of no GlimpsePolicy
-_LSTM = frozenset(
-    {"lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm", "lstm_kwargs"}
+#: of policies with a memory, and of no GlimpsePolicy
+_MEMORY = frozenset(
+    {
+        *("lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm", "lstm_kwargs"),
+        "memory_tokens",
+    }
 )
 
 
@@ -48,7 +54,8 @@ def rllib_config(
     pretraining. Beside the agent the classifier learns from each of its episodes as often as the
     agent does, by the learner's own optimiser, and from no others; where the recipe freezes it, it
     learns in the pretraining alone. The trunk is the memory: of a recipe of RecurrentPPO the LSTM
-    is left out, and of a canvas its mirrored view, which would be a second hidden vector.
+    or the memory tokens are left out, with the Vision Transformer beside these, and of a canvas its
+    mirrored view, which would be a second hidden vector.
 
     :param env_id: of a registered environment with glimpses
     :param seed: of everything
@@ -61,27 +68,25 @@ def rllib_config(
     if kind_of(env_id, importing=True) is not GLIMPSE:
         raise RecipeError(f"got environment {env_id}; wanted one with glimpses")
     file = find_recipe(RECIPES, env_id, "ppo")
-    for key in overrides or {}:
-        if key.removeprefix("policy_kwargs.") in _LSTM:
-            raise RecipeError(f"got {key}; RLlib's training has no LSTM beside the trunk (--trunk)")
+    _check_overrides(overrides or {})
     config = resolve_config(env_id, file, seed=seed, dataset=dataset, overrides=overrides)
     recipe = dict(config.recipe)
-    if file.stem == "ppo_lstm" and recipe.get("policy") == "policies.GlimpseLstmPolicy":
-        recipe["policy"] = "policies.GlimpsePolicy"
-        kwargs = recipe.get("policy_kwargs") or {}
-        recipe["policy_kwargs"] = {key: kwargs[key] for key in kwargs if key not in _LSTM}
+    if file.stem == "ppo_lstm":
+        recipe |= _on_the_trunk(recipe, load_recipe(file, env_id)["policy"])
     for key in recipe:
         if key not in _KNOWN:
             raise RecipeError(f"RLlib's training has no {key!r}; {nearest(key, _KNOWN)}")
-    if recipe.get("policy") != "policies.GlimpsePolicy":
+    if recipe.get("policy") != _POLICY:
         raise RecipeError(
-            f"got policy={recipe.get('policy')!r}; wanted policies.GlimpsePolicy, whose memory is "
-            "the trunk"
+            f"got policy={recipe.get('policy')!r}; wanted {_POLICY}, whose memory is the trunk"
         )
     training = {**(training_of(recipe) or {}), "epochs": 0.0, "random_share": 0.0}
     if training.get("frozen"):
         if not cut_trunk:
-            raise RecipeError("got a frozen classifier and cut_trunk=False; wanted one of the two")
+            raise RecipeError(
+                "got a frozen classifier, whose trunk does not learn, and cut_trunk=False: leave "
+                "out --no-cut-trunk, or --set callback.CoTrainingCallback.frozen=false"
+            )
     else:
         training["handover"] = _HANDOVER
     recipe["callback"] = [{COTRAINING: training}]
@@ -95,6 +100,34 @@ def rllib_config(
         "observe_classifier_features": True,
     }
     return replace(config, algorithm=RLLIB, recipe=recipe, env_kwargs=env_kwargs)
+
+
+def _check_overrides(overrides: Mapping[str, Any]) -> None:
+    """Raise a RecipeError for settings that would be left out without a word."""
+    for key, value in flatten(overrides).items():
+        names = key.split(".")
+        if names[0] == "policy_kwargs" and _MEMORY & set(names[1:2]):
+            raise RecipeError(
+                f"got {key}; RLlib's training has no memory beside the trunk (--trunk)"
+            )
+        if key == "env_kwargs.classifier.mirror" and value:
+            raise RecipeError(
+                f"got {key}={value}; wanted one hidden vector after a glimpse: leave it out"
+            )
+
+
+def _on_the_trunk(recipe: Mapping[str, Any], own: str) -> dict[str, Any]:
+    """Return policy and arguments of a recipe of RecurrentPPO, without their memory.
+
+    :param recipe: with overrides
+    :param own: policy of the recipe before them
+    """
+    kwargs = recipe.get("policy_kwargs") or {}
+    kwargs = {name: value for name, value in kwargs.items() if name not in _MEMORY}
+    if own == "policies.GlimpseTokenPolicy":  # its extractor is that of another policy, too
+        kwargs["features_extractor_kwargs"] = {"encoder": "none"}
+    policy = recipe.get("policy")
+    return {"policy": _POLICY if policy == own else policy, "policy_kwargs": kwargs}
 
 
 def learner_arguments(config: RunConfig) -> dict[str, Any]:

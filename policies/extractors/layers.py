@@ -120,7 +120,10 @@ class _SideBySideAsChannels(nn.Module):
 
 def _scales(channels: int, height: int, width: int, output_dim: int) -> nn.Module:
     if width % height:
-        raise ValueError(f"got glimpses of {height} x {width}; scales are squares side by side")
+        raise ValueError(
+            f"got glimpses of {height} x {width} for encoder 'scales'; wanted squares side by "
+            "side, a width that is a multiple of the height (others can be read by 'cnn' or 'mlp')"
+        )
     depth, layers = channels * (width // height), [_SideBySideAsChannels()]
     for _ in range(4):
         layers += [nn.Conv2d(depth, 32, 3, padding=1), nn.ReLU()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import CSVOutputFormat, Logger
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
+import glimpse_lab
+from glimpse_envs.metrics.gaze_statistics import collapse
 from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_lab.evaluation.gaze_watch import GazeWatch
 from policies import GlimpsePolicy
@@ -60,10 +64,53 @@ def test_it_logs_and_leaves_the_training_as_it_is(tmp_path: Any) -> None:
     assert watch.last is not None
 
 
-def test_it_costs_at_most_its_share(tmp_path: Any) -> None:
-    watch = GazeWatch(n_images=20, share=0.25)  # every 240 timesteps
+@pytest.mark.parametrize(("share", "times"), [(0.25, 0), (0.5, 1)])  # every 240 or 120 timesteps
+def test_it_costs_at_most_its_share(tmp_path: Any, share: float, times: int) -> None:
+    watch = GazeWatch(n_images=20, share=share)
     trained(tmp_path, watch)
-    assert len(logged(tmp_path, "gaze/path_bits")) == 0 and watch.last is None
+    assert len(logged(tmp_path, "gaze/path_bits")) == times
+    assert (watch.last is not None) == bool(times)
+
+
+def test_a_resumed_training_keeps_the_intervals(tmp_path: Any) -> None:
+    model = trained(tmp_path, None)  # to 256 timesteps, and the next multiple of 300 is near
+    watch = GazeWatch(n_images=20, share=0.2)
+    model.learn(128, callback=watch, reset_num_timesteps=False)
+    assert watch.last is not None
+
+
+def test_hardly_any_fixation_is_no_stuck_gaze(
+    tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an agent that answers after the first glimpse of nearly all images."""
+
+    def few(paths: Any) -> Any:
+        return replace(collapse(paths), n_fixations=1)
+
+    monkeypatch.setattr("glimpse_lab.evaluation.gaze_watch.collapse", few)
+    watch = GazeWatch(n_images=20, share=1.0)
+    trained(tmp_path, watch, stuck=True)
+    assert watch.last.collapsed and "stuck" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("env_id", "settings"),
+    [
+        ("GlimpseDigits-MultiCat-v0", {"classifier": "none"}),  # RecurrentPPO, the agent answers
+        ("GlimpseDigits-Hybrid-v0", {"classifier": "none"}),  # Dict actions
+        ("GlimpseDigits-Saccade-v0", {}),  # a classifier beside the agent
+    ],
+)
+def test_every_training_is_watched(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, env_id: str, settings: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("glimpse_lab.api.GazeWatch", partial(GazeWatch, n_images=5, share=1.0))
+    small = {"n_envs": 4, "n_steps": 8, "batch_size": 16, "n_epochs": 1, "n_timesteps": 96}
+    overrides = {**small, "env_kwargs.budget": 2}
+    if settings.get("classifier") != "none":
+        overrides |= {"callback.CoTrainingCallback.pretraining": 256}
+    run = glimpse_lab.train(env_id, overrides=overrides, runs=tmp_path, video=False, **settings)
+    assert len(logged(run.path, "validation/accuracy")) == 2
 
 
 def test_a_gaze_that_is_stuck_is_said_once(
@@ -73,7 +120,7 @@ def test_a_gaze_that_is_stuck_is_said_once(
     trained(tmp_path, watch, stuck=True)
     output = capsys.readouterr().out
     assert output.count("the gaze is stuck") == 1
-    assert "at 128 timesteps: 100% of the fixations" in output
+    assert "at 128 timesteps: 100% of the 40 fixations" in output
     assert watch.last.collapsed and logged(tmp_path, "gaze/path_bits") == [0.0, 0.0, 0.0]
 
 
@@ -82,9 +129,11 @@ def test_a_gaze_that_moves_is_not_stuck(tmp_path: Any, capsys: pytest.CaptureFix
     assert "stuck" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("settings", [{"n_images": 0}, {"share": 0.0}, {"share": 1.5}])
+@pytest.mark.parametrize(
+    "settings", [{"n_images": 0}, {"n_images": 50.5}, {"share": 0.0}, {"share": 1.5}]
+)
 def test_wrong_settings(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"n_images=.*share="):
+    with pytest.raises(ValueError, match="|".join(settings)):
         GazeWatch(**settings)
 
 

@@ -19,6 +19,7 @@ from glimpse_lab.cli import train
 from glimpse_lab.recipes import RecipeError
 from glimpse_lab.rllib.recipe import learner_arguments, rllib_config
 from glimpse_lab.runs import Run, RunError
+from policies import GlimpsePolicy
 
 ENV_ID = "GlimpseDigits-MultiCat-v0"
 TRUNK = {"type": "gru", "hidden_size": 16, "code_size": 8, "encoder": "mlp"}
@@ -138,7 +139,11 @@ def test_a_recipe_of_recurrent_ppo_is_taken_over_but_for_its_lstm() -> None:
         ("GlimpseInverseDigits-v0", {}, "wanted one with glimpses"),
         (ENV_ID, {"target_kl": 0.1}, "has no 'target_kl'"),
         (ENV_ID, {"policy": "policies.GlimpseLstmPolicy"}, "wanted policies.GlimpsePolicy"),
-        (ENV_ID, {"policy_kwargs.shared_lstm": True}, "has no LSTM beside the trunk"),
+        (ENV_ID, {"policy_kwargs.shared_lstm": True}, "no memory beside the trunk"),
+        (ENV_ID, {"policy_kwargs.lstm_kwargs.dropout": 0.1}, "no memory beside the trunk"),
+        (ENV_ID, {"policy_kwargs": {"memory_tokens": 2}}, "no memory beside the trunk"),
+        (ENV_ID, {"env_kwargs.classifier": {"type": "canvas", "mirror": True}}, "mirror=True"),
+        (ENV_ID, {"env_kwargs.classifier.mirror": True}, "mirror=True"),
     ],
 )
 def test_what_rllib_has_no_use_for(env_id: str, overrides: dict[str, Any], message: str) -> None:
@@ -147,8 +152,19 @@ def test_what_rllib_has_no_use_for(env_id: str, overrides: dict[str, Any], messa
 
 
 def test_a_frozen_classifier_leaves_the_trunk_alone() -> None:
-    with pytest.raises(RecipeError, match="frozen classifier and cut_trunk=False"):
+    with pytest.raises(RecipeError, match=r"frozen classifier.*cut_trunk=False.*frozen=false"):
         rllib_config("GlimpseCIFAR-MultiCat-v0", dataset="digits", cut_trunk=False)
+    thawed = {"callback.CoTrainingCallback.frozen": False}
+    rllib_config("GlimpseCIFAR-MultiCat-v0", dataset="digits", cut_trunk=False, overrides=thawed)
+
+
+@pytest.mark.parametrize("scheme", ["MultiCat", "GreedyMap", "Hybrid"])
+@pytest.mark.parametrize("overrides", [{}, {"policy": "policies.GlimpsePolicy"}])
+def test_recipes_of_recurrent_ppo_can_be_made(scheme: str, overrides: dict[str, Any]) -> None:
+    env_id, overrides = f"GlimpseCIFAR-{scheme}-v0", {"n_envs": 16, **overrides}
+    config = rllib_config(env_id, dataset="digits", overrides=overrides)
+    model = config.make_model(Run(Path("unused"), config).make_env(), "cpu", saved=False)
+    assert type(model.policy) is GlimpsePolicy
 
 
 def test_a_broken_file_is_said(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_large_glimpses_are_halved_until_they_are_small():
 
 
 def test_scales_lie_one_behind_the_other():
-    """Only what lies in the same direction is near: the rest of a convolution's field is empty."""
+    """Channels are those of the first square, then those of the next coarser one, and so on."""
     net = GlimpseEncoder(3, 12, 48, encoder="scales").net
     glimpse = th.rand(2, 3, 12, 48)
     stacked = net[0](glimpse)
@@ -65,7 +65,7 @@ def test_scales_lie_one_behind_the_other():
 
 
 def test_scales_are_squares():
-    with pytest.raises(ValueError, match="8 x 12; scales are squares side by side"):
+    with pytest.raises(ValueError, match=r"8 x 12 .*wanted squares side by side"):
         GlimpseEncoder(1, 8, 12, encoder="scales")
 
 
