@@ -78,7 +78,8 @@ class SharedImages(ImageSource):
 
     def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
-        return self.config.sensor.read(self.prepared, self.index[lanes], gaze)
+        images = self.config.shown_split.images
+        return self.config.sensor.read(images, self.index[lanes], gaze, self.prepared)
 
     def images(self) -> NDArray[np.uint8]:
         """Return what is shown to all lanes, uint8 (B, H, W, C)."""
@@ -88,13 +89,17 @@ class SharedImages(ImageSource):
         """Return what is shown to a lane, uint8 (H, W, C)."""
         return self.config.shown_split.images[self.index[lane]]
 
-    def _find_prepared(self) -> NDArray:
+    def _find_prepared(self) -> NDArray | None:
         sensor = self.config.sensor
+        if sensor.prepared_as is None:
+            return None
         return self.config.shown_split.derived(sensor.prepared_as, sensor.prepare)
 
 
 class ComposedImages(ImageSource):
-    """A canvas a lane, composed and augmented anew for every episode.
+    """A canvas a lane, composed and augmented anew for every episode, and read as it is.
+
+    Too few glimpses are taken of each to prepare it for the sensor.
 
     :param config: of the environment
     :param n_lanes: B
@@ -103,8 +108,6 @@ class ComposedImages(ImageSource):
     def __init__(self, config: GlimpseConfig, n_lanes: int) -> None:
         self.config = config
         self.canvases = np.zeros((n_lanes, *config.shape), np.uint8)
-        # of a copy: some sensors prepare nothing and return what they are given
-        self.prepared = config.sensor.prepare(self.canvases.copy())
 
     def reset(
         self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]
@@ -115,11 +118,10 @@ class ComposedImages(ImageSource):
         if config.augmented:
             images = config.augment(images, stream)
         self.canvases[lanes] = images
-        self.prepared[lanes] = config.sensor.prepare(images)
 
     def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
-        return self.config.sensor.read(self.prepared, lanes, gaze)
+        return self.config.sensor.read(self.canvases, lanes, gaze)
 
     def images(self) -> NDArray[np.uint8]:
         """Return what is shown to all lanes, uint8 (B, H, W, C)."""

@@ -81,7 +81,7 @@ def check_lanes(config: GlimpseConfig, n_lanes: int) -> None:
     lane = sum(2 * math.prod(space.shape) * space.dtype.itemsize for space in spaces)
     lane += config.budget * (12 + math.prod(config.sensor.glimpse_shape(config.shape[2])))
     if config.composed:
-        lane += 5 * math.prod(config.shape)  # the canvas and its summed-area table
+        lane += math.prod(config.shape)  # the canvas
     if config.classifier is not None:
         lane += 2 * config.classifier.start(1).nbytes
     what = f"{n_lanes:,} lanes of {config.budget:,} glimpses"

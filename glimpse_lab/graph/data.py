@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glimpse_envs.actions import Saccade
 from glimpse_envs.components import resolve
@@ -134,7 +133,6 @@ class Cropper(Module):
             sensor = Crop(int(sensor))
         self.sensor = resolve(sensor, Sensor)
         self.zoom = Saccade(zoom).zoom  # which checks it
-        self._img: NDArray | None = None  # what ``_prepared`` was made of
 
     def run(self) -> None:
         """Crop all lanes' images."""
@@ -145,8 +143,6 @@ class Cropper(Module):
                 f"module {self.name}: port img received {came}; wanted images uint8 (B, H, W, C): "
                 "run the Database before it"
             )
-        if img is not self._img:
-            self._img, self._prepared = img, self.sensor.prepare(img)
         target = np.full((len(img), 3), 0.5, np.float32)
         target[:, 2] = self.zoom
         for column, name in enumerate(("x", "y")):
@@ -154,4 +150,4 @@ class Cropper(Module):
                 target[:, column] = self[name]
         gaze = self.sensor.geometry(*img.shape[1:3]).clamp(target)
         self["gaze"] = gaze
-        self["output"] = self.sensor.read(self._prepared, np.arange(len(img)), gaze)
+        self["output"] = self.sensor.read(img, np.arange(len(img)), gaze)

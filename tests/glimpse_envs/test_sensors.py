@@ -93,12 +93,23 @@ def test_a_uniform_image_looks_uniform_at_every_zoom(value):
     assert (Crop(7)(image.repeat(200, 0), gaze) == value).all()
 
 
-def test_the_reading_of_a_prepared_data_set_is_that_of_the_images():
-    images, gaze = noise(6, 32, 32, 3), random_gazes(4)
-    sensor, rows = Crop(8), np.array([5, 0, 3, 3])
-    gaze = sensor.geometry(32, 32).clamp(gaze)
-    read = sensor.read(sensor.prepare(images), rows, gaze)
-    np.testing.assert_array_equal(read, sensor(images[rows], gaze))
+@pytest.mark.parametrize("zoom", [None, 0.0, 0.5, 1.0])
+@pytest.mark.parametrize("sensor", [Crop(8), Crop(5), Retina(8, 4), Retina(5, 2)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_table_gives_what_the_pixels_give(shape, sensor, zoom):
+    images, n = noise(6, *shape), 200
+    rows = np.random.default_rng(2).integers(0, 6, n)
+    gaze = sensor.geometry(*shape[:2]).clamp(random_gazes(n, zoom))
+    of_table = sensor.read(images, rows, gaze, sensor.prepare(images))
+    np.testing.assert_array_equal(of_table, sensor.read(images, rows, gaze))
+    np.testing.assert_array_equal(of_table, sensor(images[rows], gaze))
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_an_image_whose_sum_is_too_large_is_refused(prepared):
+    image = np.zeros((1, 4096, 4113, 1), np.uint8)
+    with pytest.raises(ValueError, match="4096 x 4113; wanted at most 16843008 pixels; shrink"):
+        Crop(8).prepare(image) if prepared else Crop(8)(image, np.float32([[0.5, 0.5, 1.0]]))
 
 
 def test_a_crop_larger_than_24_bits_of_light_is_still_exact():

@@ -299,8 +299,8 @@ class Halved(Crop):
     def glimpse_shape(self, channels: int) -> tuple[int, int, int]:
         return (8, 8, channels)
 
-    def read(self, prepared, rows, gaze):
-        whole = super().read(prepared, rows, gaze).astype(int)
+    def read(self, images, rows, gaze, prepared=None):
+        whole = super().read(images, rows, gaze, prepared).astype(int)
         return whole.reshape(len(rows), 8, 2, 8, 2, -1).mean((2, 4)).astype(np.uint8)
 
 
