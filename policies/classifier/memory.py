@@ -22,17 +22,26 @@ class _Coded(Memory):
     :param glimpse_shape: (h, w, C)
     :param encoder: ``"mlp"`` or ``"cnn"``, see :class:`~policies.extractors.layers.GlimpseEncoder`
     :param code_size: size of the code of a glimpse
+    :param n_frequencies: octaves of the Fourier features of the gaze; 0 for the gaze as it is, None
+        to leave it out
     """
 
     reads_any_size = True
 
-    def __init__(self, glimpse_shape: tuple[int, ...], encoder: str, code_size: int) -> None:
+    def __init__(
+        self,
+        glimpse_shape: tuple[int, ...],
+        encoder: str,
+        code_size: int,
+        n_frequencies: int | None = 4,
+    ) -> None:
         super().__init__()
         height, width, channels = glimpse_shape
         self.what = GlimpseEncoder(channels, height, width, code_size, encoder)
-        self.fourier = FourierFeatures(3, 4)
-        self.where = nn.Sequential(nn.Linear(self.fourier.output_dim, code_size), nn.ReLU())
-        self.join = nn.Linear(2 * code_size, code_size)
+        self.fourier = FourierFeatures(3, n_frequencies)
+        told = self.fourier.output_dim
+        self.where = nn.Sequential(nn.Linear(told, code_size), nn.ReLU()) if told else None
+        self.join = nn.Linear((2 if told else 1) * code_size, code_size)
 
     def code(self, glimpse: NDArray[np.uint8] | th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
         """Return float32 (n, code_size).
@@ -60,8 +69,11 @@ class _Coded(Memory):
         :param gaze: float32 (n, 3)
         """
         pixels = pixels * (2.0 / 255.0) - 1.0
-        where = self.where(self.fourier(th.as_tensor(gaze, device=pixels.device)))
-        return self.join(th.cat([self.what(pixels), where], dim=1)).relu()
+        code = self.what(pixels)
+        if self.where is not None:
+            where = self.where(self.fourier(th.as_tensor(gaze, device=pixels.device)))
+            code = th.cat([code, where], dim=1)
+        return self.join(code).relu()
 
 
 class Feedforward(_Coded):
@@ -73,12 +85,18 @@ class Feedforward(_Coded):
     :param glimpse_shape: (h, w, C)
     :param encoder: ``"mlp"`` or ``"cnn"``
     :param hidden_size: size of the hidden layer
+    :param n_frequencies: of the Fourier features of the gaze; 0 for the gaze alone, None for none
     """
 
     def __init__(
-        self, glimpse_shape: tuple[int, ...], *, encoder: str = "cnn", hidden_size: int = 128
+        self,
+        glimpse_shape: tuple[int, ...],
+        *,
+        encoder: str = "cnn",
+        hidden_size: int = 128,
+        n_frequencies: int | None = 4,
     ) -> None:
-        super().__init__(glimpse_shape, encoder, hidden_size)
+        super().__init__(glimpse_shape, encoder, hidden_size, n_frequencies)
         self.hidden_size = hidden_size
 
     def start(self, n: int) -> NDArray:
@@ -117,6 +135,7 @@ class Recurrent(_Coded):
     :param encoder: ``"mlp"`` or ``"cnn"``
     :param hidden_size: of the recurrent layer
     :param code_size: of the code of a glimpse that enters it
+    :param n_frequencies: of the Fourier features of the gaze; 0 for the gaze alone, None for none
     """
 
     def __init__(
@@ -127,8 +146,9 @@ class Recurrent(_Coded):
         encoder: str = "cnn",
         hidden_size: int = 256,
         code_size: int = 128,
+        n_frequencies: int | None = 4,
     ) -> None:
-        super().__init__(glimpse_shape, encoder, code_size)
+        super().__init__(glimpse_shape, encoder, code_size, n_frequencies)
         self.hidden_size = hidden_size
         self.lstm = cell == "lstm"
         kind = nn.LSTM if self.lstm else nn.GRU

@@ -135,7 +135,8 @@ class GlimpseExtractor(GlimpseFeatures):
         an agent that sees through a classifier's features alone
     :param glimpse_dim: size of the code of what
     :param where_dim: size of the code of where
-    :param n_frequencies: octaves of the Fourier features of the gaze
+    :param n_frequencies: octaves of the Fourier features of the gaze; 0 for the gaze as it is, None
+        to leave it out
     :param normalize_images: see :class:`GlimpseFeatures`
     """
 
@@ -147,7 +148,7 @@ class GlimpseExtractor(GlimpseFeatures):
         encoder: str = "cnn",
         glimpse_dim: int = 128,
         where_dim: int = 64,
-        n_frequencies: int = 4,
+        n_frequencies: int | None = 4,
         normalize_images: bool = True,
     ) -> None:
         super().__init__(observation_space, encoded_dim, normalize_images)

@@ -24,16 +24,21 @@ class FourierFeatures(nn.Module):
 
     :param input_dim: number of coordinates, each in [0, 1]
     :param n_frequencies: frequencies 2^0 pi to 2^(n_frequencies - 1) pi; with 4 the finest period
-        is a quarter of the image
+        is a quarter of the image. 0 gives the positions alone, None nothing at all
     """
 
     frequencies: th.Tensor
 
-    def __init__(self, input_dim: int, n_frequencies: int = 4) -> None:
+    def __init__(self, input_dim: int, n_frequencies: int | None = 4) -> None:
         super().__init__()
+        self.blind = n_frequencies is None
+        if n_frequencies is None:
+            n_frequencies = 0
         if n_frequencies < 0:
-            raise ValueError(f"n_frequencies is {n_frequencies}, wanted 0 (raw positions) or more")
-        self.output_dim = input_dim * (1 + 2 * n_frequencies)
+            raise ValueError(
+                f"n_frequencies is {n_frequencies}, wanted None (none), 0 (raw positions) or more"
+            )
+        self.output_dim = 0 if self.blind else input_dim * (1 + 2 * n_frequencies)
         # Not persistent: it follows from n_frequencies alone
         self.register_buffer(
             "frequencies", math.pi * 2.0 ** th.arange(n_frequencies), persistent=False
@@ -42,8 +47,12 @@ class FourierFeatures(nn.Module):
     def forward(self, positions: th.Tensor) -> th.Tensor:
         """Return float32 (B, D * (1 + 2 * n_frequencies)): positions, then sines, then cosines.
 
+        Or (B, 0), if positions are not told.
+
         :param positions: float32 (B, D) in [0, 1]
         """
+        if self.blind:
+            return positions[:, :0]
         angles = (positions.unsqueeze(-1) * self.frequencies).flatten(1)  # (B, D * n_frequencies)
         return th.cat([positions, angles.sin(), angles.cos()], dim=1)
 

@@ -27,7 +27,8 @@ class ViTExtractor(GlimpseFeatures):
     :param patch: side of a patch in sensor pixels
     :param n_blocks: number of transformer blocks
     :param n_heads: heads of their attention
-    :param n_frequencies: octaves of the Fourier features of the gaze
+    :param n_frequencies: octaves of the Fourier features of the gaze; 0 for the gaze as it is, None
+        to leave it out
     :param tokens: give all tokens of the glimpse, flattened, to a memory of tokens
         (``GlimpseTokenPolicy``); otherwise the one that has gathered what the others hold
     :param normalize_images: see :class:`~policies.extractors.glimpse.GlimpseFeatures`
@@ -43,7 +44,7 @@ class ViTExtractor(GlimpseFeatures):
         patch: int = 4,
         n_blocks: int = 2,
         n_heads: int = 4,
-        n_frequencies: int = 4,
+        n_frequencies: int | None = 4,
         tokens: bool = False,
         normalize_images: bool = True,
         stem: str = "linear",
@@ -58,7 +59,8 @@ class ViTExtractor(GlimpseFeatures):
             )
         self.tokens, self.embed = tokens, embed
         self.fourier = FourierFeatures(3, n_frequencies)
-        self.where = nn.Linear(self.fourier.output_dim, dim)
+        # without a gaze there is nothing to embed
+        self.where = nn.Linear(self.fourier.output_dim, dim) if self.fourier.output_dim else None
         self.gather = nn.Linear(1 + self.n_vector, dim)
         self.blocks = nn.ModuleList(TransformerBlock(dim, n_heads) for _ in range(n_blocks))
         self.norm = nn.LayerNorm(dim)
@@ -70,8 +72,8 @@ class ViTExtractor(GlimpseFeatures):
         """
         patches, seen = self._see(observations)
         vectors = th.cat([observations["remaining"], *self.vectors(observations)], dim=1)
-        gathering = self.gather(vectors) + self.where(self.fourier(observations["gaze"]))
-        tokens = th.cat([gathering[:, None], patches], dim=1)  # (B, 1 + N, D)
+        gathering = self._placed(self.gather(vectors)[:, None], observations["gaze"])
+        tokens = th.cat([gathering, patches], dim=1)  # (B, 1 + N, D)
         for block in self.blocks:
             tokens = block(tokens, seen)
         tokens = self.norm(tokens)
@@ -81,14 +83,20 @@ class ViTExtractor(GlimpseFeatures):
     def _see(self, observations: TensorDict) -> tuple[th.Tensor, th.Tensor | None]:
         """Return the patch tokens (B, N, D), and which of all tokens there are, (B, 1 + N)."""
         if not self.has_history:
-            where = self.where(self.fourier(observations["gaze"]))
-            return self.embed(self.glimpse(observations)) + where[:, None], None
+            patches = self.embed(self.glimpse(observations))
+            return self._placed(patches, observations["gaze"]), None
         pictures, gazes = self.history(observations), observations["gazes"]
         batch, n_glimpses = gazes.shape[:2]
-        patches = self.embed(pictures.flatten(0, 1))  # (B * T, N, D)
-        patches = patches + self.where(self.fourier(gazes.flatten(0, 1)))[:, None]
+        patches = self._placed(self.embed(pictures.flatten(0, 1)), gazes.flatten(0, 1))
         taken = observations["taken"] > 0.5
         seen = taken.repeat_interleave(self.embed.n_tokens, dim=1)  # (B, T * N)
         gathering = seen.new_ones(batch, 1)
+        # (B * T, N, D) to (B, T * N, D)
         tokens = patches.view(batch, n_glimpses * self.embed.n_tokens, -1)
         return tokens, th.cat([gathering, seen], dim=1)
+
+    def _placed(self, tokens: th.Tensor, gaze: th.Tensor) -> th.Tensor:
+        """Return tokens (B, N, D) with the code of where they lie, gaze (B, 3), added to each."""
+        if self.where is None:
+            return tokens
+        return tokens + self.where(self.fourier(gaze))[:, None]

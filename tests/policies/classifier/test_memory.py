@@ -46,6 +46,14 @@ def test_steps_and_prefixes_give_the_same_for_every_count(kind, encoder):
     np.testing.assert_allclose(prefixes.hidden, hidden, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("n_frequencies", "told"), [(4, True), (0, True), (None, False)])
+@pytest.mark.parametrize("kind", ["gru", "feedforward"])
+def test_the_gaze_counts_unless_it_is_left_out(kind, n_frequencies, told):
+    reader, episodes = memory(kind, n_frequencies=n_frequencies), random_episodes(9)
+    elsewhere = episodes._replace(gaze=np.float32(1.0) - episodes.gaze)
+    assert np.allclose(stepped(reader, elsewhere), stepped(reader, episodes)) != told
+
+
 @pytest.mark.parametrize("frame", [None, 24])
 def test_a_canvas_gives_whole_episodes_with_gradients_and_fixed_normalisations(frame):
     reader, episodes = memory("canvas", frame=frame), random_episodes(9)

@@ -102,6 +102,15 @@ def test_every_observation_counts_and_the_bypass_comes_last(extras: tuple[str, .
         assert not th.allclose(extractor(changed)[:, :32], features[:, :32]), key
 
 
+@pytest.mark.parametrize(("n_frequencies", "told"), [(4, True), (0, True), (None, False)])
+def test_the_gaze_counts_unless_it_is_left_out(n_frequencies: int | None, told: bool):
+    space = observation_space()
+    extractor = GlimpseExtractor(space, encoder="mlp", n_frequencies=n_frequencies)
+    obs = preprocess_obs(observations(space, 4), space)
+    elsewhere = {**obs, "gaze": 1.0 - obs["gaze"]}
+    assert th.allclose(extractor(elsewhere), extractor(obs)) != told
+
+
 def test_missing_observation_is_named():
     space = observation_space()
     del space.spaces["gaze"]

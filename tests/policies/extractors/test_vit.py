@@ -52,6 +52,22 @@ def _looked(env: VecEnv, n_steps: int = 2) -> dict[str, th.Tensor]:
     return preprocess_obs(tensors, env.observation_space)
 
 
+@pytest.mark.parametrize(("n_frequencies", "told"), [(4, True), (0, True), (None, False)])
+@pytest.mark.parametrize("history", [False, True])
+def test_the_gaze_counts_unless_it_is_left_out(
+    history: bool, n_frequencies: int | None, told: bool
+):
+    if history:
+        env = _history_env()
+        space, obs = env.observation_space, _looked(env)
+    else:
+        space = observation_space()
+        obs = preprocess_obs(observations(space, 4), space)
+    extractor = _extractor(space, n_frequencies=n_frequencies)
+    elsewhere = {**obs, **{key: 1.0 - obs[key] for key in obs if key.startswith("gaze")}}
+    assert th.allclose(extractor(elsewhere), extractor(obs)) != told
+
+
 # ---- one glimpse ----
 
 
