@@ -13,11 +13,8 @@ import torch as th
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from glimpse_envs.compiled import kernel
-from glimpse_envs.gaze import sampled_window
-
-BLOCK = 2
-"""Side of a grid entry, in entries of the canvas."""
+from policies.classifier import canvas_kernels as kernels
+from policies.classifier.canvas_kernels import BLOCK
 
 
 @dataclass(frozen=True)
@@ -101,8 +98,50 @@ class CanvasLayout:
         :param gaze: float32 (n, T, 3)
         :param counts: how many glimpses of each row, int64 (n,)
         """
-        planes = canvases.reshape(len(canvases), self.channels + 1, *self.shape)
-        _paint(planes, glimpses, gaze, counts, *self._placing)
+        origins = np.zeros((len(canvases), 2), np.int64)
+        self._paint(canvases, self.shape, origins, glimpses, gaze, counts)
+
+    def paint_round(
+        self,
+        glimpses: NDArray[np.uint8],
+        gaze: NDArray[np.float32],
+        counts: NDArray[np.int64],
+        side: int,
+    ) -> NDArray[np.uint8]:
+        """Return squares round the last gazes: what :meth:`cut` gives of painted canvases, sooner.
+
+        :param glimpses: uint8 (n, T, size, scales * size, C)
+        :param gaze: float32 (n, T, 3)
+        :param counts: how many glimpses of each row, from 1, int64 (n,)
+        :param side: of the squares, image pixels
+        :return: canvases of ``around(side)``, uint8 (n, bytes)
+        """
+        square = self.around(side)
+        squares, last = square.empty(len(gaze)), gaze[np.arange(len(gaze)), counts - 1]
+        self._paint(squares, square.shape, self._corners(last, square), glimpses, gaze, counts)
+        return squares
+
+    def _paint(
+        self,
+        canvases: NDArray[np.uint8],
+        shape: tuple[int, int],
+        origins: NDArray[np.int64],
+        glimpses: NDArray[np.uint8],
+        gaze: NDArray[np.float32],
+        counts: NDArray[np.int64],
+    ) -> None:
+        """Paint on canvases of a shape whose upper left entries are those of the image's canvas.
+
+        :param origins: their rows and columns there, int64 (n, 2); the rest as :meth:`paint` has it
+        """
+        planes = canvases.reshape(len(canvases), self.channels + 1, *shape)
+        kernels.paint(planes, origins, self.shape, glimpses, gaze, counts, *self._placing)
+
+    def _corners(self, gaze: NDArray[np.float32], square: "CanvasLayout") -> NDArray[np.int64]:
+        """Return row and column of the first entry of squares round gazes, int64 (n, 2)."""
+        middles = gaze[:, 1::-1] * np.float32([self.height, self.width])
+        half = np.float32(square.shape) / 2
+        return np.rint(middles / self.finest_zoom_cell - half).astype(np.int64)
 
     @cached_property
     def _placing(self) -> tuple[tuple, tuple, NDArray[np.float64]]:
@@ -127,9 +166,10 @@ class CanvasLayout:
         :param canvases: (n, bytes), of uint8 or a tensor
         :param gaze: their middles, float32 (n, 3); ``side`` is in image pixels
         """
-        n, height, width = len(canvases), *self.around(side).shape
-        rows, above = self._reach(gaze[:, 1] * self.height, height, self.shape[0])
-        columns, beside = self._reach(gaze[:, 0] * self.width, width, self.shape[1])
+        n, square = len(canvases), self.around(side)
+        first_rows, first_columns = self._corners(gaze, square).T
+        rows, above = _reach(first_rows, square.shape[0], self.shape[0])
+        columns, beside = _reach(first_columns, square.shape[1], self.shape[1])
         seen = above[:, :, None] & beside[:, None, :]
         planes = canvases.reshape(n, self.channels + 1, *self.shape)
         lanes, tensors = np.arange(n), isinstance(canvases, th.Tensor)
@@ -140,19 +180,6 @@ class CanvasLayout:
         cut = planes[lanes[:, None, None], :, rows[:, :, None], columns[:, None, :]]
         cut[..., -1] *= seen
         return (cut.movedim(3, 1) if tensors else np.moveaxis(cut, 3, 1)).reshape(n, -1)
-
-    def _reach(
-        self, middle: NDArray[np.float32], length: int, most: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return entries round places, those of the canvas, and which there are, (n, length) each.
-
-        :param middle: image pixels, (n,)
-        :param length: number of entries
-        :param most: entries of the canvas
-        """
-        first = np.rint(middle / self.finest_zoom_cell - length / 2).astype(np.int64)
-        entries = first[:, None] + np.arange(length)
-        return entries.clip(0, most - 1), (entries >= 0) & (entries < most)
 
     def gather(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
@@ -170,7 +197,7 @@ class CanvasLayout:
         index = np.zeros((4, n, *self.shape), np.int64)
         weights = np.zeros((2, n, *self.shape), np.float32)
         known = np.zeros((n, *self.shape), np.uint8)
-        _index(index, weights, known, gaze, counts, *self._placing)
+        kernels.index_of(index, weights, known, gaze, counts, *self._placing)
         corners = th.as_tensor(index, device=glimpses.device).flatten(2)
         across, down = th.as_tensor(weights, device=glimpses.device).to(glimpses).flatten(2)
         pixels = glimpses.transpose(1, 2).flatten(2)  # (n, C, T * height * width)
@@ -208,7 +235,7 @@ class CanvasLayout:
         else:
             values, shares, bits = (t.numpy() for t in (values, shares, out))
         planes = canvases.reshape(len(canvases), self.channels + 1, *self.shape)
-        _unfold(planes, values, shares, len(self.cells), bits)
+        kernels.unfold(planes, values, shares, len(self.cells), bits)
         return out.permute(0, 3, 1, 2)
 
     def unfold(self, canvases: th.Tensor) -> th.Tensor:
@@ -228,173 +255,21 @@ class CanvasLayout:
         return th.cat([F.pixel_unshuffle(values, BLOCK), F.avg_pool2d(masks, BLOCK)], dim=1)
 
 
+def _reach(
+    first: NDArray[np.int64], length: int, most: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return entries from some on, those of the canvas, and which there are, (n, length) each.
+
+    :param first: int64 (n,)
+    :param length: number of entries
+    :param most: entries of the canvas
+    """
+    entries = first[:, None] + np.arange(length)
+    return entries.clip(0, most - 1), (entries >= 0) & (entries < most)
+
+
 def planes_type(device: th.device) -> th.dtype:
     """Return the type in which a network that computes there now wants its planes."""
     low = device.type == "cpu" and th.is_autocast_enabled("cpu")
     low = low and th.get_autocast_dtype("cpu") == th.bfloat16
     return th.bfloat16 if low else th.float32
-
-
-@kernel
-def _paint(canvases, glimpses, gaze, counts, image, glimpse, cells):
-    """See ``CanvasLayout.paint``; the last plane of a canvas says how finely it is known."""
-    height, width, finest = image
-    _, scales, interpolate = glimpse
-    channels = glimpses.shape[4]
-    rows, columns = _axis(canvases.shape[2]), _axis(canvases.shape[3])
-    (uppers, lowers, downs), (lefts, rights, shares) = rows, columns
-    for i in range(canvases.shape[0]):
-        for t in range(counts[i]):
-            left, top, side = sampled_window(
-                gaze[i, t, 0], gaze[i, t, 1], gaze[i, t, 2], height, width, finest
-            )
-            for scale in range(scales):
-                fineness, (first_row, last_row), (first_column, last_column) = _place(
-                    left, top, side, scale, glimpse, cells, rows, columns
-                )
-                for row in range(first_row, last_row):
-                    y, lower, down = uppers[row], lowers[row], downs[row]
-                    known = canvases[i, channels, row]
-                    for c in range(channels):
-                        line = canvases[i, c, row]
-                        for column in range(first_column, last_column):
-                            if known[column] > fineness:
-                                continue
-                            x = lefts[column]
-                            if interpolate:
-                                right, across = rights[column], shares[column]
-                                above = glimpses[i, t, y, x, c] * (1.0 - across)
-                                above += glimpses[i, t, y, right, c] * across
-                                below = glimpses[i, t, lower, x, c] * (1.0 - across)
-                                below += glimpses[i, t, lower, right, c] * across
-                                line[column] = above * (1.0 - down) + below * down + 0.5
-                            else:
-                                line[column] = glimpses[i, t, y, x, c]
-                    for column in range(first_column, last_column):
-                        known[column] = max(known[column], fineness)
-                left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
-
-
-@kernel
-def _index(index, weights, known, gaze, counts, image, glimpse, cells):
-    """Between which four pixels of its row's glimpses an entry lies, (4, n, height, width).
-
-    Upper left, upper right, lower left, lower right; the shares of the right and of the lower
-    ones; and how finely each entry is known.
-    """
-    height, width, finest = image
-    size, scales, _ = glimpse
-    rows, columns = _axis(known.shape[1]), _axis(known.shape[2])
-    (uppers, lowers, downs), (lefts, rights, shares) = rows, columns
-    for i in range(index.shape[1]):
-        for t in range(counts[i]):
-            left, top, side = sampled_window(
-                gaze[i, t, 0], gaze[i, t, 1], gaze[i, t, 2], height, width, finest
-            )
-            for scale in range(scales):
-                fineness, (first_row, last_row), (first_column, last_column) = _place(
-                    left, top, side, scale, glimpse, cells, rows, columns
-                )
-                for row in range(first_row, last_row):
-                    upper = (t * size + uppers[row]) * scales * size
-                    lower = (t * size + lowers[row]) * scales * size
-                    for column in range(first_column, last_column):
-                        if known[i, row, column] > fineness:
-                            continue
-                        known[i, row, column] = fineness
-                        index[0, i, row, column] = upper + lefts[column]
-                        index[1, i, row, column] = upper + rights[column]
-                        index[2, i, row, column] = lower + lefts[column]
-                        index[3, i, row, column] = lower + rights[column]
-                        weights[0, i, row, column] = shares[column]
-                        weights[1, i, row, column] = downs[row]
-                left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
-
-
-@kernel(inline="always")
-def _axis(n):
-    """Room for what ``_place`` tells of n rows or columns.
-
-    Two neighbouring glimpse pixels, and the share of the second.
-    """
-    return np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n)
-
-
-@kernel(inline="always")
-def _place(left, top, side, scale, glimpse, cells, rows, columns):
-    """Find out which entries a window is painted on.
-
-    Between which glimpse pixels each lies is written into ``rows`` and ``columns``.
-
-    :return: the fineness, 1 for the coarsest level; the first row and the one after the last;
-        likewise the columns
-    """
-    size, _, interpolate = glimpse
-    n_levels = cells.shape[0]
-    cell = side / size
-    level = 0
-    while level + 1 < n_levels and cells[level] * cells[level + 1] < cell * cell:
-        level += 1  # the nearest one, of ratios
-    row_range = _fill(rows, cells[0], top, side, size, 0, interpolate)
-    column_range = _fill(columns, cells[0], left, side, size, scale * size, interpolate)
-    return n_levels - level, row_range, column_range
-
-
-@kernel
-def _fill(axis, entry, start, side, size, shift, interpolate):
-    """Do this for one axis: for the entries whose centres lie in the window."""
-    first = max(0, int(np.ceil(start / entry - 0.5)))
-    last = min(axis[0].shape[0], int(np.ceil((start + side) / entry - 0.5)))
-    cell = side / size
-    for k in range(first, last):
-        pixel, neighbour, axis[2][k] = _between(
-            ((k + 0.5) * entry - start) / cell, size, interpolate
-        )
-        axis[0][k], axis[1][k] = pixel + shift, neighbour + shift
-    return first, last
-
-
-@kernel
-def _unfold(canvases, values, shares, n_levels, out):
-    """Values and shares are tables: of a byte, and of how many entries of a block are known."""
-    n, height, width, _ = out.shape
-    channels = canvases.shape[1] - 1
-    n_values = BLOCK * BLOCK * channels
-    count = np.empty(n_levels + 1, np.int64)
-    for i in range(n):
-        known = canvases[i, channels]
-        for y in range(height):
-            row = out[i, y]
-            for dy in range(BLOCK):
-                finenesses = known[y * BLOCK + dy]
-                for dx in range(BLOCK):
-                    for c in range(channels):
-                        line = canvases[i, c, y * BLOCK + dy]
-                        k = (c * BLOCK + dy) * BLOCK + dx
-                        for x in range(width):
-                            at = x * BLOCK + dx
-                            value = values[line[at]]
-                            row[x, k] = value if finenesses[at] else values.dtype.type(0)
-            for x in range(width):
-                count[:] = 0
-                for dy in range(BLOCK):
-                    for dx in range(BLOCK):
-                        count[known[y * BLOCK + dy, x * BLOCK + dx]] += 1
-                painted = 0
-                for level in range(n_levels):
-                    painted += count[n_levels - level]
-                    row[x, n_values + level] = shares[painted]
-
-
-@kernel
-def _between(at, size, interpolate):
-    """Return two neighbouring pixels and the share of the second, for a place in pixels.
-
-    Without interpolation the one that it lies in.
-    """
-    if not interpolate:
-        pixel = min(max(int(at), 0), size - 1)
-        return pixel, pixel, 0.0
-    at = min(max(at - 0.5, 0.0), size - 1.0)
-    pixel = int(at)
-    return pixel, min(pixel + 1, size - 1), at - pixel

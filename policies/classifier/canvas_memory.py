@@ -212,9 +212,18 @@ class Canvas(Memory):
         early = rng.random(len(total)) >= 1.0 / total
         counts = batch.counts.copy()
         counts[early] = rng.integers(1, batch.counts[early])
-        canvases = self.layout.empty(len(counts))
-        self.layout.paint(canvases, batch.glimpses, batch.gaze, counts)
-        rows = np.arange(len(counts))
+        device = self.places.weight.device
+        canvases = self.canvases(batch.glimpses, batch.gaze, counts)
+        hidden = self.read(self.seen.planes(canvases, device, planes_type(device)))
         weights = np.full(len(counts), 1.0 / len(counts), np.float32)
-        hidden = self.encode(canvases, batch.gaze[rows, counts - 1])
-        return Prefixes(hidden, rows, counts, weights)
+        return Prefixes(hidden, np.arange(len(counts)), counts, weights)
+
+    def canvases(
+        self, glimpses: NDArray[np.uint8], gaze: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
+        """Return what is read after the first ``counts`` glimpses of each row, uint8 (n, bytes)."""
+        if self.frame is not None:
+            return self.layout.paint_round(glimpses, gaze, counts, self.frame)
+        canvases = self.layout.empty(len(counts))
+        self.layout.paint(canvases, glimpses, gaze, counts)
+        return canvases

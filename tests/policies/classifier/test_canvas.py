@@ -333,6 +333,26 @@ def test_a_cut_is_what_lies_round_a_gaze_and_nothing_is_known_beyond_the_image()
     )
 
 
+@pytest.mark.parametrize("side", [16, 20, 80])
+@pytest.mark.parametrize("interpolate", [False, True])
+@pytest.mark.parametrize("sensor", [Crop(8), Retina(8, 3)])
+def test_what_is_painted_round_a_gaze_is_what_is_cut_there(sensor, interpolate, side):
+    layout = replace(layout_of(sensor, "Hybrid", 40), interpolate=interpolate)
+    rng, n, steps = np.random.default_rng(0), 50, 4
+    glimpses = rng.integers(0, 256, (n, steps, *sensor.glimpse_shape(3))).astype(np.uint8)
+    gaze = rng.random((n, steps, 3)).astype(np.float32)
+    gaze[::5] = gaze[::5].round()  # corners of the image, too
+    counts = rng.integers(1, 1 + steps, n)
+    canvases = layout.empty(n)
+    layout.paint(canvases, glimpses, gaze, counts)
+    cuts = layout.cut(canvases, gaze[np.arange(n), counts - 1], side)
+    painted = layout.paint_round(glimpses, gaze, counts, side)
+    square = layout.around(side)
+    assert painted.any() and painted.shape == cuts.shape
+    read = [square.unfold(th.as_tensor(canvases)) for canvases in (painted, cuts)]
+    th.testing.assert_close(*read, rtol=0, atol=0)
+
+
 def test_an_object_looks_alike_wherever_it_is_found():
     layout, thing = crop_layout(96, 1), noise(1, 16, 16, 1)[0]
     cuts = []
