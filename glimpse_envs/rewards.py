@@ -62,6 +62,21 @@ class Terminal(Reward):
 
 
 @dataclass(frozen=True)
+class TerminalProbability(Reward):
+    """Probability of the true class at the end of the episode.
+
+    Varies less than :class:`Terminal`, which is its expectation for answers drawn from the belief.
+    """
+
+    needs_classifier: ClassVar[bool] = True
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
+        probability = _label_probability(outcome.belief, outcome.labels)
+        return np.where(outcome.ended, probability, 0.0).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class PerStep(Reward):
     """1 at every right prediction, else 0 (a classifier predicts at every step)."""
 
@@ -230,6 +245,13 @@ def _label_log_probability(
     belief: NDArray[np.float32] | None, labels: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return the logarithm of the belief in the true classes, float32 (B,)."""
+    return log_probability(_label_probability(belief, labels))
+
+
+def _label_probability(
+    belief: NDArray[np.float32] | None, labels: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the belief in the true classes, float32 (B,)."""
     if belief is None:
         raise ValueError("this reward needs the belief of a classifier, and none is attached")
-    return log_probability(belief[np.arange(len(labels)), labels])
+    return belief[np.arange(len(labels)), labels]

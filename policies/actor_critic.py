@@ -97,6 +97,8 @@ class GlimpsePolicyMixin(HybridPolicyMixin):
         what was seen.
     :param learn_std: for ``Box`` actions, whether the deviation of the Gaussian (``log_std_init``)
         is learnt, as SB3 does, or stays fixed, as in RAM
+    :param mean_baseline: the critic learns one number, the mean return, whatever the state: the
+        baseline of plain REINFORCE
     :param features_extractor_class: features extractor to use
     :param kwargs: ``gates``, ``entropy_weights``, ``continuous``, and those of SB3's policies
     :raises ValueError: for arguments that the actions have no use for
@@ -111,6 +113,7 @@ class GlimpsePolicyMixin(HybridPolicyMixin):
         correct_belief: bool = True,
         action_gain: float = 0.01,
         learn_std: bool = True,
+        mean_baseline: bool = False,
         features_extractor_class: type[BaseFeaturesExtractor] = GlimpseExtractor,
         **kwargs: Any,
     ) -> None:
@@ -118,6 +121,7 @@ class GlimpsePolicyMixin(HybridPolicyMixin):
         self.n_moves = n_moves
         self.correct_belief = correct_belief
         self.action_gain, self.learn_std = action_gain, learn_std
+        self.mean_baseline = mean_baseline
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
@@ -155,6 +159,9 @@ class GlimpsePolicyMixin(HybridPolicyMixin):
         if self.factored and self.bypass.n_belief and not self.correct_belief:
             nn.init.zeros_(self.action_net.classes.weight)
             self.action_net.classes.requires_grad_(False)
+        if self.mean_baseline:  # only the bias is left to learn
+            nn.init.zeros_(self.value_net.weight)
+            self.value_net.weight.requires_grad_(False)
         if isinstance(self.action_dist, DiagGaussianDistribution):
             means = self.action_net.moves if self.factored else self.action_net
             nn.init.orthogonal_(means.weight, gain=self.action_gain)
@@ -198,6 +205,7 @@ class GlimpsePolicyMixin(HybridPolicyMixin):
             correct_belief=self.correct_belief,
             action_gain=self.action_gain,
             learn_std=self.learn_std,
+            mean_baseline=self.mean_baseline,
         )
         return data
 

@@ -14,6 +14,7 @@ from glimpse_envs.rewards import (
     PerStep,
     Sum,
     Terminal,
+    TerminalProbability,
     UncertaintyReduction,
 )
 from glimpse_envs.sb3 import GlimpseVecEnv
@@ -31,7 +32,7 @@ OUTCOME = Outcome(
 SURE = np.log(np.float32(1e-7))  # the logarithm of the smallest probability that counts
 NEEDY = [
     *(NegativeCrossEntropy(), InverseCrossEntropy(), InformationGain()),
-    UncertaintyReduction(),
+    *(UncertaintyReduction(), TerminalProbability()),
 ]
 FREE = [Terminal(), PerStep(), GlimpseCost(), NewlySeen()]
 
@@ -44,6 +45,10 @@ def assert_earns(reward: Reward, expected: list[float]) -> None:
 
 def test_terminal_pays_for_the_right_answer_at_the_end():
     assert_earns(Terminal(), [1, 0, 0, 0])
+
+
+def test_the_probability_of_the_label_is_paid_at_the_end():
+    assert_earns(TerminalProbability(), [0.5, 0, 0, 0.5])
 
 
 def test_per_step_pays_for_every_right_prediction():

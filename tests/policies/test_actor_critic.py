@@ -247,6 +247,27 @@ def test_learns_and_is_saved_with_the_algorithm(
     np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], want)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "policy"), [(PPO, GlimpsePolicy), (RecurrentPPO, GlimpseLstmPolicy)]
+)
+def test_a_mean_baseline_is_one_number_that_is_learnt(tmp_path, algorithm, policy):
+    env = make_vec_env(TinyGlimpse, 8, seed=0)
+    kwargs = {**SMALL, "mean_baseline": True}
+    model = algorithm(
+        policy, env, n_steps=8, batch_size=64, learning_rate=0.01, seed=0, policy_kwargs=kwargs
+    )
+    model.learn(512)
+    model.save(tmp_path / "model.zip")
+    policy = algorithm.load(tmp_path / "model.zip", device="cpu").policy
+    obs = observations(policy.observation_space, 6)
+    if algorithm is PPO:
+        values = policy.predict_values(obs)
+    else:
+        states = tuple(th.zeros(1, 6, policy.lstm_actor.hidden_size) for _ in range(2))
+        values = policy.predict_values(obs, states, th.ones(6))
+    assert (values == values[0]).all() and values[0] > 0.0
+
+
 def test_recurrent_ppo_learns_to_answer():
     env = make_vec_env(TinyGlimpse, 16, seed=0)
     model = RecurrentPPO(
