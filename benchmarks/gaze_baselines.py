@@ -29,7 +29,7 @@ import numpy as np
 import torch as th
 
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.data.loaders import data_directory
+from glimpse_envs.data.directory import data_directory
 from glimpse_envs.metrics.episodes import Metrics, metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.strategies import Fixed, ScriptedGaze

@@ -19,7 +19,7 @@ import torch as th
 from stable_baselines3.common.vec_env import VecMonitor
 
 from benchmarks.graph_pipeline import make_graph
-from glimpse_envs.data.loaders import data_directory
+from glimpse_envs.data.directory import data_directory
 from glimpse_envs.metrics.episodes import metrics, wilson_interval
 from glimpse_envs.registration import REGISTERED
 from glimpse_envs.sb3 import GlimpseVecEnv

@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 
 from glimpse_envs.config import GlimpseConfig
 
+#: bytes of images of a split that are prepared for the sensor together; what is prepared takes
+#: several times as many
+LARGEST_SHARED = 2**28
+
 
 class ImageSource(ABC):
     """What B lanes show, one image each. Lanes are named by their numbers, int64 (n,)."""
@@ -99,7 +103,8 @@ class SharedImages(ImageSource):
 class ComposedImages(ImageSource):
     """A canvas a lane, composed and augmented anew for every episode, and read as it is.
 
-    Too few glimpses are taken of each to prepare it for the sensor.
+    Too few glimpses are taken of each to prepare it for the sensor. Images of a split that is too
+    large to be prepared as a whole are copied likewise.
 
     :param config: of the environment
     :param n_lanes: B
@@ -118,6 +123,8 @@ class ComposedImages(ImageSource):
         if config.augmented:
             images = config.augment(images, stream)
         self.canvases[lanes] = images
+        if config.shown_split.touched is not None:
+            config.shown_split.touched(images.nbytes)
 
     def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
@@ -134,5 +141,5 @@ class ComposedImages(ImageSource):
 
 def image_source(config: GlimpseConfig, n_lanes: int) -> ImageSource:
     """Return what so many lanes show."""
-    kind = ComposedImages if config.composed else SharedImages
-    return kind(config, n_lanes)
+    own = config.composed or config.shown_split.images.nbytes > LARGEST_SHARED
+    return (ComposedImages if own else SharedImages)(config, n_lanes)

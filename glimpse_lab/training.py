@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 from stable_baselines3.common.vec_env import VecMonitor
 
-from glimpse_envs.data.loaders import data_directory
+from glimpse_envs.data.directory import data_directory
 from glimpse_lab.core_seconds import CoreSeconds, CoreTimer
 from glimpse_lab.logs import failed_writes_told_once, n_rows
 from glimpse_lab.recipes import RLLIB

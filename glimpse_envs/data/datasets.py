@@ -45,11 +45,14 @@ class Split(_Shared):
 
     :param images: uint8 (N, H, W, C), or (N, H, W), which gets one channel
     :param labels: any integer dtype, (N,); kept as int64
+    :param touched: called with the number of bytes of images that were read, by those who read
+        many: for images that lie in a mapped file
     :raises DatasetError: if a shape or dtype is wrong, or there is no image
     """
 
     images: np.ndarray
     labels: np.ndarray
+    touched: Callable[[int], None] | None = None
     _memo: dict[str, np.ndarray] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,7 @@ class Split(_Shared):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is derived can be derived again, and unpickled arrays must be made read-only anew.
+        # What lay in a mapped file is unpickled into memory.
         return Split, (self.images, self.labels)
 
 
@@ -89,6 +93,8 @@ class ImageDataset(_Shared):
     :param validation: images to choose by
     :param test: images for the final evaluation alone
     :param classes: K >= 2 names, that of label k at k
+    :param digest: hexadecimal digits that tell these images and labels from others, where they are
+        known; None to compute them
     :raises DatasetError: if image shapes differ, or labels and classes do not match
     """
 
@@ -100,6 +106,7 @@ class ImageDataset(_Shared):
         validation: Split,
         test: Split,
         classes: Iterable[str],
+        digest: str | None = None,
     ) -> None:
         self.name = readable(name)
         self.train = train
@@ -110,6 +117,8 @@ class ImageDataset(_Shared):
         self.classes = tuple(readable(str(c)) for c in classes)
         self.source: str | dict[str, Any] | None = None
         self._loader: Callable[[Any], ImageDataset] | None = None
+        if digest is not None:
+            self.__dict__["digest"] = digest  # in the place of the cached property
         self._check()
 
     @classmethod
@@ -140,7 +149,7 @@ class ImageDataset(_Shared):
         test = _named_split("test", test_images, test_labels)
         if classes is None:
             classes = [str(k) for k in range(np.unique(whole.labels).size)]
-        train, validation = _cut_validation(whole)
+        train, validation = (_rows(whole, rows) for rows in cut_validation(whole.labels))
         return cls(name, train=train, validation=validation, test=test, classes=classes)
 
     @property
@@ -155,7 +164,7 @@ class ImageDataset(_Shared):
 
     @functools.cached_property
     def digest(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of all images and labels."""
+        """16 hexadecimal digits of a SHA-256 of all images and labels."""
         sha = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             sha.update(str(split.images.shape).encode())
@@ -231,26 +240,32 @@ def split_by_class(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.setdiff1d(np.arange(len(labels)), test_indices), test_indices
 
 
+def cut_validation(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted indices (train, validation) of what came as train.
+
+    See :meth:`ImageDataset.from_arrays`.
+
+    :param labels: int (N,)
+    :raises DatasetError: if there is nothing to cut
+    """
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+    # The first of each class in this order stays in train; validation is cut from the others.
+    _, first = np.unique(labels[order], return_index=True)
+    count = max(1, round(VALIDATION_FRACTION * len(labels)))
+    validation = np.sort(np.delete(order, first)[:count])
+    if not validation.size:
+        raise DatasetError(
+            f"train: got {len(labels)} images, one of each class, which leaves none for "
+            "validation; add images"
+        )
+    return np.setdiff1d(np.arange(len(labels)), validation), validation
+
+
 def _named_split(name: str, images: ArrayLike, labels: ArrayLike) -> Split:
     try:
         return Split(np.asarray(images), np.asarray(labels))
     except ValueError as error:  # also numpy's, for a ragged list
         raise DatasetError(f"{name}: {error}") from None
-
-
-def _cut_validation(whole: Split) -> tuple[Split, Split]:
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(whole))
-    # The first of each class in this order stays in train; validation is cut from the others.
-    _, first = np.unique(whole.labels[order], return_index=True)
-    count = max(1, round(VALIDATION_FRACTION * len(whole)))
-    validation = np.sort(np.delete(order, first)[:count])
-    if not validation.size:
-        raise DatasetError(
-            f"train: got {len(whole)} images, one of each class, which leaves none for "
-            "validation; add images"
-        )
-    train = np.setdiff1d(np.arange(len(whole)), validation)
-    return _rows(whole, train), _rows(whole, validation)
 
 
 def _rows(split: Split, indices: np.ndarray) -> Split:

@@ -9,6 +9,8 @@ over; of other files that are not read one line on stderr says which and why.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 import statistics
 import sys
@@ -17,11 +19,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glimpse_envs.components import nearest
-from glimpse_envs.data.datasets import DatasetError, ImageDataset, Split, split_by_class
+from glimpse_envs.data.contrast import LEAST_CONTRAST, Contrast, ContrastCount
+from glimpse_envs.data.datasets import (
+    SPLITS,
+    DatasetError,
+    ImageDataset,
+    Split,
+    cut_validation,
+    split_by_class,
+)
+from glimpse_envs.data.directory import data_directory
 from glimpse_envs.data.folder_layout import Listing, list_folder
+from glimpse_envs.data.packed_images import name_of, pack
 from glimpse_envs.data.pictures import (
     BACKGROUNDS,
     FITS,
@@ -30,12 +41,14 @@ from glimpse_envs.data.pictures import (
     depth_of,
     progress,
     read_header,
+    read_image,
     read_images,
 )
 from glimpse_envs.text import path_text, readable
 
-LARGEST_DEFAULT_SIZE = 256  # pixels; glimpses seldom need more, and every image stays in memory
-LEAST_CONTRAST = 8  # grey levels of 255; an image of fewer shows nothing
+LARGEST_DEFAULT_SIZE = 256  # pixels; glimpses seldom need more
+#: bytes of pixels; more of them are packed into a file
+LARGEST_IN_MEMORY = 2**30
 
 
 class Folder(NamedTuple):
@@ -64,6 +77,9 @@ def load_folder(
     16, that hold its largest pixel. What is done is said in a line on stderr; images without
     contrast, or all alike, are a warning.
 
+    Images of more than 1 GiB in all are packed into a file in the data directory, of which memory
+    holds what is looked at.
+
     :param path: holds ``train`` and ``test`` with a folder for each class, or these folders
     :param size: side of the square images in pixels, or None
     :param fit: "crop" takes the middle square, "letterbox" the whole image with bars beside it, in
@@ -85,10 +101,13 @@ def load_folder(
     shape = _common_shape(headers, size, fit)
     how = Reading(shape, fit, background, depth_of(deep) if deep else 8)
     _say(root, _what_is_done(headers, how))
-    images = {name: read_images(split.files, how) for name, split in folder.splits.items()}
-    _warn_of_contrast(root, files, np.concatenate(list(images.values())))
     try:
-        return _dataset(root.name, folder, images)
+        listings = _three_splits(folder.splits)
+        read = _in_memory if len(files) * math.prod(shape) <= LARGEST_IN_MEMORY else _packed
+        splits, contrast, digest = read(root, listings, how)
+        in_order = [file for name in SPLITS for file in listings[name].files]
+        _warn_of_contrast(root, in_order, contrast)
+        return ImageDataset(root.name, classes=folder.classes, digest=digest, **splits)
     except DatasetError as error:
         raise DatasetError(f"{root}: {error}") from error
 
@@ -140,19 +159,47 @@ def _list(root: Path) -> Folder:
     return Folder(classes, splits)
 
 
-def _dataset(name: str, folder: Folder, images: dict[str, NDArray[np.uint8]]) -> ImageDataset:
-    splits = folder.splits
+def _three_splits(splits: dict[str, Listing]) -> dict[str, Listing]:
+    """Return the files of all splits; without a folder of its own validation is cut from train."""
     if "validation" in splits:
-        parts = {key: Split(images[key], splits[key].labels) for key in images}
-        return ImageDataset(name, classes=folder.classes, **parts)
-    return ImageDataset.from_arrays(
-        images["train"],
-        splits["train"].labels,
-        images["test"],
-        splits["test"].labels,
-        classes=folder.classes,
-        name=name,
+        return splits
+    files, labels = splits["train"]
+    parts = zip(("train", "validation"), cut_validation(labels), strict=True)
+    cut = {name: Listing([files[row] for row in rows], labels[rows]) for name, rows in parts}
+    return {**splits, **cut}
+
+
+def _in_memory(
+    root: Path, listings: dict[str, Listing], how: Reading
+) -> tuple[dict[str, Split], Contrast, None]:
+    """Return the splits, what there is to see on them, and no digest."""
+    splits, count = {}, ContrastCount()
+    for name in SPLITS:
+        images = read_images(listings[name].files, how)
+        splits[name] = Split(images, listings[name].labels)
+        for image in images:
+            count(image)
+    return splits, count.result(), None
+
+
+def _packed(
+    root: Path, listings: dict[str, Listing], how: Reading
+) -> tuple[dict[str, Split], Contrast, str]:
+    """Return the splits as parts of one file, what there is to see on them, and a digest."""
+    files = [file for name in SPLITS for file in listings[name].files]
+    folder = data_directory() / "packed"
+    packed = pack(
+        files, how.shape, lambda file: read_image(file, how), folder, name_of(files, root, how)
     )
+    splits, begin, sha = {}, 0, hashlib.sha256(packed.sha256.encode())
+    for name in SPLITS:
+        labels = listings[name].labels
+        images = packed.file.array[begin : begin + len(labels)]
+        splits[name] = Split(images, labels, packed.file.touched)
+        sha.update(f"{images.shape}".encode())
+        sha.update(labels)
+        begin += len(labels)
+    return splits, packed.contrast, sha.hexdigest()[:16]
 
 
 def _common_shape(headers: list[Header], size: int | None, fit: str) -> tuple[int, int, int]:
@@ -186,22 +233,19 @@ def _what_is_done(headers: list[Header], how: Reading) -> str:
     return "; ".join(done)
 
 
-def _warn_of_contrast(root: Path, files: list[Path], images: NDArray[np.uint8]) -> None:
-    rows = images.reshape(len(images), -1)
-    if (rows == rows[0]).all():
+def _warn_of_contrast(root: Path, files: list[Path], contrast: Contrast) -> None:
+    if contrast.all_alike:
         warnings.warn(
             f"{path_text(root)}: all {len(files)} images are alike, such as "
             f"{path_text(files[0])}; there is nothing to "
             "tell their classes by",
             stacklevel=3,
         )
-        return
-    flat = (rows.max(axis=1).astype(int) - rows.min(axis=1) < LEAST_CONTRAST).nonzero()[0]
-    if flat.size:
+    elif contrast.n_flat:
         warnings.warn(
-            f"{path_text(root)}: {flat.size} of {len(files)} images have no contrast (fewer than "
-            f"{LEAST_CONTRAST} of 255 grey levels), such as {path_text(files[flat[0]])}; look at "
-            "them, or "
+            f"{path_text(root)}: {contrast.n_flat} of {len(files)} images have no contrast (fewer "
+            f"than {LEAST_CONTRAST} of 255 grey levels), such as "
+            f"{path_text(files[contrast.first_flat])}; look at them, or "
             "try background='black' for white drawings on transparent ground",
             stacklevel=3,
         )

@@ -12,7 +12,7 @@
 ========================= ======================================================================
 
 The data directory is ``GLIMPSE_DATA_DIR``, or else a folder in the user's cache
-(:func:`data_directory`). Whatever is wrong raises a
+(:func:`~glimpse_envs.data.directory.data_directory`). Whatever is wrong raises a
 :class:`~glimpse_envs.data.datasets.DatasetError`.
 """
 
@@ -24,6 +24,7 @@ from typing import Any
 
 from glimpse_envs.components import nearest
 from glimpse_envs.data.datasets import DatasetError, ImageDataset
+from glimpse_envs.data.directory import data_directory
 from glimpse_envs.data.downloads import DOWNLOADS, load_digits, load_packed
 from glimpse_envs.data.folders import folder_arguments, load_folder
 
@@ -41,15 +42,6 @@ def load_dataset(spec: ImageDataset | str | Mapping[str, Any]) -> ImageDataset:
         return spec
     name, arguments = _resolve(spec)
     return _load(name, tuple(sorted(arguments.items())), data_directory())
-
-
-def data_directory() -> Path:
-    """``GLIMPSE_DATA_DIR``, or else ``glimpse_envs`` in the user's cache; it may not exist yet."""
-    if chosen := os.environ.get("GLIMPSE_DATA_DIR"):
-        return Path(os.path.expanduser(chosen)).absolute()  # which leaves an unknown ~name alone
-    from platformdirs import user_cache_path  # lazily: not needed where a directory is chosen
-
-    return user_cache_path("glimpse_envs", appauthor=False, opinion=False)
 
 
 @functools.cache

@@ -134,9 +134,17 @@ def read_images(files: list[Path], how: Reading) -> NDArray[np.uint8]:
             "a smaller size: {'type': 'folder', 'path': ..., 'size': 64}"
         ) from error
     for index, file in enumerate(progress(files, "images")):
-        with _opened(file) as image:
-            images[index] = _pixels(image, file, how)
+        images[index] = read_image(file, how)
     return images
+
+
+def read_image(file: Path, how: Reading) -> NDArray[np.uint8]:
+    """Return the image of a file, uint8 of ``how.shape``.
+
+    :raises DatasetError: for a broken image
+    """
+    with _opened(file) as image:
+        return _pixels(image, file, how)
 
 
 def progress(files: list[Path], what: str) -> Iterable[Path]:

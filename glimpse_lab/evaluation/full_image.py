@@ -8,7 +8,7 @@ import numpy as np
 
 from glimpse_envs.actions import Anywhere
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.data.loaders import data_directory
+from glimpse_envs.data.directory import data_directory
 from glimpse_envs.sensors import Crop
 from glimpse_envs.strategies import Blind, Centre
 from policies.classifier.cache import ClassifierCache, training_key

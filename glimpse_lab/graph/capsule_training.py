@@ -10,7 +10,7 @@ import numpy as np
 
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import Sequences
-from glimpse_envs.data.loaders import data_directory
+from glimpse_envs.data.directory import data_directory
 from glimpse_lab.graph.errors import GraphError
 from glimpse_lab.graph.models import ModelModule
 from policies.classifier.cache import ClassifierCache

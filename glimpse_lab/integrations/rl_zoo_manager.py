@@ -21,7 +21,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from glimpse_envs.config import make_config
-from glimpse_envs.data.loaders import data_directory
+from glimpse_envs.data.directory import data_directory
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
 from glimpse_lab.checkpoint import classifier_of
 from policies.classifier.cotraining import CoTrainingCallback

@@ -20,7 +20,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 
-from glimpse_envs.data.loaders import data_directory
+from glimpse_envs.data.directory import data_directory
 from glimpse_lab.checkpoint import classifier_of
 from glimpse_lab.cluster.connection import n_cores
 from glimpse_lab.config import RunError

@@ -309,8 +309,8 @@ def test_letterboxing_keeps_the_whole_image(tmp_path, capsys):
         ({"background": 0}, "got background=0"),
         ({"size": 0}, "got 0 as the size"),
         ({"size": 1e9}, "got 1000000000.0 as the size"),
-        ({"size": 10**9}, "do not fit into memory"),
-        ({"size": 10**30}, "do not fit into memory"),
+        ({"size": 10**9}, "is full: make room"),
+        ({"size": 10**30}, "is full: make room"),
     ],
 )
 def test_wrong_arguments_of_a_folder_are_messages(tmp_path, arguments, message):

@@ -1,0 +1,209 @@
+"""Images that do not fit into memory: decoded once into one file, which is mapped.
+
+The file is an array of NumPy (``np.load(file, mmap_mode="r")`` opens it), named after what was
+decoded and how, so that a change of either packs anew. Packing that was stopped goes on where it
+was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import mmap
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from glimpse_envs.data.contrast import Contrast, ContrastCount
+from glimpse_envs.data.datasets import DatasetError
+from glimpse_envs.files import replacing
+
+#: of the file's layout, in its name
+_VERSION = 1
+#: bytes of mapped images that are touched before their memory is given back
+_TOUCHED = 2**28
+#: images that are decoded together, by several threads
+_TOGETHER = 64
+
+
+class MappedFile:
+    """An array in a file, of which memory holds what was read lately.
+
+    The system counts every page of a mapped file that was read as memory of the process, until
+    another process needs it. Here they are given back after a while: to read them again costs
+    little, since the system keeps them as long as it has room.
+
+    :param path: a file of ``np.save``
+    :raises ValueError: for another file
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version != (1, 0):
+                raise ValueError(f"{path} is an array of version {version}; wanted (1, 0)")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.array: NDArray = np.frombuffer(self._map, dtype, offset=file.tell()).reshape(shape)
+        self._touched = 0
+
+    def touched(self, n_bytes: int) -> None:
+        """Note that so many bytes were read, and now and then give back what they took.
+
+        :param n_bytes: about as many
+        """
+        self._touched += n_bytes
+        if self._touched >= _TOUCHED:
+            self._touched = 0
+            if hasattr(self._map, "madvise"):  # not on Windows
+                self._map.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What packing leaves.
+
+    :ivar file: the images, in the order of their files
+    :ivar sha256: of their bytes
+    :ivar contrast: what there is to see on them
+    """
+
+    file: MappedFile
+    sha256: str
+    contrast: Contrast
+
+
+def pack(
+    files: list[Path],
+    shape: tuple[int, int, int],
+    decode: Callable[[Path], NDArray[np.uint8]],
+    folder: Path,
+    name: str,
+) -> Packed:
+    """Return the images of files, decoded into one file if they were not before.
+
+    :param files: of the images
+    :param shape: (H, W, C) of each
+    :param decode: returns the image of a file, uint8 (H, W, C)
+    :param folder: where it is kept
+    :param name: that tells these images, decoded so, from others: see :func:`name_of`
+    :raises DatasetError: for a broken image, or a disk that is full
+    """
+    path = folder / f"{name}.npy"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            if not path.is_file() or not path.with_suffix(".json").is_file():
+                _write(files, shape, decode, path)
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return Packed(MappedFile(path), about["sha256"], Contrast(**about["contrast"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "is full" if full else f"cannot be used ({error})"
+        raise DatasetError(
+            f"{folder}, where {len(files):,} images of {shape} are packed, {what}: make room "
+            f"({_gigabytes(len(files), shape)} in all; what was packed is kept), name another "
+            "folder by GLIMPSE_DATA_DIR, or give a smaller size"
+        ) from error
+
+
+def name_of(files: list[Path], root: Path, how: Any) -> str:
+    """Return a name for the images of files decoded in a way, 16 hexadecimal digits.
+
+    :param files: of the images; each counts with its place below ``root``, size and time
+    :param root: of the data
+    :param how: they are decoded, anything whose ``repr`` tells
+    """
+    sha = hashlib.sha256(f"{_VERSION} {how!r}".encode())
+    for file in files:
+        about = file.stat()
+        sha.update(os.fsencode(file.relative_to(root)))
+        sha.update(f" {about.st_size} {about.st_mtime_ns}\n".encode())
+    return sha.hexdigest()[:16]
+
+
+def _write(
+    files: list[Path],
+    shape: tuple[int, int, int],
+    decode: Callable[[Path], NDArray[np.uint8]],
+    path: Path,
+) -> None:
+    header, partial = _header((len(files), *shape)), path.with_suffix(".partial")
+    n_bytes, sha, contrast = math.prod(shape), hashlib.sha256(), ContrastCount()
+    done = max(0, partial.stat().st_size - len(header)) // n_bytes if partial.is_file() else 0
+    free = shutil.disk_usage(path.parent).free
+    if (len(files) - done) * n_bytes > free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    # plain writing, not mapping: a full disk is then an error, and not the end of the process
+    with partial.open("r+b" if done else "wb") as file:
+        if not done:
+            file.write(header)
+        for image in _packed(file, len(header), done, shape):
+            sha.update(image)
+            contrast(image)
+        file.truncate(len(header) + done * n_bytes)
+        file.seek(0, os.SEEK_END)
+        with tqdm(total=len(files), initial=done, desc="Packing images", unit="file") as bar:
+            for image in _decoded(files[done:], decode):
+                file.write(image)
+                sha.update(image)
+                contrast(image)
+                bar.update()
+        file.flush()
+        os.fsync(file.fileno())
+    with replacing(path.with_suffix(".json")) as temporary:
+        about = {"sha256": sha.hexdigest(), "contrast": contrast.result()._asdict()}
+        temporary.write_text(json.dumps(about), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    header = BytesIO()
+    about = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, about)
+    return header.getvalue()
+
+
+def _packed(
+    file: Any, start: int, n: int, shape: tuple[int, int, int]
+) -> Iterator[NDArray[np.uint8]]:
+    """Go through the images that a file holds already."""
+    file.seek(start)
+    for _ in range(n):
+        yield np.frombuffer(file.read(math.prod(shape)), np.uint8).reshape(shape)
+
+
+def _decoded(
+    files: list[Path], decode: Callable[[Path], NDArray[np.uint8]]
+) -> Iterator[NDArray[np.uint8]]:
+    """Go through the images of files; decoders let other threads run."""
+    with contextlib.closing(_Pool()) as pool:
+        for first in range(0, len(files), _TOGETHER):
+            yield from pool.map(decode, files[first : first + _TOGETHER])
+
+
+class _Pool(ThreadPoolExecutor):
+    """Threads that are given up without waiting for work that nobody wants any more."""
+
+    def close(self) -> None:
+        """End the threads."""
+        self.shutdown(cancel_futures=True)
+
+
+def _gigabytes(n: int, shape: tuple[int, int, int]) -> str:
+    return f"{n * math.prod(shape) / 1e9:,.1f} GB"
