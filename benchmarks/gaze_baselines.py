@@ -156,10 +156,13 @@ class Study:
             matched_budget=matched_budget(agent, paths),
         )
 
-    def best_fixed(self) -> ScriptedGaze:
-        """Return the best fixed sequence, as a classifier for random gaze sees it."""
+    def best_fixed(self, spacing: float) -> ScriptedGaze:
+        """Return the best fixed sequence, as a classifier for random gaze sees it.
+
+        :param spacing: of the gazes to choose from, windows
+        """
         judge = self.trained(baseline_strategies()["random"])
-        return best_fixed(judge, judge.classifier, progress=True)
+        return best_fixed(judge, judge.classifier, spacing=spacing, progress=True)
 
     def learned(self) -> Scanpaths:
         """Return the episodes of the run's agent on the test split."""
@@ -198,6 +201,14 @@ def main() -> None:
         metavar="YAML",
         help="network of the baselines of a run whose own is frozen: '{type: canvas, width: 32}'",
     )
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        default=0.5,
+        metavar="WINDOWS",
+        help="between the gazes of which best-fixed is made, of a retina windows of its finest "
+        "scale (default: 0.5); on large canvases there are too many so close",
+    )
     parser.add_argument("--out", type=Path, help="default: baselines.json in the run directory")
     parser.add_argument(
         "--packages", nargs="+", default=[], metavar="NAME", help="of your own that the run names"
@@ -225,7 +236,7 @@ def main() -> None:
     out = args.out or args.run / "baselines.json"
     for name in args.only:
         if name == "best-fixed":
-            strategy = study.best_fixed()
+            strategy = study.best_fixed(args.spacing)
         else:
             strategy = baseline_strategies()[name]
         baseline = study.baseline(strategy, agent)

@@ -35,17 +35,18 @@ def best_fixed(
     classifier: GlimpseClassifier,
     *,
     n_images: int = 1000,
+    spacing: float = 0.5,
     seed: int = 0,
     progress: bool = False,
 ) -> Fixed:
     """Find a good sequence of gazes that is the same for all images, greedily.
 
-    Each next gaze is the one of a lattice (half a window apart, at every zoom that the agent
-    reaches) after which the validation images' labels have the highest mean log-probability.
+    Each next gaze is the one of a lattice (at every zoom that the agent reaches) after which the validation images' labels have the highest mean log-probability.
 
     :param config: the environment
     :param classifier: says the probabilities
     :param n_images: validation images to search with
+    :param spacing: of the lattice's gazes, windows; of a retina, those of its finest scale
     :param seed: draws these images
     :param progress: show a progress bar: on a large canvas there are hundreds of gazes to try
     :return: as many gazes as the budget allows after the first glimpse
@@ -56,7 +57,7 @@ def best_fixed(
     core = GlimpseCore(shown, len(index))
     core.seed_all(seed)
     core.reset(core.lanes, index)
-    candidates = lattice(config)
+    candidates = lattice(config, spacing)
     chosen: list[tuple[float, float, float]] = []
 
     def score(gaze: NDArray[np.float32]) -> float:
@@ -78,16 +79,22 @@ def best_fixed(
     return Fixed(tuple(chosen))
 
 
-def lattice(config: GlimpseConfig) -> NDArray[np.float32]:
-    """Return gazes half a window apart at every zoom that the agent reaches, (n, 3)."""
+def lattice(config: GlimpseConfig, spacing: float = 0.5) -> NDArray[np.float32]:
+    """Return gazes at most ``spacing`` windows apart at every zoom that the agent reaches, (n, 3).
+
+    :raises ValueError: for a spacing that is not above 0
+    """
+    if not spacing > 0:
+        raise ValueError(f"got spacing={spacing}; wanted a number of windows above 0")
     geometry = config.geometry
     gazes = []
     for zoom in reachable_zooms(config):
         corners = np.float32([[0.0, 0.0, zoom], [1.0, 1.0, zoom]])
         (left, top, _), (right, bottom, _) = geometry.clamp(corners).astype(float)
         side = geometry.windows(corners)[0, 2]
-        columns = 1 + int(np.ceil((right - left) * geometry.width / (0.5 * side) - 1e-6))
-        rows = 1 + int(np.ceil((bottom - top) * geometry.height / (0.5 * side) - 1e-6))
+        apart = spacing * side
+        columns = 1 + int(np.ceil((right - left) * geometry.width / apart - 1e-6))
+        rows = 1 + int(np.ceil((bottom - top) * geometry.height / apart - 1e-6))
         for y in np.linspace(top, bottom, rows):
             gazes += [(x, y, zoom) for x in np.linspace(left, right, columns)]
     return np.float32(gazes)

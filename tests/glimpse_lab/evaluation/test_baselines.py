@@ -38,6 +38,18 @@ def environment(**parts) -> GlimpseConfig:
     return make_config(sensor={"type": "Crop", "size": 8}, **parts)
 
 
+def test_a_coarser_lattice_reaches_the_same_corners():
+    config = environment()
+    fine, coarse = lattice(config), lattice(config, spacing=2.0)
+    assert len(coarse) < len(fine)
+    for zoom in np.unique(coarse[:, 2]):
+        ends = [rows[rows[:, 2] == zoom][:, :2] for rows in (fine, coarse)]
+        np.testing.assert_array_equal(*(xy.min(0) for xy in ends))
+        np.testing.assert_array_equal(*(xy.max(0) for xy in ends))
+    with pytest.raises(ValueError, match="got spacing=0; wanted a number of windows above 0"):
+        lattice(config, spacing=0)
+
+
 def test_the_lattice_tiles_every_zoom_by_half_windows():
     gazes = lattice(environment())
     zooms, counts = np.unique(gazes[:, 2], return_counts=True)
