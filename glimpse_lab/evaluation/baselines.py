@@ -41,7 +41,8 @@ def best_fixed(
 ) -> Fixed:
     """Find a good sequence of gazes that is the same for all images, greedily.
 
-    Each next gaze is the one of a lattice (at every zoom that the agent reaches) after which the validation images' labels have the highest mean log-probability.
+    Each next gaze is the one of a lattice (at every zoom that the agent reaches) after which the
+    validation images' labels have the highest mean log-probability.
 
     :param config: the environment
     :param classifier: says the probabilities

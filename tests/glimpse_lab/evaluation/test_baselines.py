@@ -1,6 +1,7 @@
 """Gazes to compare with, and the search of a fixed one."""
 
 import numpy as np
+import pytest
 
 from glimpse_envs.classifier import Reading
 from glimpse_envs.config import GlimpseConfig, make_config
