@@ -40,7 +40,7 @@ def averages(
     :param table: what :func:`summed_area` made of the images, or None
     :raises ValueError: for images whose sums do not fit in 32 bits
     """
-    _check_size(images)
+    check_size(images)
     return _read(images, _NO_TABLE if table is None else table, rows, gaze, size, scales)
 
 
@@ -50,14 +50,15 @@ def summed_area(images: NDArray[np.uint8]) -> NDArray[np.uint32]:
     :param images: uint8 (N, H, W, C)
     :raises ValueError: for images whose sums do not fit in 32 bits
     """
-    _check_size(images)
+    check_size(images)
     n, height, width, channels = images.shape
     tables = np.empty((n, height + 1, width + 1, channels), np.uint32)
     _summed_area(images, tables)
     return tables
 
 
-def _check_size(images: NDArray[np.uint8]) -> None:
+def check_size(images: NDArray[np.uint8]) -> None:
+    """Raise a ValueError for images whose sums do not fit in 32 bits."""
     height, width = images.shape[1:3]
     if height * width > _MAX_PIXELS:
         raise ValueError(
