@@ -4,8 +4,9 @@
   python docs/make_pictures.py --run RUN_DIR  and what a run of `python train.py` has learnt
 
 MNIST, Fashion-MNIST and CIFAR-10 are downloaded unless they are in the data directory; --data
-leaves some out ("Inverse" are the pairs of inverse action modelling). In an environment's picture
-moves and zooms are random draws of its action scheme; of the run, validation images are shown.
+leaves some out ("Inverse" are the pairs of inverse action modelling, "Sensors" is what sensors
+see). In an environment's picture moves and zooms are random draws of its action scheme; of the run,
+validation images are shown.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from PIL import Image, ImageDraw
 
 import glimpse_envs  # noqa: F401  # registers the environments
 from glimpse_envs.config import GlimpseConfig, make_config
+from glimpse_envs.core import GlimpseCore
 from glimpse_envs.files import replacing
 from glimpse_envs.inverse import InverseCore
 from glimpse_envs.inverse import make_config as make_inverse_config
 from glimpse_envs.inverse.frames import draw_frame
+from glimpse_envs.receptive_fields import seen_by
 from glimpse_envs.registration import DATA, INVERSE, SCHEMES
-from glimpse_envs.render.drawing import LIGHT, font
+from glimpse_envs.render.drawing import LIGHT, draw_dot, enlarged, font
 from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.scanpath_figure import draw_scanpath
+from glimpse_envs.sensors import Crop, Foveated, Retina, Sensor
 from glimpse_envs.strategies import Blind, Walk
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
 from glimpse_lab.report.gallery import HELPED, choose, recorded_episodes
@@ -42,6 +46,18 @@ SHARE = 0.7  # of the right parameter that is told in these pictures
 HEIGHT = 220  # of a scanpath figure, pixels
 HEADING = 30
 COLOURS = 128  # of a file
+
+#: of equal samples
+SENSORS = {
+    "Crop, 12 x 12": Crop(12),
+    "Retina, 4 scales of 6 x 6": Retina(6, 4),
+    "Foveated, cartesian": Foveated(12),
+    "Foveated, log_polar": Foveated(12, "log_polar"),
+}
+FIELD = 48  # pixels around the fixation that are shown
+#: validation images, and where in what is shown of them the fixation lies, of the picture
+SEEN = {"ClutteredCIFAR": (7, 0.5, 0.5), "ClutteredMNIST100": (3, 0.5, 0.5)}
+PANEL, GAP = 168, 8  # pixels
 
 
 def random_episode(config: GlimpseConfig, image: int) -> Episode:
@@ -111,6 +127,71 @@ def draw_inverse() -> None:
     write("Inverse", np.concatenate(rows))
 
 
+def in_place(sensor: Sensor, glimpse: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what a glimpse at zoom 1 tells of each pixel around the fixation.
+
+    :return: uint8 (FIELD, FIELD, 3), white where it tells nothing
+    """
+    shown = np.full((FIELD, FIELD, 3), 255, np.uint8)
+    if isinstance(sensor, Foveated):
+        parts = [sensor.picture(glimpse)]
+    else:  # the widest window first, finer ones over it
+        size = sensor.size
+        scales = [glimpse[:, k * size : (k + 1) * size] for k in range(sensor.scales)]
+        parts = [s.repeat(2**k, 0).repeat(2**k, 1) for k, s in enumerate(scales)][::-1]
+    for part in parts:
+        begin = (FIELD - len(part)) // 2
+        shown[begin : begin + len(part), begin : begin + len(part)] = part
+    if isinstance(sensor, Foveated):
+        shown[seen_by(sensor.plan) < 0] = 255
+    return shown
+
+
+def draw_sensors() -> None:
+    """Draw what each sensor sees at one fixation: the glimpse as it is, and in its place."""
+    columns, step = 1 + len(SENSORS), PANEL + GAP
+    size = (columns * step + GAP, (2 * len(SEEN)) * step + GAP + HEADING)
+    sheet = Image.new("RGB", size, LIGHT.background)
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(("what is there", *SENSORS)):
+        place = (GAP + column * step, HEADING // 2 + 4)
+        draw.text(place, title, LIGHT.text, font(13), anchor="lm")
+    for row, (name, (number, x, y)) in enumerate(SEEN.items()):
+        parts = gymnasium.spec(f"Glimpse{name}-RAM-v0").kwargs
+        given = {"split": "validation", "classifier": Blind(10)}
+        core = GlimpseCore(make_config(**{**parts, **given}), 1)
+        core.seed_all(0)
+        core.reset(core.lanes, np.array([number]))
+        left, top, width, height = core.targets()[0]
+        image = core.image(0)
+        middle = np.array([left + x * width, top + y * height]).round()
+        upper = HEADING + 2 * row * step + GAP
+        scale = PANEL / len(image)
+        sheet.paste(enlarged(image, PANEL, PANEL), (GAP, upper))
+        at = np.array([GAP, upper]) + scale * middle
+        box = (*(at - 0.5 * scale * FIELD), *(at + 0.5 * scale * FIELD))
+        draw.rectangle(box, outline=LIGHT.current, width=2)
+        draw_dot(draw, *at, 4, LIGHT.current, 1)
+        padded = np.pad(image, ((FIELD, FIELD), (FIELD, FIELD), (0, 0)))
+        begin = middle.astype(int) + FIELD - FIELD // 2
+        around = padded[begin[1] : begin[1] + FIELD, begin[0] : begin[0] + FIELD]
+        sheet.paste(enlarged(around, PANEL, PANEL), (GAP, upper + step))
+        gaze = np.float32([[*(middle / image.shape[1::-1]), 1.0]])
+        for column, sensor in enumerate(SENSORS.values(), start=1):
+            glimpse = sensor(image[None], gaze)[0]
+            tiles = glimpse
+            if isinstance(sensor, Retina):  # two and two
+                halves = np.split(glimpse, 2, axis=1)
+                tiles = np.concatenate(halves)
+            shown = np.broadcast_to(in_place(sensor, glimpse), (FIELD, FIELD, 3))
+            for line, picture in enumerate((tiles, shown)):
+                corner = (GAP + column * step, upper + line * step)
+                sheet.paste(enlarged(picture, PANEL, PANEL), corner)
+                edge = (*corner, corner[0] + PANEL - 1, corner[1] + PANEL - 1)
+                draw.rectangle(edge, outline=LIGHT.track)
+    write("Sensors", np.array(sheet))
+
+
 def draw_run(folder: Path) -> None:
     """Draw what a trained agent does, and how it learnt."""
     agent = Run.open(folder).load("validation")
@@ -129,13 +210,15 @@ def draw_run(folder: Path) -> None:
 def main() -> None:
     """Draw what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    data = [*DATA, "Inverse"]
+    data = [*DATA, "Inverse", "Sensors"]
     parser.add_argument("--data", nargs="*", default=data, choices=data, help="of ids")
     parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="evaluated by eval.py")
     args = parser.parse_args()
     draw_environments([name for name in args.data if name in DATA])
     if "Inverse" in args.data:
         draw_inverse()
+    if "Sensors" in args.data:
+        draw_sensors()
     if args.run is not None:
         draw_run(args.run)
 

@@ -1,10 +1,10 @@
 """Exact averages of squares that lie anywhere around a fixation: what foveated sensors see.
 
 Squares overlap and have many sizes, so they are read from a summed-area table: the images', where
-one was made, or one of what the lane's squares cover, made for the glimpse. Sums of whole pixels are
-taken from it as integers before anything is weighted: both tables give the same bits. What a glimpse
-costs depends on the pixels under its squares, with the images' table only on how many squares there
-are, and never on the rest of the image.
+one was made, or one of what the lane's squares cover, made for the glimpse. Sums of whole pixels
+are taken from it as integers before anything is weighted: both tables give the same bits. What a
+glimpse costs depends on the pixels under its squares, with the images' table only on how many
+squares there are, and never on the rest of the image.
 """
 
 from __future__ import annotations

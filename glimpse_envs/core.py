@@ -213,8 +213,20 @@ class GlimpseCore(Lanes):
         return self.config.classifier.update(self._state.copy(), glimpse, gaze).belief
 
     def infos(self) -> dict[str, NDArray]:
-        """Return the true classes and the answers so far of all lanes, int64 (B,) each."""
-        return {"label": self.labels, "prediction": self.predictions}
+        """Return the true classes and the answers so far of all lanes, int64 (B,) each.
+
+        Of a sensor that knows degrees also the fixation from the image's middle, ``gaze_degrees``
+        float32 (B, 2), and the amplitude of the last saccade, ``saccade_degrees`` float32 (B,), 0
+        before the first.
+        """
+        infos = {"label": self.labels, "prediction": self.predictions}
+        scale = self.config.sensor.pixels_per_degree
+        if scale is not None:
+            before = self.history[self.lanes, np.maximum(self.n_glimpses - 2, 0)]
+            here = self.geometry.degrees(self.gaze, scale)
+            shift = here - self.geometry.degrees(before, scale)
+            infos |= {"gaze_degrees": here, "saccade_degrees": np.hypot(*shift.T)}
+        return infos
 
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of ``lanes``, a list of n each."""
@@ -269,7 +281,7 @@ class GlimpseCore(Lanes):
         episode = Episode(
             image=self.image(lane),
             windows=self.windows(lane),
-            glimpses=[*earlier, self.glimpse(lane)],
+            glimpses=[*earlier, self.config.sensor.picture(self.glimpse(lane))],
             budget=self.config.budget,
             beliefs=None if self.belief is None else [*earlier, self.belief[lane]],
             classes=self.config.dataset.classes,

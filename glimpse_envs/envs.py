@@ -72,6 +72,8 @@ class GlimpseEnv(LaneEnv):
     ## Info
     ``label`` and ``prediction`` (-1 before any) at every step; at the end also ``samples`` (sensor
     pixels read), ``n_glimpses``, ``coverage`` (share of the image's area seen) and ``is_success``.
+    With a sensor's ``pixels_per_degree`` also ``gaze_degrees`` (x, y from the image's middle) and
+    ``saccade_degrees`` (amplitude of the last saccade) at every step.
 
     ## Arguments
     Those of ``GlimpseConfig``: ``dataset``, ``scene``, ``sensor``, ``scheme``, ``reward``,

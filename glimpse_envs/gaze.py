@@ -117,6 +117,18 @@ class Geometry:
         """Return the windows as sensors read them, see ``sampled_window``, float64 (B, 3)."""
         return _sampled_windows(np.asarray(gaze, np.float32), *self._scalars[:3])
 
+    def degrees(self, gaze: NDArray[np.float32], pixels_per_degree: float) -> NDArray[np.float32]:
+        """Return the fixations in degrees of visual angle from the image's middle, (..., 2).
+
+        To the right and downwards, float32. A degree is as many pixels everywhere, which holds for
+        images of some tens of degrees at most.
+
+        :param gaze: (..., 3)
+        :param pixels_per_degree: image pixels
+        """
+        size = np.array([self.width, self.height], np.float64)
+        return ((gaze[..., :2] - 0.5) * size / pixels_per_degree).astype(np.float32)
+
     def coverage(
         self, history: NDArray[np.float32], counts: NDArray[np.int64], span: float = 1.0
     ) -> NDArray[np.float32]:

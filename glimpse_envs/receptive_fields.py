@@ -9,14 +9,14 @@ their width grows linearly with the eccentricity e,
 
     width(e) = 1 + (e - f) / k,
 
-so that the magnification, receptive fields for each pixel, is M(e) = 1 / width(e) = k / (e - f + k).
-It is the inverse-linear law of the primate's visual cortex: Schwartz, "Spatial mapping in the
+so that the magnification, receptive fields for each pixel, is M(e) = k / (e - f + k). It is the
+inverse-linear law of the primate's visual cortex: Schwartz, "Spatial mapping in the
 primate sensory projection: analytic structure and relevance to perception", Biological Cybernetics
 25 (1977), who derives it from a complex logarithm; Rovamo and Virsu, "An estimation and application
 of the human cortical magnification factor", Experimental Brain Research 37 (1979); Horton and Hoyt,
 "The representation of the visual field in human striate cortex", Archives of Ophthalmology 109
-(1991). The flat centre keeps the image's own pixels. Receptive field number u from the fixation then
-begins at e(u) = u in the fovea and at f + k (exp((u - f) / k) - 1) beyond.
+(1991). The flat centre keeps the image's own pixels. Receptive field number u from the fixation
+then begins at e(u) = u in the fovea and at f + k (exp((u - f) / k) - 1) beyond.
 """
 
 from __future__ import annotations

@@ -61,7 +61,9 @@ class GlimpseVecEnv(LaneVecEnv):
         return self.core.action_masks()
 
     def _infos(self, lanes: NDArray[np.int64] | slice = _ALL) -> list[dict[str, Any]]:
-        """Return the infos of some lanes; faster than for any names."""
+        """Return the infos of some lanes; where there are two, faster than for any names."""
+        if self.core.config.sensor.pixels_per_degree is not None:
+            return super()._infos(lanes)
         labels, predictions = self.core.labels[lanes], self.core.predictions[lanes]
         pairs = zip(labels.tolist(), predictions.tolist(), strict=True)
         return [{"label": label, "prediction": prediction} for label, prediction in pairs]

@@ -238,12 +238,12 @@ class Foveated(_AreaSensor):
     @property
     def span(self) -> float:
         """Width of what is read, in windows."""
-        return 2.0 / self.size * reach(self._plan)
+        return 2.0 / self.size * reach(self.plan)
 
     @property
     def arrangement(self) -> str:
         """How receptive fields lie."""
-        size, layout, field, fovea = self._plan
+        size, layout, field, fovea = self.plan
         return f"{layout} {size} x {size} over {field:g} windows, fovea {fovea}"
 
     @property
@@ -252,7 +252,7 @@ class Foveated(_AreaSensor):
 
         Degrees, or image pixels at zoom 1 without ``pixels_per_degree``.
         """
-        return doubled_at(self._plan) / (self.pixels_per_degree or 1.0)
+        return doubled_at(self.plan) / (self.pixels_per_degree or 1.0)
 
     def receptive_fields(self) -> NDArray[np.int64]:
         """Return left, top and side of each, int64 (size, size, 3).
@@ -260,7 +260,7 @@ class Foveated(_AreaSensor):
         Image pixels at zoom 1, from the upper left corner of the window (``size`` wide, the
         fixation in its middle); at another zoom all are as many times larger as the window.
         """
-        return receptive_fields(self._plan)
+        return receptive_fields(self.plan)
 
     def picture(self, glimpse: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return what a glimpse shows of each place, uint8 (W, W, C), W the field at zoom 1.
@@ -268,7 +268,7 @@ class Foveated(_AreaSensor):
         Each place has the value of the receptive field in whose middle it lies most; 0 where there
         is none, as in the corners of a log-polar field.
         """
-        seen = seen_by(self._plan)
+        seen = seen_by(self.plan)
         values = glimpse.reshape(-1, glimpse.shape[2])[seen]
         return np.where(seen[..., None] >= 0, values, np.uint8(0))
 
@@ -283,7 +283,8 @@ class Foveated(_AreaSensor):
         return box_averages(images, rows, gaze, self.size, self.receptive_fields(), prepared)
 
     @property
-    def _plan(self) -> Plan:
+    def plan(self) -> Plan:
+        """What the receptive fields follow from, the fovea's width among it."""
         fovea = self.fovea
         if fovea is None:
             odd = self.size % 2

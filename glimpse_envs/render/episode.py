@@ -19,7 +19,8 @@ class Episode:
     :param image: uint8 (H, W, C)
     :param windows: (T, 3), left, top and side of each glimpse's window in image pixels, T >= 1;
         they may stick out of the image
-    :param glimpses: t of uint8 (S, k * S, C), k scales side by side; None where it was not kept
+    :param glimpses: t of uint8 (S, k * S, C), k scales side by side, as ``Sensor.picture`` gives
+        them; None where it was not kept
     :param budget: the most glimpses, at least T
     :param beliefs: t of (K,), class probabilities in [0, 1]; None where it was not kept, and None
         for all without a classifier

@@ -63,8 +63,9 @@ def _draw_windows(
         _outline(draw, window, (0, 0, 0), opacity // 2, 3.0 * unit)
         _outline(draw, window, palette.past, opacity, 1.5 * unit)
     current = windows[-1]
-    for k in range(1, int(math.log2(max(span, 1.0)) + 1e-6) + 1):
-        grown = 2.0**k - 1.0
+    # each twice as wide as the one before, the last as wide as what is read
+    for k in range(1, math.ceil(math.log2(max(span, 1.0)) - 1e-6) + 1):
+        grown = min(2.0**k, span) - 1.0
         wide = current + np.array([-0.5, -0.5, 1.0]) * grown * current[2]
         _outline(draw, wide, palette.current, 150, 1.0 * unit)
     _outline(draw, current, (0, 0, 0), 150, 5.0 * unit)

@@ -63,6 +63,13 @@ COLUMNS = {
     "correct": "whether prediction is label",
     "reward": "of the action that followed; none where the episode ended with the glimpse",
 }
+#: the same of columns that are there if the sensor has ``pixels_per_degree``
+DEGREES = {
+    "x_degrees": "fixation to the right of the image's middle, degrees of visual angle",
+    "y_degrees": "fixation below the image's middle, degrees of visual angle",
+    "saccade_degrees": "amplitude of the saccade to this fixation, degrees of visual angle; none "
+    "for the first",
+}
 _BELIEF = "the classifier's probability of class k after this glimpse, k from 0"
 _HIDDEN = "entry k of the classifier's features after this glimpse, k from 0"
 
@@ -124,10 +131,10 @@ def export_fixations(
 ) -> Path:
     """Write one row for each glimpse, ordered by image and step; return the path.
 
-    The columns are those of ``COLUMNS``, then belief_0 .. belief_{K-1} if there is a classifier,
-    and hidden_0 .. hidden_{D-1} if its features were recorded. ``.parquet`` keeps types, and the
-    info inside the file (schema metadata "glimpse_envs", JSON); ``.csv`` needs no further package,
-    with the info beside it in NAME.csv.json. Names of classes that a spreadsheet would run, such as
+    The columns are those of ``COLUMNS``, those of ``DEGREES`` if the sensor has
+    ``pixels_per_degree``, then belief_0 .. belief_{K-1} if there is a classifier, and hidden_0 ..
+    hidden_{D-1} if its features were recorded. ``.parquet`` keeps types, and the info inside the
+    file (schema metadata "glimpse_envs", JSON); ``.csv`` needs no further package, with the info beside it in NAME.csv.json. Names of classes that a spreadsheet would run, such as
     "=1+1", have an apostrophe before them there. The file appears only when it is whole.
 
     :param path: ends in .parquet or .csv; missing folders are made
@@ -222,6 +229,13 @@ def fixations(
         "correct": prediction == paths.labels[row],
         "reward": paths.step_rewards[row, t],
     }
+    scale = config.sensor.pixels_per_degree
+    if scale is not None:
+        places = config.geometry.degrees(paths.gaze, scale)  # (N, budget, 2)
+        shifts = np.diff(places, axis=1, prepend=np.float32(np.nan))
+        x, y = places[row, t].T
+        amplitude = np.hypot(shifts[..., 0], shifts[..., 1])[row, t]
+        columns |= dict(zip(DEGREES, (x, y, amplitude), strict=True))
     for name, vectors in (("belief", paths.beliefs), ("hidden", paths.hidden)):
         for k, column in enumerate(vectors[row, t].T):
             columns[f"{name}_{k}"] = column
@@ -232,7 +246,10 @@ def _about(
     paths: Scanpaths, config: GlimpseConfig, columns: Mapping[str, NDArray]
 ) -> dict[str, Any]:
     height, width, channels = config.shape
-    meaning = dict(COLUMNS)
+    meaning, degrees = dict(COLUMNS), {}
+    if config.sensor.pixels_per_degree is not None:
+        meaning |= DEGREES
+        degrees = {"pixels_per_degree": float(config.sensor.pixels_per_degree)}
     if "belief_0" in columns:
         meaning["belief_k"] = _BELIEF
     if "hidden_0" in columns:
@@ -248,6 +265,7 @@ def _about(
         "sensor": str(config.sensor),
         "sensor_size": int(config.sensor.size),
         "samples_per_glimpse": int(config.sensor.samples),
+        **degrees,
         "scene": str(config.scene),
         "scheme": str(config.scheme),
         "classes": list(config.dataset.classes),

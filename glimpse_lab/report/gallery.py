@@ -183,7 +183,7 @@ def recorded_episodes(
         episode = Episode(
             image=shown.images[i],
             windows=paths.windows[row, :n],
-            glimpses=shown.glimpses[i, :n],
+            glimpses=[config.sensor.picture(glimpse) for glimpse in shown.glimpses[i, :n]],
             budget=paths.budget,
             beliefs=paths.beliefs[row, :n] if paths.n_classes else None,
             classes=config.dataset.classes,

@@ -8,7 +8,7 @@ import torch as th
 from numpy.typing import NDArray
 
 from glimpse_envs.gaze import Geometry, has_whole_cells
-from glimpse_envs.sensors import Crop, Retina, Sensor
+from glimpse_envs.sensors import Crop, Foveated, Retina, Sensor
 from policies.classifier.model import TorchClassifier
 
 
@@ -51,25 +51,62 @@ def crop(
     return th.cat(parts, dim=3)
 
 
+def squares(
+    images: th.Tensor, gaze: NDArray[np.float32], geometry: Geometry, sensor: Foveated
+) -> th.Tensor:
+    """Return what a ``Foveated`` sees, before it is rounded.
+
+    :param images: float (B, C, H, W) in [0, 255]
+    :param gaze: float32 (B, 3), clamped here
+    :param geometry: of the sensor on these images
+    :param sensor: its receptive fields are averaged
+    :return: of the images' type, (B, C, size, size)
+    """
+    size, (height, width) = sensor.size, images.shape[2:]
+    left, top, side = geometry.sampled_windows(geometry.clamp(gaze)).T
+    cell = side / size
+    whole = has_whole_cells(left, top, cell)
+    fields = sensor.receptive_fields().reshape(-1, 3)
+    across, down = (
+        np.where(whole, np.floor(edge + 0.5), edge)[:, None] + cell[:, None] * fields[:, k]
+        for edge, k in ((left, 0), (top, 1))
+    )  # (B, size ** 2)
+    wide = (cell[:, None] * fields[:, 2]).reshape(-1)
+    columns, rows = (
+        th.as_tensor(
+            _overlaps(begin.reshape(-1), wide, 1, length).reshape(*begin.shape, length),
+            dtype=images.dtype,
+            device=images.device,
+        )[:, None]
+        for begin, length in ((across, width), (down, height))
+    )
+    return ((rows @ images) * columns).sum(dim=3).unflatten(2, (size, size))
+
+
 def see(sensor: Sensor, images: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
     """Return the glimpses of a sensor, with gradients to the images.
 
     Its very values, rounded ones of the rounded images, with the gradients of the exact averages (a
     straight-through estimator; Bengio et al. 2013).
 
-    :param sensor: a ``Crop`` or ``Retina``
+    :param sensor: a ``Crop``, ``Retina`` or ``Foveated``
     :param images: float32 (B, C, H, W) in [0, 255]
     :param gaze: float32 (B, T, 3), finite
     :return: float32 (B, T, C, h, w)
     :raises ValueError: for other sensors
     """
-    if type(sensor) not in (Crop, Retina):
-        raise ValueError(f"got sensor {sensor}, whose gradient is not known; wanted Crop or Retina")
+    if type(sensor) not in (Crop, Retina, Foveated):
+        raise ValueError(
+            f"got sensor {sensor}, whose gradient is not known; wanted Crop, Retina or Foveated"
+        )
     pixels = to_uint8(images)
     geometry = sensor.geometry(*pixels.shape[1:3])
     glimpses = []
     for t in range(gaze.shape[1]):
-        exact = crop(images, gaze[:, t], geometry, sensor.size, sensor.scales)
+        if isinstance(sensor, Foveated):
+            exact = squares(images, gaze[:, t], geometry, sensor)
+        else:
+            exact = crop(images, gaze[:, t], geometry, sensor.size, sensor.scales)
         read = th.as_tensor(sensor(pixels, gaze[:, t]), device=images.device)
         glimpses.append(_straight_through(exact, read.permute(0, 3, 1, 2).to(images.dtype)))
     return th.stack(glimpses, dim=1)

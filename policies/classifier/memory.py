@@ -221,7 +221,8 @@ def make_memory(
             if layout is None:
                 raise ValueError(
                     f"glimpses of shape {glimpse_shape} cannot be painted on a canvas (wanted "
-                    "square scales side by side); choose memory gru, lstm or feedforward"
+                    "square grids of the window side by side, as a Crop or a Retina gives); choose "
+                    "memory gru, lstm or feedforward"
                 )
             spatial = Canvas if kind == "canvas" else RecurrentConvolution
             return spatial(layout, **settings)

@@ -46,6 +46,7 @@ class View:
     :param window: side of the window at zoom 1, image pixels
     :param finest_cell: width of the finest glimpse pixel, image pixels
     :param coarsest_cell: width of the coarsest one (of a retina's first scale)
+    :param arrangement: how glimpses are arranged, where not as square grids, see ``Sensor``
     """
 
     n_classes: int
@@ -54,6 +55,7 @@ class View:
     window: int
     finest_cell: float
     coarsest_cell: float
+    arrangement: str | None = None
 
     @classmethod
     def of(cls, config: GlimpseConfig) -> Self:
@@ -73,12 +75,13 @@ class View:
             window=geometry.finest,
             finest_cell=float(sides[1]),
             coarsest_cell=float(sides[0]),
+            arrangement=config.sensor.arrangement,
         )
 
     def layout(self) -> CanvasLayout | None:
         """Return the layout of a canvas, None where glimpses are not squares side by side."""
         size, length, channels = self.glimpse_shape
-        if length % size:
+        if length % size or self.arrangement is not None:
             return None
         height, width = self.image_shape
         return CanvasLayout(
@@ -203,7 +206,7 @@ class TorchClassifier(nn.Module):
         :raises ClassifierError: if their glimpses differ, with all that does
         """
         wanted = View.of(config)
-        names = ["n_classes", "glimpse_shape", "window"]
+        names = ["n_classes", "glimpse_shape", "window", "arrangement"]
         if not self.memory.reads_any_size:
             names.append("image_shape")
         differ = [
@@ -215,7 +218,7 @@ class TorchClassifier(nn.Module):
             size = (
                 f" ({self.kind} reads images of the size that it was made for; of any size do gru, "
                 "lstm, feedforward, and canvas with a frame)"
-                if len(names) == 4 and self.view.image_shape != wanted.image_shape
+                if "image_shape" in names and self.view.image_shape != wanted.image_shape
                 else ""
             )
             raise ClassifierError(
@@ -241,8 +244,11 @@ class TorchClassifier(nn.Module):
 
     def specification(self) -> dict[str, Any]:
         """Return what makes the same untrained network, in plain types."""
+        view = json.loads(json.dumps(asdict(self.view)))
+        if view["arrangement"] is None:  # files of before do not have it, and keep their digests
+            del view["arrangement"]
         return {
-            "view": json.loads(json.dumps(asdict(self.view))),
+            "view": view,
             "memory": self.kind,
             "seed": self.seed,
             "settings": self.settings,

@@ -21,6 +21,7 @@ from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
 from glimpse_lab.evaluation.export import (
     COLUMNS,
+    DEGREES,
     export_fixations,
     export_run,
     fixation_info,
@@ -151,6 +152,25 @@ def test_parquet_comes_back_with_types_and_info(
     assert (info["sensor_size"], info["budget"], info["n_images"]) == (8, 4, 6)
     known = {name for name in table.column_names if not name.startswith(("belief_", "hidden_"))}
     assert known == set(COLUMNS) and {"belief_k", "hidden_k", *COLUMNS} == set(info["columns"])
+
+
+def test_degrees_are_columns_if_the_sensor_has_some(
+    tmp_path: Path, answered: tuple[PPO, GlimpseConfig, Scanpaths]
+) -> None:
+    _, config, paths = answered
+    sensor = replace(config.sensor, pixels_per_degree=4.0)
+    path = export_fixations(
+        tmp_path / "f.parquet", paths, replace(config, sensor=sensor), INFO, index=IMAGES
+    )
+    table, info = parquet.read_table(path).to_pandas(), fixation_info(path)
+    assert info["pixels_per_degree"] == 4.0 and set(DEGREES) <= set(info["columns"])
+    side = config.shape[0] / 4.0  # degrees
+    np.testing.assert_allclose(table["x_degrees"], (table["x"] - 0.5) * side, atol=1e-5)
+    np.testing.assert_allclose(table["y_degrees"], (table["y"] - 0.5) * side, atol=1e-5)
+    shift = table.groupby("image", sort=False)[["x", "y"]].diff() * side
+    amplitude = np.hypot(shift["x"], shift["y"])
+    np.testing.assert_allclose(table["saccade_degrees"], amplitude, atol=1e-5)
+    assert table["saccade_degrees"].isna().equals(table["step"] == 1)
 
 
 def test_csv_comes_back_to_the_last_bit_with_its_info_beside(

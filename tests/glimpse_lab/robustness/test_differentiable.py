@@ -8,8 +8,8 @@ import torch as th
 from images import noise
 
 from glimpse_envs import GlimpseConfig, ImageDataset, Sensor
-from glimpse_envs.sensors import Crop, Retina
-from glimpse_lab.robustness.differentiable import crop, logits, see, to_uint8
+from glimpse_envs.sensors import Crop, Foveated, Retina
+from glimpse_lab.robustness.differentiable import crop, logits, see, squares, to_uint8
 from policies.classifier.memory import MEMORIES
 from policies.classifier.model import TorchClassifier, View
 
@@ -59,6 +59,18 @@ def test_gradients_of_a_glimpse_are_those_of_differences(sensor: Sensor) -> None
     )
 
 
+@pytest.mark.parametrize("layout", ["cartesian", "log_polar"])
+@pytest.mark.parametrize("shape", [(32, 32, 3), (41, 23, 2)])
+def test_receptive_fields_are_what_the_sensor_rounds(layout: str, shape: tuple[int, ...]) -> None:
+    images, gaze, sensor = noise(40, *shape), gazes(40), Foveated(8, layout)
+    got = squares(as_tensor(images), gaze, sensor.geometry(*shape[:2]), sensor)
+    wanted = sensor(images, gaze).astype(np.float32)
+    assert np.abs(got.permute(0, 2, 3, 1).numpy() - wanted).max() <= 0.5 + 1e-3
+    seen = see(sensor, as_tensor(images).requires_grad_(), gaze[:, None])
+    np.testing.assert_array_equal(seen[:, 0].permute(0, 2, 3, 1).detach().numpy(), wanted)
+    assert seen.requires_grad
+
+
 def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match=r"wanted \(B, C, 32, 32\)"):
         crop(th.zeros(2, 1, 28, 28), gazes(2), Crop(8).geometry(32, 32), 8)
@@ -86,7 +98,7 @@ def test_a_sensor_of_ones_own_has_no_gradient() -> None:
     class Negative(Crop):
         """A crop of something else."""
 
-    with pytest.raises(ValueError, match="wanted Crop or Retina"):
+    with pytest.raises(ValueError, match="wanted Crop, Retina or Foveated"):
         see(Negative(8), th.zeros(1, 1, 32, 32), gazes(1)[:, None])
 
 
