@@ -49,14 +49,14 @@ COLOURS = 128  # of a file
 
 #: of equal samples
 SENSORS = {
-    "Crop, 12 x 12": Crop(12),
-    "Retina, 4 scales of 6 x 6": Retina(6, 4),
-    "Foveated, cartesian": Foveated(12),
-    "Foveated, log_polar": Foveated(12, "log_polar"),
+    "Crop, 16 x 16": Crop(16),
+    "Retina, 4 scales of 8 x 8": Retina(8, 4),
+    "Foveated, cartesian": Foveated(16),
+    "Foveated, log_polar": Foveated(16, "log_polar"),
 }
-FIELD = 48  # pixels around the fixation that are shown
-#: validation images, and where in what is shown of them the fixation lies, of the picture
-SEEN = {"ClutteredCIFAR": (7, 0.5, 0.5), "ClutteredMNIST100": (3, 0.5, 0.5)}
+FIELD = 64  # pixels around the fixation that are shown
+#: a validation image of each, and where in the picture or digit the fixation lies
+SEEN = {"ClutteredCIFAR": (28, 0.45, 0.3), "ClutteredMNIST100": (3, 0.5, 0.5)}
 PANEL, GAP = 168, 8  # pixels
 
 

@@ -134,8 +134,9 @@ def export_fixations(
     The columns are those of ``COLUMNS``, those of ``DEGREES`` if the sensor has
     ``pixels_per_degree``, then belief_0 .. belief_{K-1} if there is a classifier, and hidden_0 ..
     hidden_{D-1} if its features were recorded. ``.parquet`` keeps types, and the info inside the
-    file (schema metadata "glimpse_envs", JSON); ``.csv`` needs no further package, with the info beside it in NAME.csv.json. Names of classes that a spreadsheet would run, such as
-    "=1+1", have an apostrophe before them there. The file appears only when it is whole.
+    file (schema metadata "glimpse_envs", JSON); ``.csv`` needs no further package, with the info
+    beside it in NAME.csv.json. Names of classes that a spreadsheet would run, such as "=1+1", have
+    an apostrophe before them there. The file appears only when it is whole.
 
     :param path: ends in .parquet or .csv; missing folders are made
     :param paths: of the images, in their order
