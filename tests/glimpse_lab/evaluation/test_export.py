@@ -158,6 +158,8 @@ def test_degrees_are_columns_if_the_sensor_has_some(
     tmp_path: Path, answered: tuple[PPO, GlimpseConfig, Scanpaths]
 ) -> None:
     _, config, paths = answered
+    moved = np.random.default_rng(0).uniform(0.0, 1.0, paths.gaze.shape).astype(np.float32)
+    paths = replace(paths, gaze=np.where(paths.taken[..., None], moved, np.float32(np.nan)))
     sensor = replace(config.sensor, pixels_per_degree=4.0)
     path = export_fixations(
         tmp_path / "f.parquet", paths, replace(config, sensor=sensor), INFO, index=IMAGES
