@@ -1,5 +1,6 @@
 """Small data sets in the place of the downloaded ones, and one thread for torch."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,17 @@ def one_torch_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def pytest_collection() -> None:
+    """Collect no garbage while modules are imported and tests are found: hardly any is made."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and found, a million objects, out of every collection to come."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
