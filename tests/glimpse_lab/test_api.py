@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from made_runs import ENV_ID, SMALL
+from scripts import succeed
 
 import glimpse_lab
+from glimpse_lab.cli import eval as evaluation
 from glimpse_lab.evaluation.storage import to_json
 from glimpse_lab.runs import Run
 from glimpse_lab.training import TrainingStoppedError
@@ -97,10 +99,8 @@ def test_a_loaded_agent_acts(run: glimpse_lab.Run) -> None:
 
 def test_an_evaluation_gives_the_numbers_of_the_script(run: glimpse_lab.Run) -> None:
     result = glimpse_lab.evaluate(run.path, "validation", budget=2)
-    command = [sys.executable, ROOT / "eval.py", run.path, "--quick", "--json"]
-    command += ["--split", "validation", "--budget", "2"]
-    output = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
-    script = json.loads(output.stdout)
+    arguments = ["--quick", "--json", "--split", "validation", "--budget", 2]
+    script = json.loads(succeed(evaluation.main, run.path, *arguments, name="eval.py"))
     assert json.loads(json.dumps(to_json(result))) == {**script, "seconds": result.seconds}
     assert result.n_images == 144 and result.budget == 2
 

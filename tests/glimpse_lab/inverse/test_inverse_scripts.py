@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
-from scripts import call, fail, finish, lines, start, succeed
+from scripts import call, fail, lines, succeed
 
 import glimpse_lab
 from glimpse_lab.cli import eval as evaluation
@@ -32,10 +32,10 @@ evaluate_fails = partial(fail, evaluation.main, name="eval.py")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory to be read, trained by a process of its own."""
+    """A run directory to be read."""
     runs = tmp_path_factory.mktemp("runs")
     arguments = ["--runs", runs, "--name", "tiny", "--total-timesteps", 640, *TINY]
-    status, output, errors = finish(start("train.py", *arguments))
+    status, output, errors = call(training.main, *arguments)
     assert status == 0 and "type " in output and "eval.py" in output, output + errors
     assert "reward " in errors and "accuracy" not in errors
     return runs / ENV_ID / "tiny"

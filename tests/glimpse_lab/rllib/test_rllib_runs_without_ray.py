@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch as th
-from scripts import fail, finish, start
+from scripts import fail, finish, start, succeed
 
 from glimpse_envs.core import GlimpseCore
 from glimpse_lab.checkpoint import classifier_of
@@ -26,9 +28,10 @@ TRUNK = {"type": "gru", "hidden_size": 16, "code_size": 8, "encoder": "mlp"}
 SMALL = {"n_envs": 4, "n_steps": 8, "batch_size": 16, "n_timesteps": 64, "env_kwargs.budget": 3}
 
 
-def made(path: Path, trunk: dict[str, Any] = TRUNK) -> tuple[Run, Any]:
+def made(path: Path, trunk: dict[str, Any] = TRUNK, **env_kwargs: Any) -> tuple[Run, Any]:
     """A run with random weights, and its model."""
-    run = Run(path, rllib_config(ENV_ID, trunk=trunk, overrides=SMALL, seed=5))
+    overrides = SMALL | {f"env_kwargs.{name}": value for name, value in env_kwargs.items()}
+    run = Run(path, rllib_config(ENV_ID, trunk=trunk, overrides=overrides, seed=5))
     run.create()
     model = run.config.make_model(run.make_env(), "cpu")
     generator = th.Generator().manual_seed(1)
@@ -57,11 +60,33 @@ def played(model: Any, run: Run) -> np.ndarray:
     return found == core.labels
 
 
-@pytest.mark.parametrize("trunk", [TRUNK, {"type": "canvas", "width": 4}])
-def test_eval_tells_exactly_what_the_network_reaches(tmp_path: Path, trunk: dict[str, Any]) -> None:
-    run, model = made(tmp_path / "run", trunk)
-    status, output, errors = finish(start("eval.py", run.path, "--video", 2))
+def evaluated_by_a_process(*arguments: object) -> None:
+    """Evaluate in a process of its own, which has not made the network."""
+    status, output, errors = finish(start("eval.py", *arguments))
     assert status == 0, output + errors
+
+
+@pytest.mark.parametrize(
+    ("trunk", "env_kwargs", "evaluate"),
+    [
+        (TRUNK, {}, evaluated_by_a_process),
+        # a plain image has few gazes for the oracles to try, each of which reads the whole canvas
+        (
+            {"type": "canvas", "width": 4},
+            {"scene": "Plain"},
+            partial(succeed, evaluation.main, name="eval.py"),
+        ),
+    ],
+    ids=["gru", "canvas"],
+)
+def test_eval_tells_exactly_what_the_network_reaches(
+    tmp_path: Path,
+    trunk: dict[str, Any],
+    env_kwargs: dict[str, Any],
+    evaluate: Callable[..., object],
+) -> None:
+    run, model = made(tmp_path / "run", trunk, **env_kwargs)
+    evaluate(run.path, "--video", 2)
     told = json.loads((run.path / "metrics.json").read_text())
     assert told["accuracy"] == pytest.approx(played(model, run).mean(), abs=1e-12)
     assert told["timesteps"] == 64 and told["n_images"] == 359
