@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scripts import call, fail, finish, lines, start, succeed, wait_until
+from forks import ForkedScript
+from scripts import call, fail, finish, lines, succeed, wait_until
 
 from glimpse_lab.cli import train as training
 from glimpse_lab.runs import Run
@@ -31,7 +32,7 @@ def test_seeds_are_interrupted_resumed_and_averaged(
     arguments = ["--runs", tmp_path, "--name", "many", "--seeds", "0-1"]
     arguments += ["--total-timesteps", "8192"]
     folder = tmp_path / ENV / "many"
-    process = start("train.py", *TINY, *arguments)
+    process = ForkedScript(training.main, *TINY, *arguments)
     wait_until(lambda: lines(folder / "seed0" / "progress.csv") >= 3, process)
     process.send_signal(signal.SIGINT)
     status, output, _ = finish(process)
@@ -91,7 +92,7 @@ def test_prices_are_swept_side_by_side_and_a_failure_is_said(tmp_path: Path) -> 
 def test_a_search_is_interrupted_counted_on_and_its_recipe_trains(tmp_path: Path) -> None:
     arguments = ["--runs", tmp_path, "--name", "search", "--total-timesteps", "256"]
     folder = tmp_path / ENV / "search"
-    process = start("train.py", *TINY, *arguments, "--tune", 1000)
+    process = ForkedScript(training.main, *TINY, *arguments, "--tune", 1000)
     wait_until(lambda: lines(folder / "trials.csv") >= 2, process)
     process.send_signal(signal.SIGINT)
     status, output, _ = finish(process)

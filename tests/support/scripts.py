@@ -2,6 +2,7 @@
 
 A process spends seconds on importing PyTorch before it begins, so :func:`call` is what most tests
 take; :func:`start` is for those whose subject is the process: signals, kills, tracebacks.
+``forks.ForkedScript`` is a process of its own, too, which does not import PyTorch anew.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+if TYPE_CHECKING:
+    from forks import ForkedScript
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,7 +97,7 @@ def start(script: str, *arguments: object, **settings: object) -> subprocess.Pop
     )
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 300.0) -> Finished:
+def finish(process: subprocess.Popen[str] | ForkedScript, timeout: float = 300.0) -> Finished:
     """Wait for the end of a process, which must not be a traceback; kill it if it does not end."""
     try:
         output, errors = process.communicate(timeout=timeout)
@@ -105,7 +109,9 @@ def finish(process: subprocess.Popen[str], timeout: float = 300.0) -> Finished:
 
 
 def wait_until(
-    reached: Callable[[], bool], process: subprocess.Popen[str], timeout: float = 300.0
+    reached: Callable[[], bool],
+    process: subprocess.Popen[str] | ForkedScript,
+    timeout: float = 300.0,
 ) -> None:
     """Wait until a running process has come so far; kill it, and fail, if it does not."""
     deadline = time.monotonic() + timeout
