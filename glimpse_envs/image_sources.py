@@ -139,7 +139,11 @@ class ComposedImages(ImageSource):
         return self.canvases[lane]
 
 
+def have_own_images(config: GlimpseConfig) -> bool:
+    """Whether every lane keeps what it shows, instead of the split's images."""
+    return config.composed or config.shown_split.images.nbytes > LARGEST_SHARED
+
+
 def image_source(config: GlimpseConfig, n_lanes: int) -> ImageSource:
     """Return what so many lanes show."""
-    own = config.composed or config.shown_split.images.nbytes > LARGEST_SHARED
-    return (ComposedImages if own else SharedImages)(config, n_lanes)
+    return (ComposedImages if have_own_images(config) else SharedImages)(config, n_lanes)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.image_sources import have_own_images
 
 #: numbers of one network: 1 GB, and its optimiser needs three times as much
 MOST_PARAMETERS = 250_000_000
@@ -80,8 +81,8 @@ def check_lanes(config: GlimpseConfig, n_lanes: int) -> None:
     spaces = config.observation_space.values()
     lane = sum(2 * math.prod(space.shape) * space.dtype.itemsize for space in spaces)
     lane += config.budget * (12 + math.prod(config.sensor.glimpse_shape(config.shape[2])))
-    if config.composed:
-        lane += math.prod(config.shape)  # the canvas
+    if have_own_images(config):
+        lane += math.prod(config.shape)
     if config.classifier is not None:
         lane += 2 * config.classifier.start(1).nbytes
     what = f"{n_lanes:,} lanes of {config.budget:,} glimpses"

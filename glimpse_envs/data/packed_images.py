@@ -7,7 +7,6 @@ was.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -23,9 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from glimpse_envs.data.contrast import Contrast, ContrastCount
 from glimpse_envs.data.datasets import DatasetError
@@ -102,6 +99,8 @@ def pack(
     :param name: that tells these images, decoded so, from others: see :func:`name_of`
     :raises DatasetError: for a broken image, or a disk that is full
     """
+    from filelock import FileLock  # lazily, as tqdm below: most data sets need neither
+
     path = folder / f"{name}.npy"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,6 +142,8 @@ def _write(
     decode: Callable[[Path], NDArray[np.uint8]],
     path: Path,
 ) -> None:
+    from tqdm import tqdm
+
     header, partial = _header((len(files), *shape)), path.with_suffix(".partial")
     n_bytes, sha, contrast = math.prod(shape), hashlib.sha256(), ContrastCount()
     done = max(0, partial.stat().st_size - len(header)) // n_bytes if partial.is_file() else 0
@@ -192,17 +193,12 @@ def _decoded(
     files: list[Path], decode: Callable[[Path], NDArray[np.uint8]]
 ) -> Iterator[NDArray[np.uint8]]:
     """Go through the images of files; decoders let other threads run."""
-    with contextlib.closing(_Pool()) as pool:
+    pool = ThreadPoolExecutor()
+    try:
         for first in range(0, len(files), _TOGETHER):
             yield from pool.map(decode, files[first : first + _TOGETHER])
-
-
-class _Pool(ThreadPoolExecutor):
-    """Threads that are given up without waiting for work that nobody wants any more."""
-
-    def close(self) -> None:
-        """End the threads."""
-        self.shutdown(cancel_futures=True)
+    finally:  # what was begun is not wanted any more
+        pool.shutdown(cancel_futures=True)
 
 
 def _gigabytes(n: int, shape: tuple[int, int, int]) -> str:
