@@ -108,15 +108,18 @@ def measure_compute(model: BaseAlgorithm, config: GlimpseConfig, n_images: int =
     )
 
 
-def measure_full_image(config: GlimpseConfig, *, n_images: int = _LANES) -> Part:
+def measure_full_image(
+    config: GlimpseConfig, *, width: int | None = None, n_images: int = _LANES
+) -> Part:
     """Return what one answer of a network that is shown the whole image costs.
 
     Its weights make no difference, and are random.
 
     :param config: of the agent
+    :param width: of a canvas; None for the agent's own kind of classifier
     :param n_images: that the means are over
     """
-    glance = full_image_config(config)
+    glance = full_image_config(config, width=width)
     network = glance.classifier
     if isinstance(config.classifier, nn.Module):
         network.to(next(config.classifier.parameters()).device)

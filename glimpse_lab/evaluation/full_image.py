@@ -22,20 +22,25 @@ N_IMAGES = 300_000
 _GAZE = Centre()  # there is no other
 
 
-def full_image_config(config: GlimpseConfig, *, seed: int = 0) -> GlimpseConfig:
+def full_image_config(
+    config: GlimpseConfig, *, seed: int = 0, width: int | None = None
+) -> GlimpseConfig:
     """Return the environment of a single glance at full resolution, with an untrained classifier.
 
     The sensor is a ``Crop`` as large as the image's shorter side; of an image that is no square it
     sees the middle. The classifier has the memory and the settings of the environment's own, or a
-    canvas of width 24 where that is no ``TorchClassifier``.
+    canvas of width 24 where that is no ``TorchClassifier``. A canvas that reads round the last
+    glimpse alone (``frame``) reads the whole image here.
 
     :param config: of the agent; data, scene, split and augmentation stay
     :param seed: of the first weights
+    :param width: take a canvas of this width, whatever the environment's classifier is
     """
     own = config.classifier
-    kind, settings = "canvas", {"width": 24}
-    if isinstance(own, TorchClassifier):
-        kind, settings = own.kind, own.settings
+    kind, settings = "canvas", {"width": width or 24}
+    if width is None and isinstance(own, TorchClassifier):
+        kind = own.kind
+        settings = {key: value for key, value in own.settings.items() if key != "frame"}
     glance = replace(
         config,
         sensor=Crop(min(config.shape[:2])),
@@ -55,6 +60,7 @@ def full_image_classifier(
     *,
     n_images: int = N_IMAGES,
     seed: int = 0,
+    width: int | None = None,
     batch_size: int = 256,
     folder: Path | None = None,
     progress: bool = True,
@@ -70,13 +76,14 @@ def full_image_classifier(
     :param config: of the agent, with the augmentation of its training
     :param n_images: episodes, each used once
     :param seed: of first weights and episodes
+    :param width: take a canvas of this width, whatever the environment's classifier is
     :param batch_size: episodes of one update
     :param folder: where it is kept; None for ``classifiers`` in the data directory
     :param progress: show a progress bar
     :param fit: arguments of :class:`~policies.classifier.trainer.Fitter`
     :return: the classifier, and the environment that it reads
     """
-    glance = full_image_config(config, seed=seed)
+    glance = full_image_config(config, seed=seed, width=width)
     classifier = glance.classifier
     train = replace(glance, split="train")
     fitter = Fitter(classifier, **fit)

@@ -52,6 +52,16 @@ def test_one_glance_at_full_resolution_is_all_that_it_gets() -> None:
     assert full_image_config(config()).classifier.settings == {"width": 24}  # without an own one
 
 
+def test_it_sees_the_whole_image_where_the_agent_reads_round_its_last_glimpse() -> None:
+    canvas = {"type": "canvas", "width": 2, "frame": 16, "interpolate": True}
+    scene = {"type": "TranslatedCanvas", "side": 24}
+    agents = GlimpseConfig(scene=scene, scheme="Saccade", classifier=canvas)
+    reader = full_image_config(agents).classifier
+    assert reader.settings == {"width": 2, "interpolate": True}
+    assert reader.memory.layout.grid_shape == reader.memory.seen.grid_shape == (12, 12)
+    assert full_image_config(agents, width=3).classifier.settings == {"width": 3}
+
+
 def test_it_learns_and_is_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
