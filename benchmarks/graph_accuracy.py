@@ -3,7 +3,7 @@
     python -m benchmarks.graph_accuracy [--seeds 0 1 2] [--observe hidden]
     python -m benchmarks.graph_accuracy --data Digits --pretraining 20000 --timesteps 51200
 
-Both train saccader and classifier by the recipe of ``GlimpseMNIST-Saccade-v0``, and show every
+Both train saccader and classifier by ``hyperparams/saccades_by_reward``, and show every
 test image once to the agent, whose actions are the likeliest. Pretrained classifiers are kept in
 the data directory; those of the same seed are the same for both.
 """

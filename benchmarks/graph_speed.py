@@ -2,7 +2,7 @@
 
     python -m benchmarks.graph_speed [--repeats 5] [--rollouts 2] [--lanes 256]
 
-Both train saccader and classifier by the recipe of ``GlimpseMNIST-Saccade-v0`` on MNIST, without
+Both train saccader and classifier by ``hyperparams/saccades_by_reward`` on MNIST, without
 the pretraining: rollouts, updates of the classifier and of the agent. The repeats are interleaved;
 the ratio is the median of theirs, so that it holds on a busy machine too.
 """

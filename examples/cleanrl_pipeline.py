@@ -5,7 +5,7 @@
 
 A saccader decides where to crop next, a classifier reads the crops, and the reward is how much
 surer each makes it. The classifier is trained on random gaze first and beside the saccader then.
-The settings are those of `GlimpseMNIST-Saccade-v0` in `glimpse_lab/hyperparams/ppo.yml`.
+The settings are those of `glimpse_lab/hyperparams/saccades_by_reward/ppo.yml`.
 
 Episodes are never truncated: the value of what follows an end is 0. A vector resets a lane in the
 step that ends its episode (``AutoresetMode.SAME_STEP``), so that what ``step`` returns is already

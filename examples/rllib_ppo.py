@@ -1,7 +1,7 @@
 """PPO of RLlib with one branched network, on this machine or on the machines of a cluster.
 
 pip install -e ".[ray]"
-python examples/rllib_ppo.py                                the recipe of GlimpseMNIST-Saccade-v0
+python examples/rllib_ppo.py --recipe hyperparams/saccades_by_reward     on GlimpseMNIST-Saccade-v0
 python examples/rllib_ppo.py --runners 8 --cluster auto
 python examples/rllib_ppo.py --resume RUN_DIR               goes on from its last checkpoint
 python eval.py RUN_DIR                                      as of any run; without Ray
@@ -36,6 +36,9 @@ def main() -> None:
     )
     parser.add_argument("--env", default="GlimpseMNIST-Saccade-v0")
     parser.add_argument("--dataset", help="default: the environment's own")
+    parser.add_argument(
+        "--recipe", type=Path, help="file or folder; default: those in hyperparams/"
+    )
     parser.add_argument("--total-timesteps", type=float, help="default: the recipe's")
     parser.add_argument("--lanes", type=int, help="of all runners; default: the recipe's")
     parser.add_argument("--seed", type=int, default=0)
@@ -82,6 +85,7 @@ def new_run(args: argparse.Namespace) -> Run:
     """Return the run that the arguments ask for; nothing is written."""
     config = rllib_config(
         args.env,
+        recipe=args.recipe,
         seed=args.seed,
         dataset=args.dataset,
         trunk=None if args.trunk is None else {"type": args.trunk},

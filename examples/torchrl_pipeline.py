@@ -6,7 +6,7 @@
 
 A saccader decides where to crop next, a classifier reads the crops, and the reward is how much
 surer each makes it. The classifier is trained on random gaze first and beside the saccader then.
-The settings are those of `GlimpseMNIST-Saccade-v0` in `glimpse_lab/hyperparams/ppo.yml`.
+The settings are those of `glimpse_lab/hyperparams/saccades_by_reward/ppo.yml`.
 
 Make the environment with Gymnasium and wrap it: ``GymEnv(id)`` adds an argument ``frameskip``,
 which these environments refuse. In a vector TorchRL 0.14 leaves zeros in the place of an episode's

@@ -126,7 +126,7 @@ TRAININGS = {
     ),
     "saccade": (
         "GlimpseMNIST-Saccade-v0",
-        [*SMALL, "env_kwargs.classifier.width=8"],
+        [*SMALL, "env_kwargs.classifier.width=8", "policy_kwargs.log_std_init=-1.6"],
         "{type: Uniform}",
     ),
     "hybrid": (

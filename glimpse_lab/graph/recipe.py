@@ -1,4 +1,4 @@
-"""The recipe of the registered pipeline, whose settings a graph begins with."""
+"""The recipe of the pipeline as a registered environment, whose settings a graph begins with."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from glimpse_lab.recipes import Recipe, load_recipe
 ENV_ID = "GlimpseMNIST-Saccade-v0"
 """The same pipeline as a registered environment."""
 
+_RECIPE = Path(__file__).parents[1] / "hyperparams" / "saccades_by_reward" / "ppo.yml"
+
 
 @cache
 def saccade_recipe() -> Recipe:
-    """Return the hyperparameters of the registered pipeline."""
-    return load_recipe(Path(__file__).parents[1] / "hyperparams" / "ppo.yml", ENV_ID)
+    """Return the hyperparameters of the registered pipeline, learning by its rewards alone."""
+    return load_recipe(_RECIPE, ENV_ID)
 
 
 def capsule_settings() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from stable_baselines3 import PPO
@@ -42,6 +43,7 @@ _MEMORY = frozenset(
 def rllib_config(
     env_id: str,
     *,
+    recipe: Path | None = None,
     seed: int = 0,
     dataset: str | None = None,
     trunk: Mapping[str, Any] | None = None,
@@ -55,9 +57,11 @@ def rllib_config(
     agent does, by the learner's own optimiser, and from no others; where the recipe freezes it, it
     learns in the pretraining alone. The trunk is the memory: of a recipe of RecurrentPPO the LSTM
     or the memory tokens are left out, with the Vision Transformer beside these, and of a canvas its
-    mirrored view, which would be a second hidden vector.
+    mirrored view, which would be a second hidden vector. What else trains beside the agent, such as
+    an imitation, is left out.
 
     :param env_id: of a registered environment with glimpses
+    :param recipe: a file, or a folder of them; None for those that come with this package
     :param seed: of everything
     :param dataset: a name; None for the environment's own
     :param trunk: ``type`` and settings; None for the recipe's classifier
@@ -67,20 +71,21 @@ def rllib_config(
     """
     if kind_of(env_id, importing=True) is not GLIMPSE:
         raise RecipeError(f"got environment {env_id}; wanted one with glimpses")
-    file = find_recipe(RECIPES, env_id, "ppo")
+    place = recipe or RECIPES
+    file = find_recipe(place, env_id, "ppo") if place.is_dir() else place
     _check_overrides(overrides or {})
     config = resolve_config(env_id, file, seed=seed, dataset=dataset, overrides=overrides)
-    recipe = dict(config.recipe)
+    settings = dict(config.recipe)
     if file.stem == "ppo_lstm":
-        recipe |= _on_the_trunk(recipe, load_recipe(file, env_id)["policy"])
-    for key in recipe:
+        settings |= _on_the_trunk(settings, load_recipe(file, env_id)["policy"])
+    for key in settings:
         if key not in _KNOWN:
             raise RecipeError(f"RLlib's training has no {key!r}; {nearest(key, _KNOWN)}")
-    if recipe.get("policy") != _POLICY:
+    if settings.get("policy") != _POLICY:
         raise RecipeError(
-            f"got policy={recipe.get('policy')!r}; wanted {_POLICY}, whose memory is the trunk"
+            f"got policy={settings.get('policy')!r}; wanted {_POLICY}, whose memory is the trunk"
         )
-    training = {**(training_of(recipe) or {}), "epochs": 0.0, "random_share": 0.0}
+    training = {**(training_of(settings) or {}), "epochs": 0.0, "random_share": 0.0}
     if training.get("frozen"):
         if not cut_trunk:
             raise RecipeError(
@@ -89,8 +94,8 @@ def rllib_config(
             )
     else:
         training["handover"] = _HANDOVER
-    recipe["callback"] = [{COTRAINING: training}]
-    recipe["rllib"] = {"cut_trunk": cut_trunk}
+    settings["callback"] = [{COTRAINING: training}]
+    settings["rllib"] = {"cut_trunk": cut_trunk}
     classifier = dict(trunk or config.env_kwargs.get("classifier") or _TRUNK)
     if trunk is None:
         classifier.pop("mirror", None)
@@ -99,7 +104,7 @@ def rllib_config(
         "classifier": {"seed": seed, **classifier},
         "observe_classifier_features": True,
     }
-    return replace(config, algorithm=RLLIB, recipe=recipe, env_kwargs=env_kwargs)
+    return replace(config, algorithm=RLLIB, recipe=settings, env_kwargs=env_kwargs)
 
 
 def _check_overrides(overrides: Mapping[str, Any]) -> None:
