@@ -4,7 +4,8 @@ From the pixels themselves, or from an exact summed-area table (Crow, "Summed-ar
 texture mapping", SIGGRAPH 1984), where one was made. Reading the pixels costs as much as the window
 has of them, reading a table the same whatever the window; making one costs several times as much as
 reading all pixels once, and it takes four times the image's memory. So a table is for images that
-are shown again and again, and there for windows that are coarser than the image.
+are shown again and again, and there for windows that are coarser than the image. Images that are
+too large for that are read from a pyramid.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.compiled import kernel
-from glimpse_envs.gaze import has_whole_cells, sampled_window
+from glimpse_envs.gaze import Geometry, has_whole_cells
 from glimpse_envs.prefetch import prefetch
+from glimpse_envs.pyramid import Pyramid, level_of
 
 _MAX_PIXELS = 2**32 // 255 - 1  # the sum of an image must fit in 32 bits
 _NO_TABLE = np.empty((0, 0, 0, 0), np.uint32)
@@ -41,7 +43,40 @@ def averages(
     :raises ValueError: for images whose sums do not fit in 32 bits
     """
     check_size(images)
-    return _read(images, _NO_TABLE if table is None else table, rows, gaze, size, scales)
+    height, width = images.shape[1:3]
+    windows = Geometry(height, width, size, True).sampled_windows(gaze)
+    table = _NO_TABLE if table is None else table
+    return _read(images, table, rows, windows, size, scales, float(height), float(width))
+
+
+def averages_from_pyramid(
+    levels: Pyramid, rows: NDArray[np.int64], gaze: NDArray[np.float32], size: int, scales: int
+) -> NDArray[np.uint8]:
+    """Return what :func:`averages` returns, nearly: wide windows are read from coarser levels.
+
+    Where glimpse pixels are less than twice ``pyramid.FINENESS`` image pixels wide it is the same.
+
+    :param levels: of the images
+    :param rows: which of them, int64 (n,)
+    :param gaze: of the finest window, float32 (n, 3)
+    :param size: side of the grid of averages of one window
+    :param scales: number of windows
+    """
+    n, (height, width, channels) = len(rows), levels[0].shape[1:]
+    out = np.empty((n, size, scales * size, channels), np.uint8)
+    windows = Geometry(height, width, size, True).sampled_windows(gaze)
+    for scale in range(scales):
+        columns = slice(scale * size, (scale + 1) * size)
+        read_from = level_of(windows[:, 2] / size, len(levels))
+        for level in np.unique(read_from):
+            lanes, cell = (read_from == level).nonzero()[0], 2.0**level
+            out[lanes, :, columns] = _read(
+                levels[level], _NO_TABLE, rows[lanes], windows[lanes] / cell, size, 1,
+                height / cell, width / cell,
+            )  # fmt: skip
+        windows[:, :2] -= 0.5 * windows[:, 2:]
+        windows[:, 2] *= 2.0
+    return out
 
 
 def summed_area(images: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -68,8 +103,8 @@ def check_size(images: NDArray[np.uint8]) -> None:
 
 
 @kernel
-def _read(images, table, rows, gaze, size, scales):
-    """Read all lanes.
+def _read(images, table, rows, windows, size, scales, extent_y, extent_x):
+    """Read all lanes. The image ends at the extents, which may be within its last row and column.
 
     Positions in the flat arrays are unsigned: numba then leaves out the check for negative
     indices, and the inner loops become vector instructions.
@@ -89,11 +124,7 @@ def _read(images, table, rows, gaze, size, scales):
     exact, between = np.empty((2, borders), np.uint32), np.empty((2, borders))
     # of columns of pixels
     whole_columns, columns = np.empty(width * channels, np.uint32), np.empty(width * channels)
-    windows = np.empty((n, 3))
-    for i in range(n):
-        windows[i] = sampled_window(
-            gaze[i, 0], gaze[i, 1], gaze[i, 2], float(height), float(width), float(size)
-        )
+    ends = extent_y == height and extent_x == width
     for i in range(-1, n):
         if i + 1 < n:  # bring the next lane's lines while this one is averaged
             row = rows[i + 1]
@@ -117,7 +148,7 @@ def _read(images, table, rows, gaze, size, scales):
                     sums, tables, tabled, corner, int(cell), size,
                     out, target, stride, positions, exact,
                 )  # fmt: skip
-            elif whole:
+            elif whole and ends:
                 _whole(
                     pixels, image, shape, corner, int(cell), size,
                     out, target, stride, whole_columns,
@@ -129,7 +160,7 @@ def _read(images, table, rows, gaze, size, scales):
                 )  # fmt: skip
             else:
                 _between(
-                    pixels, image, shape, (left, top), cell, size,
+                    pixels, image, shape, (extent_y, extent_x), (left, top), cell, size,
                     out, target, stride, columns,
                 )  # fmt: skip
             left -= 0.5 * side
@@ -221,16 +252,17 @@ def _whole(pixels, image, shape, corner, cell, size, out, target, stride, sums):
 
 
 @kernel
-def _between(pixels, image, shape, corner, cell, size, out, target, stride, sums):
+def _between(pixels, image, shape, extents, corner, cell, size, out, target, stride, sums):
     """Average cells with fractional borders: a pixel counts for the part of it that lies inside."""
-    height, width, channels = shape
+    _, width, channels = shape
     scale = 1.0 / (cell * cell)
+    bottom, right = extents
     first = min(max(int(np.floor(corner[0])), 0), width)
     last = min(max(int(np.ceil(corner[0] + size * cell)), 0), width)
-    entries = np.uint64((last - first) * channels)
+    entries, step = np.uint64((last - first) * channels), np.uint64(channels)
     for j in range(size):
-        upper = min(max(corner[1] + j * cell, 0.0), float(height))
-        lower = min(max(corner[1] + (j + 1) * cell, 0.0), float(height))
+        upper = min(max(corner[1] + j * cell, 0.0), bottom)
+        lower = min(max(corner[1] + (j + 1) * cell, 0.0), bottom)
         for m in range(entries):
             sums[m] = 0.0
         for y in range(int(upper), int(np.ceil(lower))):
@@ -239,16 +271,23 @@ def _between(pixels, image, shape, corner, cell, size, out, target, stride, sums
             for m in range(entries):
                 sums[m] += weight * float(pixels[start + m])
         for k in range(size):
-            begin = min(max(corner[0] + k * cell, 0.0), float(width))
-            end = min(max(corner[0] + (k + 1) * cell, 0.0), float(width))
-            for c in range(channels):
-                total = 0.0
-                for x in range(int(begin), int(np.ceil(end))):
-                    weight = min(x + 1.0, end) - max(float(x), begin)
-                    total += weight * sums[(x - first) * channels + c]
-                out[target + j * stride + k * channels + c] = np.uint8(
-                    np.int32(total * scale + 0.5)
-                )
+            begin = min(max(corner[0] + k * cell, 0.0), right)
+            end = min(max(corner[0] + (k + 1) * cell, 0.0), right)
+            column, beyond = int(begin), int(np.ceil(end))
+            if beyond <= column:
+                continue  # beyond the border: zeros
+            before = min(column + 1.0, end) - begin
+            behind = end - (beyond - 1.0)
+            head = np.uint64((column - first) * channels)
+            tail = np.uint64((beyond - 1 - first) * channels)
+            place = np.uint64(target + j * stride + k * channels)
+            for c in range(np.uint64(channels)):
+                total = before * sums[head + c]
+                for m in range(head + c + step, tail + c, step):
+                    total += sums[m]
+                if tail > head:
+                    total += behind * sums[tail + c]
+                out[place + c] = np.uint8(np.int32(total * scale + 0.5))
 
 
 # --- from a summed-area table -----------------------------------------------------------------

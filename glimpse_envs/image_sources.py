@@ -14,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.pyramid import Pyramid
 
 #: bytes of images of a split that are prepared for the sensor together; what is prepared takes
 #: several times as many
 LARGEST_SHARED = 2**28
+
+#: bytes of a mapped file that a glimpse may bring into memory: some rows of pixels, a page each
+_TOUCHED = 64 * 4096
 
 
 class ImageSource(ABC):
@@ -93,18 +97,84 @@ class SharedImages(ImageSource):
         """Return what is shown to a lane, uint8 (H, W, C)."""
         return self.config.shown_split.images[self.index[lane]]
 
-    def _find_prepared(self) -> NDArray | None:
+    def _find_prepared(self) -> Any:
         sensor = self.config.sensor
         if sensor.prepared_as is None:
             return None
         return self.config.shown_split.derived(sensor.prepared_as, sensor.prepare)
 
 
+class LargeImages(SharedImages):
+    """The split's images, too large to be prepared as a whole, read from their pyramid.
+
+    Augmentation that moves images moves the windows instead: no image is copied.
+
+    :param config: of the environment
+    :param n_lanes: B
+    """
+
+    def __init__(self, config: GlimpseConfig, n_lanes: int) -> None:
+        super().__init__(config, n_lanes)
+        self._stream = np.zeros(n_lanes, np.uint64)
+        self._shifts = np.zeros((n_lanes, 2), np.int64)
+        self._mirrored = np.zeros(n_lanes, bool)
+
+    @staticmethod
+    def can_show(config: GlimpseConfig) -> bool:
+        """Whether it is the images that are shown, or the images moved, to a sensor that reads so.
+
+        A sensor that reads beyond the border would see there what a shift has pushed out.
+        """
+        if config.scene.composed or not config.sensor.reads_pyramid:
+            return False
+        return not config.augmented or (config.augment.is_motion and not config.sensor.padded)
+
+    def reset(
+        self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]
+    ) -> None:
+        """Show other images on some lanes."""
+        super().reset(lanes, index, stream)
+        self._stream[lanes] = stream
+        if self.config.augmented:
+            self._shifts[lanes], self._mirrored[lanes] = self.config.augment.motion(stream)
+
+    def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
+        config = self.config
+        if config.augmented:
+            height, width, _ = config.shape
+            mirrored = self._mirrored[lanes]
+            gaze = gaze.copy()
+            gaze[:, :2] -= (self._shifts[lanes] / (width, height)).astype(np.float32)
+            gaze[mirrored, 0] = 1.0 - gaze[mirrored, 0]
+        glimpses = config.sensor.read_pyramid(self.prepared, self.index[lanes], gaze)
+        if config.augmented:
+            glimpses[mirrored] = glimpses[mirrored, :, ::-1]
+        if config.shown_split.touched is not None:
+            config.shown_split.touched(len(lanes) * _TOUCHED)
+        return glimpses
+
+    def images(self) -> NDArray[np.uint8]:
+        """Return what is shown to all lanes, uint8 (B, H, W, C)."""
+        return self._shown(slice(None))
+
+    def image(self, lane: int) -> NDArray[np.uint8]:
+        """Return what is shown to a lane, uint8 (H, W, C)."""
+        return self._shown(slice(lane, lane + 1))[0]
+
+    def _shown(self, lanes: slice) -> NDArray[np.uint8]:
+        images = self.config.shown_split.images[self.index[lanes]]
+        return self.config.augment(images, self._stream[lanes]) if self.config.augmented else images
+
+    def _find_prepared(self) -> Pyramid:
+        return self.config.shown_split.pyramid()
+
+
 class ComposedImages(ImageSource):
     """A canvas a lane, composed and augmented anew for every episode, and read as it is.
 
     Too few glimpses are taken of each to prepare it for the sensor. Images of a split that is too
-    large to be prepared as a whole are copied likewise.
+    large to be prepared as a whole are copied likewise, where they cannot be read as they are.
 
     :param config: of the environment
     :param n_lanes: B
@@ -141,9 +211,16 @@ class ComposedImages(ImageSource):
 
 def have_own_images(config: GlimpseConfig) -> bool:
     """Whether every lane keeps what it shows, instead of the split's images."""
-    return config.composed or config.shown_split.images.nbytes > LARGEST_SHARED
+    return _source_type(config) is ComposedImages
 
 
 def image_source(config: GlimpseConfig, n_lanes: int) -> ImageSource:
     """Return what so many lanes show."""
-    return (ComposedImages if have_own_images(config) else SharedImages)(config, n_lanes)
+    return _source_type(config)(config, n_lanes)
+
+
+def _source_type(config: GlimpseConfig) -> type[SharedImages | ComposedImages]:
+    large = config.shown_split.images.nbytes > LARGEST_SHARED
+    if large and LargeImages.can_show(config):
+        return LargeImages
+    return ComposedImages if config.composed or large else SharedImages

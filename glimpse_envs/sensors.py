@@ -12,10 +12,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse_envs.area_averages import averages, summed_area
+from glimpse_envs.area_averages import averages, averages_from_pyramid, summed_area
 from glimpse_envs.box_averages import box_averages
 from glimpse_envs.components import Component, check_integer, check_number, nearest
 from glimpse_envs.gaze import Geometry
+from glimpse_envs.pyramid import Pyramid
 from glimpse_envs.receptive_fields import (
     LAYOUTS,
     Plan,
@@ -46,6 +47,9 @@ class Sensor(Component):
     #: how a glimpse is arranged, in words, where it is not a square grid of its window (or several
     #: side by side, each of a window twice as wide): it cannot be painted in image coordinates
     arrangement: str | None = None
+
+    #: the sensor reads images too large for that from a pyramid, by ``read_pyramid``
+    reads_pyramid: ClassVar[bool] = False
 
     #: name under which sensors share what ``prepare`` makes of a data set; None: nothing is made
     prepared_as: ClassVar[str | None] = None
@@ -99,6 +103,19 @@ class Sensor(Component):
         """
         return self(images[rows], gaze)
 
+    def read_pyramid(
+        self, levels: Pyramid, rows: NDArray[np.int64], gaze: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        """Return glimpses of some images, uint8 (n, *glimpse_shape), as exact as the levels allow.
+
+        Asked for where ``reads_pyramid``.
+
+        :param levels: of the images, see :mod:`glimpse_envs.pyramid`
+        :param rows: which of them, int64 (n,)
+        :param gaze: float32 (n, 3); of an augmented image it may lie beyond what is possible
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define read_pyramid")
+
 
 MOST_SCALES = 16
 """Of a retina: its widest window is then 32,768 times its finest one."""
@@ -109,6 +126,7 @@ class _AreaSensor(Sensor):
 
     scales: int = 1
     prepared_as = "summed_area"
+    reads_pyramid = True
 
     def __post_init__(self) -> None:
         check_integer(self, "size", low=1)
@@ -143,6 +161,11 @@ class _AreaSensor(Sensor):
         prepared: NDArray[np.uint32] | None = None,
     ) -> NDArray[np.uint8]:
         return averages(images, rows, gaze, self.size, self.scales, prepared)
+
+    def read_pyramid(
+        self, levels: Pyramid, rows: NDArray[np.int64], gaze: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        return averages_from_pyramid(levels, rows, gaze, self.size, self.scales)
 
 
 @dataclass(frozen=True, repr=False)
@@ -217,6 +240,7 @@ class Foveated(_AreaSensor):
     _: KW_ONLY
     pixels_per_degree: float | None = None
     padded = True
+    reads_pyramid = False
 
     def __post_init__(self) -> None:
         check_integer(self, "size", low=4, high=256)

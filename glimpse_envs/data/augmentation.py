@@ -35,6 +35,23 @@ class Augmentation(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
+    @property
+    def is_motion(self) -> bool:
+        """Whether it moves and mirrors images and does nothing else: zeros come in at the borders.
+
+        Windows can then be moved in the place of large images.
+        """
+        return False
+
+    def motion(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return how images move: to the right and downwards, int64 (n, 2), mirrored before, (n,).
+
+        Asked for where it is a motion.
+
+        :param keys: as the call takes them
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define motion")
+
     def moved(
         self,
         corners: NDArray[np.int64],
@@ -94,6 +111,17 @@ class ShiftFlip(Augmentation):
         _augment(images, keys, self.shift, self.flip, self.fill == "reflect", out)
         return out
 
+    @property
+    def is_motion(self) -> bool:
+        """Whether zeros come in at the borders."""
+        return self.fill == "zeros"
+
+    def motion(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return shifts to the right and downwards, int64 (n, 2), and which are mirrored before."""
+        shifts, mirrored = np.empty((len(keys), 2), np.int64), np.empty(len(keys), np.bool_)
+        _motion(keys, self.shift, self.flip, shifts, mirrored)
+        return shifts, mirrored
+
     def moved(
         self,
         corners: NDArray[np.int64],
@@ -113,6 +141,12 @@ def _drawn(key, shift, flip):
     dx = draw_below(key, _SHIFT_X, 2 * shift + 1) - shift
     dy = draw_below(key, _SHIFT_Y, 2 * shift + 1) - shift
     return dx, dy, flip and key & np.uint64(1) == 1
+
+
+@kernel
+def _motion(keys, shift, flip, shifts, mirrored):
+    for i in range(keys.shape[0]):
+        shifts[i, 0], shifts[i, 1], mirrored[i] = _drawn(keys[i], shift, flip)
 
 
 @kernel

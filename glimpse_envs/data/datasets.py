@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glimpse_envs.components import nearest
+from glimpse_envs.pyramid import Pyramid, pyramid
 from glimpse_envs.text import readable
 
 SPLITS = ("train", "validation", "test")
@@ -47,12 +48,15 @@ class Split(_Shared):
     :param labels: any integer dtype, (N,); kept as int64
     :param touched: called with the number of bytes of images that were read, by those who read
         many: for images that lie in a mapped file
+    :param levels: the images and ever smaller copies of them, see :mod:`glimpse_envs.pyramid`; None
+        to make them when they are asked for
     :raises DatasetError: if a shape or dtype is wrong, or there is no image
     """
 
     images: np.ndarray
     labels: np.ndarray
     touched: Callable[[int], None] | None = None
+    levels: Pyramid | None = None
     _memo: dict[str, np.ndarray] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +79,12 @@ class Split(_Shared):
         if key not in self._memo:
             self._memo[key] = _read_only(build(self.images))
         return self._memo[key]
+
+    def pyramid(self) -> Pyramid:
+        """The images and ever smaller copies of them, made once per split."""
+        if self.levels is None:
+            object.__setattr__(self, "levels", tuple(map(_read_only, pyramid(self.images))))
+        return self.levels
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is derived can be derived again, and unpickled arrays must be made read-only anew.

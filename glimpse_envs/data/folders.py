@@ -194,8 +194,9 @@ def _packed(
     splits, begin, sha = {}, 0, hashlib.sha256(packed.sha256.encode())
     for name in SPLITS:
         labels = listings[name].labels
-        images = packed.file.array[begin : begin + len(labels)]
-        splits[name] = Split(images, labels, packed.file.touched)
+        levels = tuple(level[begin : begin + len(labels)] for level in packed.levels)
+        images = levels[0]
+        splits[name] = Split(images, labels, packed.touched, levels)
         sha.update(f"{images.shape}".encode())
         sha.update(labels)
         begin += len(labels)

@@ -1,8 +1,8 @@
 """Images that do not fit into memory: decoded once into one file, which is mapped.
 
 The file is an array of NumPy (``np.load(file, mmap_mode="r")`` opens it), named after what was
-decoded and how, so that a change of either packs anew. Packing that was stopped goes on where it
-was.
+decoded and how, so that a change of either packs anew. Beside it lies a file for each level of the
+images' pyramid. Packing that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from glimpse_envs.data.contrast import Contrast, ContrastCount
 from glimpse_envs.data.datasets import DatasetError
 from glimpse_envs.files import replacing
+from glimpse_envs.pyramid import Pyramid, fill, level_shapes
 
 #: of the file's layout, in its name
 _VERSION = 1
@@ -37,11 +38,7 @@ _TOGETHER = 64
 
 
 class MappedFile:
-    """An array in a file, of which memory holds what was read lately.
-
-    The system counts every page of a mapped file that was read as memory of the process, until
-    another process needs it. Here they are given back after a while: to read them again costs
-    little, since the system keeps them as long as it has room.
+    """An array in a file that is mapped, read-only.
 
     :param path: a file of ``np.save``
     :raises ValueError: for another file
@@ -55,7 +52,33 @@ class MappedFile:
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self.array: NDArray = np.frombuffer(self._map, dtype, offset=file.tell()).reshape(shape)
+
+    def give_back(self) -> None:
+        """Give back the memory of what was read."""
+        if hasattr(self._map, "madvise"):  # not on Windows
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class Packed:
+    """What packing leaves, of which memory holds what was read lately.
+
+    The system counts every page of a mapped file that was read as memory of the process, until
+    another process needs it. Here they are given back after a while: to read them again costs
+    little, since the system keeps them as long as it has room.
+
+    :param files: the images, in the order of their files, then further levels of their pyramid
+    :param sha256: of the images' bytes
+    :param contrast: what there is to see on them
+    """
+
+    def __init__(self, files: list[MappedFile], sha256: str, contrast: Contrast) -> None:
+        self.files, self.sha256, self.contrast = files, sha256, contrast
         self._touched = 0
+
+    @property
+    def levels(self) -> Pyramid:
+        """The images and further levels of their pyramid, uint8 (N, H, W, C) and on."""
+        return tuple(file.array for file in self.files)
 
     def touched(self, n_bytes: int) -> None:
         """Note that so many bytes were read, and now and then give back what they took.
@@ -65,22 +88,8 @@ class MappedFile:
         self._touched += n_bytes
         if self._touched >= _TOUCHED:
             self._touched = 0
-            if hasattr(self._map, "madvise"):  # not on Windows
-                self._map.madvise(mmap.MADV_DONTNEED)
-
-
-@dataclass(frozen=True)
-class Packed:
-    """What packing leaves.
-
-    :ivar file: the images, in the order of their files
-    :ivar sha256: of their bytes
-    :ivar contrast: what there is to see on them
-    """
-
-    file: MappedFile
-    sha256: str
-    contrast: Contrast
+            for file in self.files:
+                file.give_back()
 
 
 def pack(
@@ -107,8 +116,12 @@ def pack(
         with FileLock(folder / f"{name}.lock"):
             if not path.is_file() or not path.with_suffix(".json").is_file():
                 _write(files, shape, decode, path)
+            levels = _levels_of(path, shape)
+            if not all(level.is_file() for level in levels):
+                _write_levels(path, levels)
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return Packed(MappedFile(path), about["sha256"], Contrast(**about["contrast"]))
+        mapped = [MappedFile(file) for file in (path, *levels)]
+        return Packed(mapped, about["sha256"], Contrast(**about["contrast"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, DatasetError):
             raise
@@ -148,7 +161,8 @@ def _write(
     n_bytes, sha, contrast = math.prod(shape), hashlib.sha256(), ContrastCount()
     done = max(0, partial.stat().st_size - len(header)) // n_bytes if partial.is_file() else 0
     free = shutil.disk_usage(path.parent).free
-    if (len(files) - done) * n_bytes > free:
+    # a third more for the other levels
+    if (len(files) - done) * n_bytes + len(files) * n_bytes / 3 > free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     # plain writing, not mapping: a full disk is then an error, and not the end of the process
     with partial.open("r+b" if done else "wb") as file:
@@ -171,6 +185,36 @@ def _write(
         about = {"sha256": sha.hexdigest(), "contrast": contrast.result()._asdict()}
         temporary.write_text(json.dumps(about), encoding="utf-8")
     os.replace(partial, path)
+
+
+def _levels_of(path: Path, shape: tuple[int, int, int]) -> list[Path]:
+    """Return the files of all levels but the first."""
+    return [
+        path.with_name(f"{path.stem}-{level}.npy")
+        for level in range(1, len(level_shapes(*shape[:2])))
+    ]
+
+
+def _write_levels(path: Path, levels: list[Path]) -> None:
+    """Make smaller copies of all images; what was stopped begins anew, as it takes little."""
+    from tqdm import tqdm
+
+    images = MappedFile(path)
+    n, height, width, channels = images.array.shape
+    shapes = [(*shape, channels) for shape in level_shapes(height, width)[1:]]
+    with ExitStack() as stack:
+        files = []
+        for level, shape in zip(levels, shapes, strict=True):
+            temporary = stack.enter_context(replacing(level))
+            files.append(stack.enter_context(temporary.open("wb")))
+            files[-1].write(_header((n, *shape)))
+        copies = [np.empty(shape, np.uint8) for shape in shapes]
+        for k, image in enumerate(tqdm(images.array, desc="Smaller copies", unit="image")):
+            fill([image, *copies])
+            for file, copy in zip(files, copies, strict=True):
+                file.write(copy)
+            if k % _TOGETHER == 0:
+                images.give_back()
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
@@ -202,4 +246,4 @@ def _decoded(
 
 
 def _gigabytes(n: int, shape: tuple[int, int, int]) -> str:
-    return f"{n * math.prod(shape) / 1e9:,.1f} GB"
+    return f"{n * math.prod(shape) * 4 / 3 / 1e9:,.1f} GB"

@@ -17,6 +17,7 @@ from glimpse_envs.data.folders import load_folder
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.data.packed_images import MappedFile
 from glimpse_envs.envs import GlimpseVectorEnv
+from glimpse_envs.pyramid import pyramid
 
 
 @pytest.fixture(autouse=True)
@@ -191,3 +192,20 @@ def test_another_kind_of_array_is_refused(tmp_path):
     np.lib.format.write_array((tmp_path / "a.npy").open("wb"), np.zeros(3), version=(2, 0))
     with pytest.raises(ValueError, match=r"array of version \(2, 0\); wanted \(1, 0\)"):
         MappedFile(tmp_path / "a.npy")
+
+
+def test_smaller_copies_lie_beside_packed_images(tmp_path, monkeypatch, data_directory):
+    root = tmp_path / "large"
+    for k, image in enumerate(noise(8, 70, 65, 3)):
+        (root / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(root / "ab"[k % 2] / f"{k}.png")
+    split = packed(root, monkeypatch).train
+    for level, made in zip(split.levels, pyramid(np.array(split.images)), strict=True):
+        np.testing.assert_array_equal(level, made)
+    assert split.pyramid() is split.levels and not split.levels[1].flags.writeable
+    # they are made again where they are missing
+    (copy,) = (data_directory / "packed").glob("*-1.npy")
+    before = copy.read_bytes()
+    copy.unlink()
+    packed(root, monkeypatch)
+    assert copy.read_bytes() == before
