@@ -161,7 +161,7 @@ def _read(images, table, rows, windows, size, scales, extent_y, extent_x):
             else:
                 _between(
                     pixels, image, shape, (extent_y, extent_x), (left, top), cell, size,
-                    out, target, stride, columns,
+                    out, target, stride, whole_columns, columns,
                 )  # fmt: skip
             left -= 0.5 * side
             top -= 0.5 * side
@@ -252,7 +252,7 @@ def _whole(pixels, image, shape, corner, cell, size, out, target, stride, sums):
 
 
 @kernel
-def _between(pixels, image, shape, extents, corner, cell, size, out, target, stride, sums):
+def _between(pixels, image, shape, extents, corner, cell, size, out, target, stride, whole, sums):
     """Average cells with fractional borders: a pixel counts for the part of it that lies inside."""
     _, width, channels = shape
     scale = 1.0 / (cell * cell)
@@ -263,13 +263,25 @@ def _between(pixels, image, shape, extents, corner, cell, size, out, target, str
     for j in range(size):
         upper = min(max(corner[1] + j * cell, 0.0), bottom)
         lower = min(max(corner[1] + (j + 1) * cell, 0.0), bottom)
+        row, beyond = int(upper), int(np.ceil(lower))
+        if beyond <= row:
+            continue  # beyond the border: zeros
+        # rows between are added up as integers, twice as fast
         for m in range(entries):
-            sums[m] = 0.0
-        for y in range(int(upper), int(np.ceil(lower))):
-            weight = min(y + 1.0, lower) - max(float(y), upper)
+            whole[m] = 0
+        for y in range(row + 1, beyond - 1):
             start = np.uint64(image + (y * width + first) * channels)
             for m in range(entries):
-                sums[m] += weight * float(pixels[start + m])
+                whole[m] += pixels[start + m]
+        above = min(row + 1.0, lower) - upper
+        start = np.uint64(image + (row * width + first) * channels)
+        for m in range(entries):
+            sums[m] = above * float(pixels[start + m]) + float(whole[m])
+        if beyond > row + 1:
+            below = lower - (beyond - 1.0)
+            start = np.uint64(image + ((beyond - 1) * width + first) * channels)
+            for m in range(entries):
+                sums[m] += below * float(pixels[start + m])
         for k in range(size):
             begin = min(max(corner[0] + k * cell, 0.0), right)
             end = min(max(corner[0] + (k + 1) * cell, 0.0), right)
