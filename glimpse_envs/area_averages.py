@@ -13,13 +13,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from glimpse_envs.arrays import read_only
 from glimpse_envs.compiled import kernel
 from glimpse_envs.gaze import Geometry, has_whole_cells
 from glimpse_envs.prefetch import prefetch
 from glimpse_envs.pyramid import Pyramid, level_of
 
 _MAX_PIXELS = 2**32 // 255 - 1  # the sum of an image must fit in 32 bits
-_NO_TABLE = np.empty((0, 0, 0, 0), np.uint32)
+_NO_TABLE = read_only(np.empty((0, 0, 0, 0), np.uint32))
 
 
 def averages(
@@ -45,8 +46,8 @@ def averages(
     check_size(images)
     height, width = images.shape[1:3]
     windows = Geometry(height, width, size, True).sampled_windows(gaze)
-    table = _NO_TABLE if table is None else table
-    return _read(images, table, rows, windows, size, scales, float(height), float(width))
+    table = _NO_TABLE if table is None else read_only(table)
+    return _read(read_only(images), table, rows, windows, size, scales, float(height), float(width))
 
 
 def averages_from_pyramid(
@@ -71,7 +72,7 @@ def averages_from_pyramid(
         for level in np.unique(read_from):
             lanes, cell = (read_from == level).nonzero()[0], 2.0**level
             out[lanes, :, columns] = _read(
-                levels[level], _NO_TABLE, rows[lanes], windows[lanes] / cell, size, 1,
+                read_only(levels[level]), _NO_TABLE, rows[lanes], windows[lanes] / cell, size, 1,
                 height / cell, width / cell,
             )  # fmt: skip
         windows[:, :2] -= 0.5 * windows[:, 2:]

@@ -21,6 +21,16 @@ def as_seed(seed: Any) -> int | None:
     return int(seed)
 
 
+def read_only(array: NDArray) -> NDArray:
+    """Return an array that cannot be written to, contiguous; a copy only where that takes one.
+
+    For kernels, too: those of arrays that can be written to are compiled apart.
+    """
+    view = np.ascontiguousarray(array).view()  # the flag of a caller's own array stays as it is
+    view.flags.writeable = False
+    return view
+
+
 def as_array(values: Any, part: str = "action") -> NDArray:
     """Return values as an array.
 

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.area_averages import check_size
+from glimpse_envs.arrays import read_only
 from glimpse_envs.compiled import kernel
 from glimpse_envs.gaze import has_whole_cells, sampled_window
-
-_NO_TABLE = np.empty((0, 0, 0, 0), np.uint32)
 
 
 def box_averages(
@@ -44,21 +43,28 @@ def box_averages(
     borders = np.concatenate([squares[..., :2], squares[..., :2] + squares[..., 2:]], axis=2)
     borders = borders.reshape(-1, 4)
     out = np.zeros((len(rows), *squares.shape[:2], images.shape[3]), np.uint8)
-    table = _NO_TABLE if table is None else table
-    _read(images, table, rows, gaze, float(size), borders, out.reshape(-1))
+    has_table = table is not None
+    # without the images' table, one of a part of an image is made for every glimpse: written to as
+    # an array, and read as another, so that only one kind of table has to be compiled
+    room = 0 if has_table else (images.shape[1] + 1) * (images.shape[2] + 1) * images.shape[3]
+    part = np.empty(room, np.uint32)
+    sums = read_only((table if has_table else part).reshape(-1))
+    _read(read_only(images), sums, part, has_table, rows, gaze, float(size), borders, out.ravel())
     return out
 
 
 @kernel
-def _read(images, table, rows, gaze, size, borders, out):
-    """Read all lanes into ``out``; see ``area_averages`` for why positions are unsigned."""
+def _read(images, sums, written, has_table, rows, gaze, size, borders, out):
+    """Read all lanes into ``out``; see ``area_averages`` for why positions are unsigned.
+
+    Without a table ``sums`` is what is ``written`` to.
+    """
     _, height, width, channels = images.shape
     shape, length = (height, width, channels), height * width * channels
-    has_table, table_length = table.shape[0] > 0, (height + 1) * (width + 1) * channels
+    table_length = (height + 1) * (width + 1) * channels
     pixels, n_borders = images.reshape(-1), borders.shape[0]
     left, top = borders[:, 0].min(), borders[:, 1].min()
     right, bottom = borders[:, 2].max(), borders[:, 3].max()
-    sums = table.reshape(-1) if has_table else np.empty(table_length, np.uint32)
     for i in range(rows.shape[0]):
         image = rows[i] * length
         x, y, side = sampled_window(
@@ -71,7 +77,7 @@ def _read(images, table, rows, gaze, size, borders, out):
             x0, x1 = _within(x + cell * left, width), _within(x + cell * right + 1.0, width)
             y0, y1 = _within(y + cell * top, height), _within(y + cell * bottom + 1.0, height)
             part = x0, y0, x1 - x0, y1 - y0, 0
-            _summed_part(pixels, image, shape, part, sums)
+            _summed_part(pixels, image, shape, part, written)
         if has_whole_cells(x, y, cell):
             corner = int(np.floor(x + 0.5)), int(np.floor(y + 0.5)), int(cell)
             _whole(pixels, image, shape, sums, part, corner, borders, out, i * n_borders)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from glimpse_envs.arrays import read_only
 from glimpse_envs.compiled import kernel
 from glimpse_envs.components import Component, check_integer
 from glimpse_envs.randomness import draw_below
@@ -124,7 +125,8 @@ class ClutteredCanvas(Scene):
                 "pieces=0"
             )
         canvas = np.zeros((len(index), self.side, self.side, images.shape[3]), np.uint8)
-        _compose(canvas, images, index, keys, self.pieces, self.piece, self.blend == "paste")
+        images, paste = read_only(images), self.blend == "paste"
+        _compose(canvas, images, index, keys, self.pieces, self.piece, paste)
         return canvas
 
     def places(self, height: int, width: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:

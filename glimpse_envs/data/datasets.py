@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from glimpse_envs.arrays import read_only
 from glimpse_envs.components import nearest
 from glimpse_envs.pyramid import Pyramid, pyramid
 from glimpse_envs.text import readable
@@ -62,8 +63,8 @@ class Split(_Shared):
     def __post_init__(self) -> None:
         images = _checked_images(np.asarray(self.images))
         labels = _checked_labels(np.asarray(self.labels), len(images))
-        object.__setattr__(self, "images", _read_only(images))
-        object.__setattr__(self, "labels", _read_only(labels))
+        object.__setattr__(self, "images", read_only(images))
+        object.__setattr__(self, "labels", read_only(labels))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -77,13 +78,13 @@ class Split(_Shared):
         :param build: called with ``images``
         """
         if key not in self._memo:
-            self._memo[key] = _read_only(build(self.images))
+            self._memo[key] = read_only(build(self.images))
         return self._memo[key]
 
     def pyramid(self) -> Pyramid:
         """The images and ever smaller copies of them, made once per split."""
         if self.levels is None:
-            object.__setattr__(self, "levels", tuple(map(_read_only, pyramid(self.images))))
+            object.__setattr__(self, "levels", tuple(map(read_only, pyramid(self.images))))
         return self.levels
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -306,12 +307,6 @@ def _checked_labels(labels: np.ndarray, n_images: int) -> np.ndarray:
     if labels.shape != (n_images,):
         raise DatasetError(f"got labels {labels.shape}; wanted ({n_images},), one per image")
     return labels.astype(np.int64, copy=False)
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    view = np.ascontiguousarray(array).view()  # the flag of a caller's own array stays as it is
-    view.flags.writeable = False
-    return view
 
 
 def _by(shape: tuple[int, ...]) -> str:

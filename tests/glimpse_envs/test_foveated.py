@@ -249,3 +249,13 @@ def test_infos_have_gaze_and_saccade_in_degrees_in_every_face():
     lanes.reset()
     *_, infos = lanes.step(np.array([[1, 1, 0]] * 2))
     assert infos[0]["saccade_degrees"] == pytest.approx(info["saccade_degrees"])
+
+
+def test_environments_of_images_as_they_are_have_it():
+    env = gym.make("GlimpseDigits-MultiCat-v0", scene="Plain", sensor=Foveated(4, field=2.0))
+    observation, _ = env.reset(seed=0)
+    source = env.unwrapped.core.source
+    assert not source.prepared.flags.writeable  # one table for all who show them
+    gaze = observation["gaze"][None]
+    (seen,) = Foveated(4, field=2.0)(source.images(), gaze)
+    np.testing.assert_array_equal(observation["glimpse"], seen)
