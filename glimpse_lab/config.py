@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from glimpse_lab.recipes import (
 from glimpse_lab.spellings import respelled
 from glimpse_lab.versions import git_commit, versions
 from glimpse_lab.yaml_files import parse_yaml
+from policies.extractors.backbones import weights_come_later
 from policies.ranges import checks_arguments, in_range
 
 FORMAT = 2
@@ -196,7 +198,8 @@ class RunConfig:
         if saved and "visual" in (kwargs := recipe.get("policy_kwargs") or {}):
             kwargs = {key: value for key, value in kwargs.items() if key != "visual"}
             recipe = {**recipe, "policy_kwargs": kwargs}
-        return make_model(self.algorithm, recipe, env, seed=self.seed, device=device)
+        with weights_come_later() if saved else nullcontext():
+            return make_model(self.algorithm, recipe, env, seed=self.seed, device=device)
 
     def make_callbacks(self) -> list[BaseCallback]:
         """Make the callbacks of the recipe."""

@@ -20,10 +20,12 @@ class _Coded(Memory):
     """Memories over codes of single glimpses: what was seen, joined with where.
 
     :param glimpse_shape: (h, w, C)
-    :param encoder: ``"mlp"`` or ``"cnn"``, see :class:`~policies.extractors.layers.GlimpseEncoder`
+    :param encoder: ``"mlp"``, ``"cnn"`` or a backbone by name, see
+        :class:`~policies.extractors.layers.GlimpseEncoder`
     :param code_size: size of the code of a glimpse
     :param n_frequencies: octaves of the Fourier features of the gaze; 0 for the gaze as it is, None
         to leave it out
+    :param freeze_encoder: leave a pretrained backbone as it is, and train its last layer alone
     """
 
     reads_any_size = True
@@ -34,10 +36,13 @@ class _Coded(Memory):
         encoder: str,
         code_size: int,
         n_frequencies: int | None = 4,
+        freeze_encoder: bool = False,
     ) -> None:
         super().__init__()
         height, width, channels = glimpse_shape
-        self.what = GlimpseEncoder(channels, height, width, code_size, encoder)
+        self.what = GlimpseEncoder(
+            channels, height, width, code_size, encoder, freeze_encoder, black=-1.0
+        )
         self.fourier = FourierFeatures(3, n_frequencies)
         told = self.fourier.output_dim
         self.where = nn.Sequential(nn.Linear(told, code_size), nn.ReLU()) if told else None
@@ -83,9 +88,10 @@ class Feedforward(_Coded):
     find the best spot for the classifier to classify with one crop".
 
     :param glimpse_shape: (h, w, C)
-    :param encoder: ``"mlp"`` or ``"cnn"``
+    :param encoder: ``"mlp"``, ``"cnn"`` or a backbone by name
     :param hidden_size: size of the hidden layer
     :param n_frequencies: of the Fourier features of the gaze; 0 for the gaze alone, None for none
+    :param freeze_encoder: of a pretrained backbone train the last layer alone
     """
 
     def __init__(
@@ -95,8 +101,9 @@ class Feedforward(_Coded):
         encoder: str = "cnn",
         hidden_size: int = 128,
         n_frequencies: int | None = 4,
+        freeze_encoder: bool = False,
     ) -> None:
-        super().__init__(glimpse_shape, encoder, hidden_size, n_frequencies)
+        super().__init__(glimpse_shape, encoder, hidden_size, n_frequencies, freeze_encoder)
         self.hidden_size = hidden_size
 
     def start(self, n: int) -> NDArray:
@@ -132,10 +139,11 @@ class Recurrent(_Coded):
 
     :param glimpse_shape: (h, w, C)
     :param cell: ``"gru"`` or ``"lstm"``
-    :param encoder: ``"mlp"`` or ``"cnn"``
+    :param encoder: ``"mlp"``, ``"cnn"`` or a backbone by name
     :param hidden_size: of the recurrent layer
     :param code_size: of the code of a glimpse that enters it
     :param n_frequencies: of the Fourier features of the gaze; 0 for the gaze alone, None for none
+    :param freeze_encoder: of a pretrained backbone train the last layer alone
     """
 
     def __init__(
@@ -147,8 +155,9 @@ class Recurrent(_Coded):
         hidden_size: int = 256,
         code_size: int = 128,
         n_frequencies: int | None = 4,
+        freeze_encoder: bool = False,
     ) -> None:
-        super().__init__(glimpse_shape, encoder, code_size, n_frequencies)
+        super().__init__(glimpse_shape, encoder, code_size, n_frequencies, freeze_encoder)
         self.hidden_size = hidden_size
         self.lstm = cell == "lstm"
         kind = nn.LSTM if self.lstm else nn.GRU

@@ -21,6 +21,7 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
 from policies.classifier.canvas import CanvasLayout
 from policies.classifier.memory import MEMORIES, make_memory
+from policies.extractors.backbones import weights_come_later
 from policies.limits import limited_parameters
 from policies.ranges import argument_types, checked, checks_arguments
 from policies.tensor_files import LARGEST_CHECKPOINT, load_tensors, read_member, read_regular
@@ -228,12 +229,13 @@ class TorchClassifier(nn.Module):
             )
         if self.view.image_shape == wanted.image_shape:
             return self
-        other = TorchClassifier(
-            replace(self.view, image_shape=wanted.image_shape),
-            self.kind,
-            seed=self.seed,
-            **self.settings,
-        )
+        with weights_come_later():
+            other = TorchClassifier(
+                replace(self.view, image_shape=wanted.image_shape),
+                self.kind,
+                seed=self.seed,
+                **self.settings,
+            )
         other.load_state_dict(self.state_dict())
         other.bfloat16 = self.bfloat16
         return other.to(self.readout.weight.device)
@@ -306,7 +308,10 @@ class TorchClassifier(nn.Module):
             view = made["view"] | {
                 key: tuple(made["view"][key]) for key in ("glimpse_shape", "image_shape")
             }
-            classifier = cls(View(**view), made["memory"], seed=made["seed"], **made["settings"])
+            with weights_come_later():
+                classifier = cls(
+                    View(**view), made["memory"], seed=made["seed"], **made["settings"]
+                )
             classifier.load_state_dict(content["weights"])
         except Exception as error:  # what was changed by hand fails in many ways
             raise ClassifierError(f"classifier {path} is broken: {error}") from error

@@ -34,10 +34,11 @@ class ClassifierOptimizer:
     ) -> None:
         if kind not in OPTIMIZERS:
             raise ValueError(f"got optimizer={kind!r}; wanted one of {', '.join(OPTIMIZERS)}")
-        muon = [p for p in memory.parameters() if p.ndim > 1 and kind == "muon"]
-        taken = {id(parameter) for parameter in muon}
-        rest = [p for module in (memory, readout) for p in module.parameters()]
-        rest = [parameter for parameter in rest if id(parameter) not in taken]
+        learning = [p for module in (memory, readout) for p in module.parameters()]
+        learning = [parameter for parameter in learning if parameter.requires_grad]
+        taken = {id(p) for p in memory.parameters() if p.ndim > 1 and kind == "muon"}
+        muon = [parameter for parameter in learning if id(parameter) in taken]
+        rest = [parameter for parameter in learning if id(parameter) not in taken]
         decay = [parameter for parameter in rest if parameter.ndim > 1]
         vectors = [parameter for parameter in rest if parameter.ndim <= 1]
         groups = [

@@ -3,40 +3,94 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 
 import torch as th
 from torch import nn
 
 LIBRARIES = ("torchvision", "timm")
 
+PRETRAINED = "pretrained"
+"""Behind a name's ``@``: the library's own default weights."""
+
+_LATER = ContextVar("weights_come_later", default=False)
+
+
+@contextmanager
+def weights_come_later() -> Iterator[None]:
+    """Make networks whose weights are loaded next: those that they were begun with are not read."""
+    token = _LATER.set(True)
+    try:
+        yield
+    finally:
+        _LATER.reset(token)
+
 
 class Backbone(nn.Module):
-    """An untrained network of a library, with a linear layer of ``output_dim`` as its last.
+    """A network of a library, with a linear layer of ``output_dim`` as its last.
+
+    Untrained ones by name alone. ``NAME@pretrained`` begins with the weights that the library has
+    for it, which are downloaded once; ``torchvision:resnet18@IMAGENET1K_V1`` with certain ones of
+    torchvision's, ``NAME@FILE.pth`` with those of a file of ``torch.save(net.state_dict(), FILE)``
+    (tensors alone are read). The last layer always begins anew, and glimpses are normalised as for
+    the pretraining.
 
     An update must compute what the rollout did, or PPO's ratio is not 1 where nothing has changed:
-    batch norms become group norms, and nothing is dropped.
+    nothing is dropped, and batch norms become group norms, or, of a pretrained network, keep the
+    statistics of the pretraining.
 
     :param name: ``"torchvision:resnet18"``, ``"timm:vit_tiny_patch16_224"`` and so on
     :param channels: channels of a glimpse; torchvision's networks see grey ones as RGB
     :param height: its height
     :param width: its width
     :param output_dim: size of the code
-    :raises ValueError: for a name that is not known, or glimpses that the network does not take
+    :param frozen: train the last layer alone
+    :param black: value of a black pixel, 0 or -1; white ones are 1
+    :raises ValueError: for a name that is not known, glimpses that the network does not take, or
+        weights that are not there or do not fit
     :raises ImportError: for one of timm where that is not installed
     """
 
-    def __init__(self, name: str, channels: int, height: int, width: int, output_dim: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        channels: int,
+        height: int,
+        width: int,
+        output_dim: int,
+        frozen: bool = False,
+        black: float = 0.0,
+    ) -> None:
         super().__init__()
+        name, _, weights = name.partition("@")
         library, _, model = name.partition(":")
+        if frozen and not weights:
+            raise ValueError(
+                f"got the untrained network {name!r}, frozen; wanted weights: {name}@{PRETRAINED}, "
+                "or a file of them, or let it learn"
+            )
         self.repeats = 1
+        side = min(height, width)
         if library == "torchvision":
             if channels not in (1, 3):
                 raise ValueError(f"got glimpses of {channels} channels; {name} takes 1 or 3")
             self.repeats = 3 // channels
-            self.net = _from_torchvision(model, min(height, width), output_dim)
+            self.net, mean, std = _from_torchvision(model, side, output_dim, weights)
         else:
-            self.net = _from_timm(model, channels, (height, width), output_dim)
-        _make_stateless(self.net)
+            self.net, mean, std = _from_timm(model, channels, (height, width), output_dim, weights)
+        self.normalises, self.black = bool(weights), black
+        self.register_buffer("mean", th.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", th.tensor(std).reshape(1, -1, 1, 1), persistent=False)
+        _make_stateless(self.net, keeps_statistics=bool(weights))
+        if frozen:
+            last = _last_linear(self.net, name)[2]
+            for parameter in self.net.parameters():
+                parameter.requires_grad_(False)
+            for parameter in last.parameters():
+                parameter.requires_grad_(True)
         try:
             with th.no_grad():
                 output = self(th.zeros(1, channels, height, width))
@@ -51,26 +105,56 @@ class Backbone(nn.Module):
     def forward(self, glimpse: th.Tensor) -> th.Tensor:
         """Return float32 (B, output_dim).
 
-        :param glimpse: float32 (B, C, H, W) in [0, 1]
+        :param glimpse: float32 (B, C, H, W) from black to 1
         """
-        return self.net(glimpse.repeat(1, self.repeats, 1, 1))
+        glimpse = glimpse.repeat(1, self.repeats, 1, 1)
+        if self.normalises:
+            glimpse = ((glimpse - self.black) / (1.0 - self.black) - self.mean) / self.std
+        return self.net(glimpse)
 
 
-def _from_torchvision(model: str, side: int, output_dim: int) -> nn.Module:
+_Made = tuple[nn.Module, tuple[float, ...], tuple[float, ...]]
+"""A network, and mean and deviation of the pixels that it was pretrained on."""
+
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def _from_torchvision(model: str, side: int, output_dim: int, weights: str) -> _Made:
     from torchvision import models  # takes a second, and few need it
 
     if model not in models.list_models(module=models):  # those of other tasks download weights
         raise ValueError(f"torchvision cannot make a classifier {model!r}: there is none")
     size = {"image_size": side} if model.startswith("vit_") else {}
+    asked = None if _is_file(weights) or _LATER.get() else weights or None
+    if asked == PRETRAINED:
+        asked = "DEFAULT"
+    if asked is not None:
+        known = models.get_model_weights(model).__members__
+        if asked not in known:
+            raise ValueError(
+                f"got {model}@{asked}; wanted one of {', '.join((PRETRAINED, *known))}, or a file "
+                "that ends with .pth or .pt"
+            )
+    # a pretrained network is made with the outputs of its pretraining, which are replaced then
+    outputs = {} if weights else {"num_classes": output_dim}
     try:
-        return models.get_model(model, num_classes=output_dim, **size)
-    except (ValueError, TypeError, AssertionError) as error:
+        net = models.get_model(model, weights=asked, **outputs, **size)
+    except OSError as error:
+        raise ValueError(_unreachable(f"torchvision:{model}", error)) from error
+    except (ValueError, TypeError, AssertionError, RuntimeError) as error:
         raise ValueError(
             f"torchvision cannot make a classifier {model!r} for {side} x {side} ({error})"
         ) from error
+    if weights:
+        _load_file(net, weights)
+        owner, place, last = _last_linear(net, model)
+        setattr(owner, place, nn.Linear(last.in_features, output_dim))
+    return net, *_IMAGENET
 
 
-def _from_timm(model: str, channels: int, size: tuple[int, int], output_dim: int) -> nn.Module:
+def _from_timm(
+    model: str, channels: int, size: tuple[int, int], output_dim: int, weights: str
+) -> _Made:
     try:
         import timm
     except ImportError as error:
@@ -80,26 +164,99 @@ def _from_timm(model: str, channels: int, size: tuple[int, int], output_dim: int
         ) from error
     if ":" in model or "/" in model:  # of the hub or of a folder: timm would fetch or read it
         raise ValueError(f"got the network 'timm:{model}'; wanted a name of timm's own")
-    arguments = {"num_classes": output_dim, "in_chans": channels, "drop_rate": 0.0}
+    if weights and not _is_file(weights) and weights != PRETRAINED:
+        raise ValueError(
+            f"got timm:{model}@{weights}; wanted timm:{model}@{PRETRAINED} (which weights is part "
+            "of timm's names, as in resnet18.a1_in1k), or a file that ends with .pth or .pt"
+        )
+    arguments = {
+        "in_chans": channels,
+        "drop_rate": 0.0,
+        "pretrained": weights == PRETRAINED and not _LATER.get(),
+    }
+    if not _is_file(weights):
+        arguments["num_classes"] = output_dim
     try:
         try:
-            return timm.create_model(model, img_size=size, **arguments)
+            net = timm.create_model(model, img_size=size, **arguments)
         except TypeError:  # it takes glimpses of any size
-            return timm.create_model(model, **arguments)
+            net = timm.create_model(model, **arguments)
+    except OSError as error:
+        raise ValueError(_unreachable(f"timm:{model}", error)) from error
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ValueError(f"timm cannot make {model!r} for {size} ({error})") from error
+    if _is_file(weights):
+        _load_file(net, weights)
+        net.reset_classifier(output_dim)
+    about = net.pretrained_cfg
+    mean, std = (tuple(about.get(key) or ()) for key in ("mean", "std"))
+    if len(mean) != channels:  # as timm adapts the first layer
+        mean, std = (sum(mean) / 3,) * channels, (sum(std) / 3,) * channels
+    return net, mean, std
 
 
-def _make_stateless(net: nn.Module) -> None:
-    """Replace batch norms by group norms, and switch off every random drop, in place."""
+def _is_file(weights: str) -> bool:
+    return weights.endswith((".pth", ".pt"))
+
+
+def _load_file(net: nn.Module, weights: str) -> None:
+    """Load a file of weights; without one nothing is done."""
+    if not _is_file(weights) or _LATER.get():
+        return
+    path = Path(weights).expanduser()
+    try:
+        net.load_state_dict(th.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # PyTorch raises many for a file that is broken or of another kind
+        raise ValueError(
+            f"{path} cannot be loaded ({error!s:.300}); wanted a file of torch.save("
+            "net.state_dict(), FILE) of the very network"
+        ) from error
+
+
+def _unreachable(name: str, error: OSError) -> str:
+    return (
+        f"the weights of {name}@{PRETRAINED} are not on this machine and cannot be downloaded "
+        f"({error!s:.200}): begin once with a connection, or copy the library's cache here "
+        f"(TORCH_HOME, HF_HOME), or give a file, {name}@FILE.pth, or take {name}, untrained"
+    )
+
+
+def _last_linear(net: nn.Module, name: str) -> tuple[nn.Module, str, nn.Linear]:
+    """Return the module that owns the last linear layer, its name there, and the layer.
+
+    :raises ValueError: where the last layer with weights is another one
+    """
+    layers = [(path, module) for path, module in net.named_modules() if not list(module.children())]
+    layers = [(path, module) for path, module in layers if list(module.parameters(recurse=False))]
+    path, last = layers[-1]
+    if not isinstance(last, nn.Linear):
+        raise ValueError(
+            f"the last layer of {name} is a {type(last).__name__}; wanted a linear one, which can "
+            "begin anew on pretrained features: choose another network"
+        )
+    owner, _, place = path.rpartition(".")
+    return net.get_submodule(owner), place, last
+
+
+def _make_stateless(net: nn.Module, *, keeps_statistics: bool) -> None:
+    """Replace batch norms, and switch off every random drop, in place.
+
+    :param keeps_statistics: by norms with the statistics that they have, else by group norms
+    """
+    from torchvision.ops import FrozenBatchNorm2d
+
     for name, module in net.named_children():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             channels = module.num_features
-            norm = nn.GroupNorm(math.gcd(32, channels), channels)
+            if keeps_statistics:
+                norm: nn.Module = FrozenBatchNorm2d(channels, module.eps)
+                norm.load_state_dict(module.state_dict())
+            else:
+                norm = nn.GroupNorm(math.gcd(32, channels), channels)
             act = getattr(module, "act", None)  # timm's norms can hold an activation
             setattr(net, name, norm if act is None else nn.Sequential(norm, act))
         elif isinstance(getattr(module, "p", None), float):  # dropout, stochastic depth
             module.p = 0.0
         elif hasattr(module, "drop_prob"):
             module.drop_prob = 0.0
-        _make_stateless(module)
+        _make_stateless(module, keeps_statistics=keeps_statistics)

@@ -137,6 +137,7 @@ class GlimpseExtractor(GlimpseFeatures):
     :param where_dim: size of the code of where
     :param n_frequencies: octaves of the Fourier features of the gaze; 0 for the gaze as it is, None
         to leave it out
+    :param freeze_encoder: leave a pretrained backbone as it is, and train its last layer alone
     :param normalize_images: see :class:`GlimpseFeatures`
     """
 
@@ -149,6 +150,7 @@ class GlimpseExtractor(GlimpseFeatures):
         glimpse_dim: int = 128,
         where_dim: int = 64,
         n_frequencies: int | None = 4,
+        freeze_encoder: bool = False,
         normalize_images: bool = True,
     ) -> None:
         super().__init__(observation_space, encoded_dim, normalize_images)
@@ -159,7 +161,7 @@ class GlimpseExtractor(GlimpseFeatures):
             )
         self.what: GlimpseEncoder | None = None
         if encoder != "none":
-            self.what = GlimpseEncoder(*self.glimpse_shape, glimpse_dim, encoder)
+            self.what = GlimpseEncoder(*self.glimpse_shape, glimpse_dim, encoder, freeze_encoder)
         self.fourier = FourierFeatures(3, n_frequencies)
         self.where = nn.Sequential(nn.Linear(self.fourier.output_dim + 1, where_dim), nn.ReLU())
         seen_dim = 0 if self.what is None else glimpse_dim

@@ -75,15 +75,31 @@ class GlimpseEncoder(nn.Module):
     :param width: its width; a multiple of the height where scales are tiled side by side
     :param output_dim: size of the code
     :param encoder: ``"cnn"``, ``"mlp"``, ``"scales"`` or such a name
+    :param frozen: leave a pretrained network as it is, and train its last layer alone
+    :param black: value of a black pixel, 0 or -1; white ones are 1
     :raises ValueError: for another name, or glimpses that the network does not take
     """
 
     def __init__(
-        self, channels: int, height: int, width: int, output_dim: int = 128, encoder: str = "cnn"
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        output_dim: int = 128,
+        encoder: str = "cnn",
+        frozen: bool = False,
+        black: float = 0.0,
     ) -> None:
         super().__init__()
         self.output_dim = output_dim
-        if encoder == "mlp":
+        if encoder.partition(":")[0] in LIBRARIES:
+            self.net = Backbone(encoder, channels, height, width, output_dim, frozen, black)
+        elif frozen:
+            raise ValueError(
+                f"got freeze_encoder=True with encoder {encoder!r}, which begins untrained; wanted "
+                "a pretrained network such as 'torchvision:resnet18@pretrained'"
+            )
+        elif encoder == "mlp":
             self.net = nn.Sequential(
                 nn.Flatten(),
                 nn.Linear(channels * height * width, output_dim),
@@ -101,8 +117,6 @@ class GlimpseEncoder(nn.Module):
             self.net = nn.Sequential(*layers)
         elif encoder == "scales":
             self.net = _scales(channels, height, width, output_dim)
-        elif encoder.partition(":")[0] in LIBRARIES:
-            self.net = Backbone(encoder, channels, height, width, output_dim)
         else:
             raise ValueError(
                 f"encoder is {encoder!r}, wanted one of {ENCODERS}, or a network by name such as "
@@ -112,7 +126,7 @@ class GlimpseEncoder(nn.Module):
     def forward(self, glimpse: th.Tensor) -> th.Tensor:
         """Return float32 (B, output_dim).
 
-        :param glimpse: float32 (B, C, H, W) in [0, 1]
+        :param glimpse: float32 (B, C, H, W) from black to 1
         """
         return self.net(glimpse)
 

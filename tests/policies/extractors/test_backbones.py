@@ -1,6 +1,8 @@
 """Networks of torchvision and timm as encoders of larger glimpses."""
 
 import sys
+from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch as th
@@ -8,10 +10,14 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from tiny import TinyGlimpse
 from torch import nn
+from torchvision import models
 from updates import assert_ratios_are_one
 
-from policies import GlimpsePolicy
-from policies.extractors.backbones import Backbone
+from glimpse_envs import GlimpseConfig
+from glimpse_envs.strategies import Uniform
+from policies import GlimpsePolicy, TorchClassifier
+from policies.classifier.trainer import Fitter, pretrain
+from policies.extractors.backbones import Backbone, weights_come_later
 from policies.extractors.layers import GlimpseEncoder
 
 th.set_num_threads(1)
@@ -195,3 +201,110 @@ def test_ppo_learns_with_a_network_by_name(tmp_path, channels: int):
     loaded = PPO.load(tmp_path / "model.zip", device="cpu")
     want, _ = model.predict(obs, deterministic=True)
     assert (loaded.predict(obs, deterministic=True)[0] == want).all()
+
+
+# ---- pretrained ----
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Weights of a network that was trained on something, of all that it has."""
+    th.manual_seed(1)
+    net = models.get_model("mobilenet_v3_small")
+    for module in net.modules():
+        if isinstance(module, BATCH_NORM):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    th.save(net.state_dict(), tmp_path / "net.pth")
+    return tmp_path / "net.pth"
+
+
+def pretrained(weights: Path, **arguments: object) -> Backbone:
+    name = f"torchvision:mobilenet_v3_small@{weights}"
+    return Backbone(name, 3, 32, 32, 10, **arguments)
+
+
+def test_a_pretrained_network_computes_what_it_learnt_up_to_its_last_layer(weights: Path):
+    net, original = pretrained(weights), models.get_model("mobilenet_v3_small").eval()
+    original.load_state_dict(th.load(weights, weights_only=True))
+    glimpse = th.rand(4, 3, 32, 32)
+    mean, std = th.tensor([0.485, 0.456, 0.406]), th.tensor([0.229, 0.224, 0.225])
+    normalised = (glimpse - mean[:, None, None]) / std[:, None, None]
+    original.classifier[3] = net.net.classifier[3]  # begins anew, with other outputs
+    th.testing.assert_close(net(glimpse), original(normalised), atol=1e-5, rtol=1e-4)
+    assert net(glimpse).shape == (4, 10) and _is_stateless(net, 3)
+    # a classifier's memory shows black as -1
+    shown = pretrained(weights, black=-1.0)
+    shown.load_state_dict(net.state_dict())
+    th.testing.assert_close(shown(2.0 * glimpse - 1.0), net(glimpse), atol=1e-4, rtol=1e-4)
+
+
+def test_of_a_frozen_network_the_last_layer_learns(weights: Path):
+    net = pretrained(weights, frozen=True)
+    learning = [name for name, weight in net.named_parameters() if weight.requires_grad]
+    assert learning == ["net.classifier.3.weight", "net.classifier.3.bias"]
+    assert all(weight.requires_grad for weight in pretrained(weights).parameters())
+
+
+def test_a_classifier_learns_on_a_frozen_network_and_is_loaded_without_its_file(
+    weights: Path, tmp_path: Path
+):
+    encoder = f"torchvision:mobilenet_v3_small@{weights}"
+    config = GlimpseConfig(
+        scheme="Saccade",
+        sensor={"type": "Crop", "size": 32},
+        scene={"type": "TranslatedCanvas", "side": 40},
+        classifier={"type": "gru", "encoder": encoder, "freeze_encoder": True, "hidden_size": 16},
+        budget=2,
+    )
+    classifier = config.classifier
+    frozen = {k: v.clone() for k, v in classifier.memory.what.state_dict().items() if "3." not in k}
+    before = classifier.memory.what.net.net.classifier[3].weight.clone()
+    for _ in pretrain(Fitter(classifier), config, Uniform(), 32, batch_size=16, seed=0):
+        pass
+    assert not th.equal(before, classifier.memory.what.net.net.classifier[3].weight)
+    after = classifier.memory.what.state_dict()
+    assert all(th.equal(after[name], tensor) for name, tensor in frozen.items())
+    classifier.save(tmp_path / "classifier.pt")
+    weights.unlink()
+    loaded = TorchClassifier.load(tmp_path / "classifier.pt")
+    assert loaded.digest() == classifier.digest()
+
+
+@pytest.mark.parametrize(
+    ("name", "frozen", "message"),
+    [
+        ("torchvision:resnet18", True, "untrained network 'torchvision:resnet18', frozen; wanted"),
+        ("torchvision:resnet18@IMAGENET", False, "pretrained, IMAGENET1K_V1, DEFAULT"),
+        ("torchvision:resnet18@nowhere.pth", False, "nowhere.pth cannot be loaded"),
+        ("torchvision:resnet18@{weights}", False, "wanted a file of torch.save"),
+        ("torchvision:squeezenet1_1@pretrained", False, "Conv2d; wanted a linear one"),
+    ],
+)
+def test_weights_that_are_not_there_or_do_not_fit_are_refused(
+    name: str, frozen: bool, message: str, weights: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", _of_squeezenet)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", _of_squeezenet)
+    with pytest.raises(ValueError, match=message):
+        Backbone(name.format(weights=weights), 3, 64, 64, 10, frozen)
+
+
+def _of_squeezenet(*_: object, **__: object) -> dict[str, th.Tensor]:
+    return models.squeezenet1_1().state_dict()
+
+
+def test_without_a_connection_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch):
+    def unreachable(*_: object, **__: object) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    with pytest.raises(ValueError, match=r"not on this machine.*TORCH_HOME.*@FILE\.pth"):
+        _backbone("torchvision:resnet18@pretrained")
+    with weights_come_later():  # of a saved model nothing has to be fetched
+        _backbone("torchvision:resnet18@pretrained")
+
+
+def test_only_pretrained_networks_can_be_frozen():
+    with pytest.raises(ValueError, match="freeze_encoder=True with encoder 'mlp'"):
+        GlimpseEncoder(1, 8, 8, encoder="mlp", frozen=True)
