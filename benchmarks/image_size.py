@@ -7,6 +7,11 @@ train split of random images in memory, with shifts of a sixteenth of the side a
 of more than 256 MiB are read from a pyramid, smaller ones from a table (or, shifted, from copies).
 The sizes take turns; what is told is the median. Then by how much glimpses from a pyramid differ
 from exact averages on two photographs of 427 x 640 pixels that come with scikit-learn.
+
+    python benchmarks/image_size.py --memory FOLDER [--lanes 64]
+
+What memory 2,000 steps take at most, on the photographs of a folder as they come: the whole
+process, with what loading them took.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 from timing import Subject, interleaved
 
-from glimpse_envs import GlimpseConfig, ImageDataset
+from glimpse_envs import GlimpseConfig, ImageDataset, load_dataset
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.pyramid import FINENESS, pyramid
 from glimpse_envs.sensors import Crop
@@ -73,13 +78,28 @@ def print_errors() -> None:
         )
 
 
+def print_memory(folder: str, n_lanes: int) -> None:
+    """Print the most memory that this process has had resident."""
+    import resource  # not on Windows
+
+    data = load_dataset(f"folder:{folder}")
+    steps = Steps(min(data.image_shape[:2]), n_lanes, data, shifted=True)
+    steps.run(2000)
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{data}: {type(steps.core.source).__name__}, {megabytes:.0f} MB at most")
+
+
 def main(arguments: list[str]) -> None:
     """Measure and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sides", type=int, nargs="+", default=[32, 128, 512, 2048])
     parser.add_argument("--lanes", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--seconds", type=float, default=4.0, help="for each, all repeats together")
+    parser.add_argument("--memory", metavar="FOLDER", help="of photographs")
     args = parser.parse_args(arguments)
+    if args.memory:
+        print_memory(args.memory, args.lanes[0])
+        return
     data = {side: images_of(side) for side in args.sides}
     print("| side | lanes | shifted | us for a step of a lane | of the smallest side's |")
     print("|---|---|---|---|---|")
