@@ -28,7 +28,7 @@ MOST_GLIMPSES = 10_000
 MOST_PIXELS = 2**24
 """Of one image or one glimpse."""
 
-STARTS = ("overview", "centre", "random")
+STARTS = ("overview", "centre", "random", "target")
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class GlimpseConfig:
     :param scheme: what the agent can do
     :param reward: what a step earns
     :param budget: the most glimpses of an episode, the first included
-    :param start: first gaze: "overview" (the largest window), "centre" or "random" (at zoom 1);
-        None for the scheme's own
+    :param start: first gaze: "overview" (the largest window), "centre", "random" or "target" (the
+        image on its canvas), these at zoom 1; None for the scheme's own
     :param classifier: watches the glimpses; adds ``belief`` to the observation. An object, or the
         name of a registered kind or a dict with its type, of which one is made
     :param observe_classifier_features: add the classifier's hidden features as
@@ -88,6 +88,7 @@ class GlimpseConfig:
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ValueError(f"got {name}={getattr(self, name)!r}; wanted True or False")
         self._check_size()
+        self._check_target()
         if self.augment is not None:
             self.augment.check_shape(*self.shape[:2])
         put("classifier", resolve_classifier(self.classifier, self))
@@ -113,6 +114,11 @@ class GlimpseConfig:
     def composed(self) -> bool:
         """Whether every episode shows something of its own, not an image as it is stored."""
         return self.scene.composed or self.augmented
+
+    @property
+    def nobody_answers(self) -> bool:
+        """Whether no class is answered: nothing of an episode is but where the agent looked."""
+        return not self.scheme.answers and self.classifier is None
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -179,6 +185,20 @@ class GlimpseConfig:
                 f"at most {MOST_PIXELS:,} pixels: take a smaller scene or sensor"
             )
 
+    def _check_target(self) -> None:
+        """Refuse what depends on where the image lies, where the scene does not tell that."""
+        if self.start != "target" and not self.reward.needs_target:
+            return
+        what = 'start="target"' if self.start == "target" else f"reward {self.reward}"
+        nothing = np.zeros(0, np.uint64)
+        try:
+            self.scene.places_at(*self.dataset.image_shape[:2], nothing, nothing.astype(np.int64))
+        except NotImplementedError as error:
+            raise ValueError(
+                f"{what} needs a scene that tells where its images lie ({error}): take another "
+                "scene, or define it"
+            ) from error
+
     def _check_glimpse(self) -> None:
         """Look once at a black image: a sensor of one's own may give something else."""
         wanted = self.sensor.glimpse_shape(self.shape[2])
@@ -223,7 +243,7 @@ class GlimpseConfig:
         self._check_reading()
 
     def _part_wanting_classifier(self) -> str | None:
-        if not self.scheme.answers:
+        if self.scheme.needs_classifier:
             return f"action scheme {type(self.scheme).__name__}"
         if self.reward.needs_classifier:
             return f"reward {type(self.reward).__name__}"

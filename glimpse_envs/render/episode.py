@@ -30,6 +30,8 @@ class Episode:
     :param ended: False while an answer may still come
     :param span: width of the widest scale that the sensor reads, in windows: each scale of a
         retina is twice as wide as the one before
+    :param target: left, top, width and height of what the episode is about, where that is marked in
+        the image, pixels; None where it is not
     :raises ValueError: for another shape, type or range
     """
 
@@ -43,6 +45,7 @@ class Episode:
     prediction: int = -1
     ended: bool = True
     span: float = 1.0
+    target: ArrayLike | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", _image(self.image, "image"))
@@ -61,6 +64,11 @@ class Episode:
         if self.beliefs is not None:
             beliefs = [None if b is None else _belief(b, self.classes) for b in self.beliefs]
             object.__setattr__(self, "beliefs", beliefs)
+        if self.target is not None:
+            target = np.asarray(self.target, np.float64)
+            if target.shape != (4,) or not np.isfinite(target).all():
+                raise ValueError(f"got target {self.target}; wanted left, top, width and height")
+            object.__setattr__(self, "target", target)
         if self.label is not None:
             self._check_class("label", self.label)
         if self.prediction >= 0:
