@@ -120,6 +120,11 @@ class GlimpseConfig:
         """Whether no class is answered: nothing of an episode is but where the agent looked."""
         return not self.scheme.answers and self.classifier is None
 
+    @property
+    def follows(self) -> bool:
+        """Whether all there is to do is to follow what moves."""
+        return self.nobody_answers and self.scene.moves
+
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of what is shown."""

@@ -294,9 +294,10 @@ class GlimpseCore(Lanes):
             classes=self.config.dataset.classes,
             label=int(self.labels[lane]),
             prediction=int(self.predictions[lane]),
-            ended=bool(self.ended[lane]) and not self.config.nobody_answers,
+            ended=bool(self.ended[lane]),
             span=self.config.sensor.span,
             target=self.targets()[lane] if self.config.scene.moves else None,
+            follows=self.config.follows,
         )
         return draw_frame(episode)
 

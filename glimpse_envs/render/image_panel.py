@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from glimpse_envs.render.drawing import Box, Colour, Palette, Sheet, draw_dot, enlarged
+from glimpse_envs.render.drawing import (
+    Box,
+    Colour,
+    Palette,
+    Sheet,
+    draw_corners,
+    draw_dot,
+    enlarged,
+)
 from glimpse_envs.render.episode import Episode
 
 _FINE = 2  # drawn at this many times its size, then averaged: smooth slanted lines
@@ -36,7 +44,7 @@ def draw_image(sheet: Sheet, episode: Episode, box: Box, unit: float) -> None:
     draw = ImageDraw.Draw(scene, "RGBA")
     if episode.target is not None:
         target = episode.target * (across, down, across, down) + (x0, y0, 0.0, 0.0)
-        _draw_target(draw, target, _FINE * unit)
+        draw_corners(draw, target.tolist(), _FINE * unit)
     _draw_windows(draw, windows, episode.span, _FINE * unit, sheet.palette)
     _draw_path(draw, windows[:, :2] + 0.5 * windows[:, 2:], _FINE * unit, sheet.palette)
     sheet.picture.paste(scene.reduce(_FINE), (left - rim, top - rim))
@@ -87,17 +95,6 @@ def _outline(
     half = 0.5 * width
     box = (left - half, top - half, left + side + half - 1, top + side + half - 1)
     draw.rectangle(box, outline=(*colour, opacity), width=max(1, round(width)))
-
-
-def _draw_target(draw: ImageDraw.ImageDraw, box: NDArray[np.float64], unit: float) -> None:
-    """Mark the corners of a box (left, top, width, height), whatever colours the image has."""
-    left, top, width, height = (float(v) for v in box)
-    right, bottom, arm = left + width, top + height, 0.22 * min(width, height)
-    for colour, thick in (((0, 0, 0, 150), 4.0 * unit), ((255, 255, 255, 255), 2.0 * unit)):
-        for x, inwards in ((left, arm), (right, -arm)):
-            for y, down in ((top, arm), (bottom, -arm)):
-                line = [(x + inwards, y), (x, y), (x, y + down)]
-                draw.line(line, fill=colour, width=max(1, round(thick)), joint="curve")
 
 
 def _draw_path(

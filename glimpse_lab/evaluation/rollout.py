@@ -103,13 +103,13 @@ def record(
     core = GlimpseCore(config, len(index))
     tiles = [np.zeros(0, np.uint8)] * len(index)
     running = np.ones(len(index), bool)
-    film = []
+    film, signs = [], {"target": config.scene.moves, "follows": config.follows}
     for step in _steps(_Agent(model, config), core, index):
         for lane in running.nonzero()[0]:  # the others keep the last frame of their episode
             tiles[lane] = draw_lane(core, lane)
         running &= ~step.ended
         grid = tile_frames(tiles, columns=_FILM_COLUMNS)
-        film.append(np.concatenate([grid, draw_legend(grid.shape[1])]))
+        film.append(np.concatenate([grid, draw_legend(grid.shape[1], **signs)]))
     return film + [film[-1]] * hold
 
 
