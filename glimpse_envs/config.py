@@ -120,10 +120,15 @@ class GlimpseConfig:
         """Whether no class is answered: nothing of an episode is but where the agent looked."""
         return not self.scheme.answers and self.classifier is None
 
+    @cached_property
+    def tracked(self) -> bool:
+        """Whether something moves, and the scene tells where the image is."""
+        return self.scene.moves and self._why_no_target() is None
+
     @property
     def follows(self) -> bool:
         """Whether all there is to do is to follow what moves."""
-        return self.nobody_answers and self.scene.moves
+        return self.nobody_answers and self.tracked
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -194,15 +199,25 @@ class GlimpseConfig:
         """Refuse what depends on where the image lies, where the scene does not tell that."""
         if self.start != "target" and not self.reward.needs_target:
             return
-        what = 'start="target"' if self.start == "target" else f"reward {self.reward}"
-        nothing = np.zeros(0, np.uint64)
-        try:
-            self.scene.places_at(*self.dataset.image_shape[:2], nothing, nothing.astype(np.int64))
-        except NotImplementedError as error:
+        error = self._why_no_target()
+        if error is not None:
+            what = 'start="target"' if self.start == "target" else f"reward {self.reward}"
             raise ValueError(
                 f"{what} needs a scene that tells where its images lie ({error}): take another "
                 "scene, or define it"
             ) from error
+
+    def _why_no_target(self) -> NotImplementedError | None:
+        """Return why it is not known where images lie; None where it is."""
+        nothing = np.zeros(0, np.uint64)
+        size = self.dataset.image_shape[:2]
+        try:
+            corners = self.scene.places_at(*size, nothing, nothing.astype(np.int64))
+            if self.augmented:
+                self.augment.moved(corners, size, self.shape[1], nothing)
+        except NotImplementedError as error:
+            return error
+        return None
 
     def _check_glimpse(self) -> None:
         """Look once at a black image: a sensor of one's own may give something else."""

@@ -230,7 +230,7 @@ class GlimpseCore(Lanes):
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of ``lanes``, a list of n each.
 
-        Of a scene that moves also the share of the glimpses whose window held the middle of the
+        Where something moves also the share of the glimpses whose window held the middle of the
         target, ``on_target``. Where nobody answers, an episode is a success if its last one did.
         """
         config = self.config
@@ -238,7 +238,7 @@ class GlimpseCore(Lanes):
         coverage = self.geometry.coverage(self.history[lanes], n_glimpses, config.sensor.span)
         success = self.predictions[lanes] == self.labels[lanes]
         followed = {}
-        if config.scene.moves:
+        if config.tracked:
             held = self._targets.held(self._stream[lanes], self.history[lanes], n_glimpses)
             followed["on_target"] = (held.sum(axis=1) / n_glimpses).tolist()
             if config.nobody_answers:
@@ -296,7 +296,7 @@ class GlimpseCore(Lanes):
             prediction=int(self.predictions[lane]),
             ended=bool(self.ended[lane]),
             span=self.config.sensor.span,
-            target=self.targets()[lane] if self.config.scene.moves else None,
+            target=self.targets()[lane] if self.config.tracked else None,
             follows=self.config.follows,
         )
         return draw_frame(episode)

@@ -103,7 +103,7 @@ def record(
     core = GlimpseCore(config, len(index))
     tiles = [np.zeros(0, np.uint8)] * len(index)
     running = np.ones(len(index), bool)
-    film, signs = [], {"target": config.scene.moves, "follows": config.follows}
+    film, signs = [], {"target": config.tracked, "follows": config.follows}
     for step in _steps(_Agent(model, config), core, index):
         for lane in running.nonzero()[0]:  # the others keep the last frame of their episode
             tiles[lane] = draw_lane(core, lane)
@@ -173,7 +173,7 @@ def reread(
             glimpses[taken, t] = core.source.read(taken, paths.gaze[rows[taken], t], times)
     last = paths.n_glimpses[rows] - 1
     shown = core.source.images(last).copy()
-    return Shown(shown, glimpses, core.targets(ahead=last) if config.scene.moves else None)
+    return Shown(shown, glimpses, core.targets(ahead=last) if config.tracked else None)
 
 
 def check_spaces(model: BaseAlgorithm, config: GlimpseConfig) -> None:
@@ -298,7 +298,7 @@ def _rollout_batch(
             columns["step_rewards"][lanes, step.n_glimpses[lanes] - 1] = step.reward[lanes]
         last = core.n_glimpses[lanes] - 1
         columns["gaze"][lanes, last] = core.gaze[lanes]
-        if config.scene.moves:
+        if config.tracked:
             columns["targets"][lanes, last] = core.targets()[lanes]
         if core.belief is not None:
             columns["beliefs"][lanes, last] = core.belief[lanes]
@@ -326,7 +326,7 @@ def _empty_columns(core: GlimpseCore, record_hidden: bool) -> dict[str, NDArray]
         "beliefs": (0 if core.belief is None else core.belief.shape[1],),
         "hidden": (core.hidden.shape[1] if record_hidden and core.hidden is not None else 0,),
         "step_rewards": (),
-        "targets": (4 if core.config.scene.moves else 0,),
+        "targets": (4 if core.config.tracked else 0,),
     }
     shape = (core.n_lanes, core.config.budget)
     return {name: np.full((*shape, *size), np.nan, np.float32) for name, size in sizes.items()}

@@ -181,7 +181,7 @@ class _Baselines:
         self.oracles = (
             {"saliency": SaliencyGaze(), "uncertainty": UncertaintyGaze()} if possible else {}
         )
-        if possible and config.scene.moves:
+        if possible and config.tracked:
             self.scripted["stay"], self.oracles["pursuit"] = Stay(), PursuitGaze()
         self.n_images = len(config.shown_split)
         tried = len(lattice(config)) * max(1, config.budget - 1)

@@ -259,8 +259,9 @@ def test_a_scene_of_ones_own_moves_too():
         def frames(self, images, index, keys, times):
             return np.stack([np.roll(images[i], t, 0) for i, t in zip(index, times, strict=True)])
 
-    settings = config(scene=Slide(), start="centre", reward="Terminal")
+    settings = config(scene=Slide(), start="centre", reward="Terminal", budget=4)
     core = begun(settings, n=4)
+    assert not settings.tracked and "on_target" not in core.summary(core.lanes)
     for t in range(1, 4):
         core.step(np.zeros((4, 2), np.float32))
         for lane in range(4):
