@@ -17,6 +17,7 @@ from glimpse_envs.data.augmentation import Augmentation
 from glimpse_envs.data.datasets import Split
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.gaze import Geometry
+from glimpse_envs.moving import scene_of
 from glimpse_envs.observation_space import ObservationSpace, image_space
 from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
@@ -76,6 +77,7 @@ class GlimpseConfig:
         put("dataset", load_dataset(self.dataset))
         for name, base in _KINDS.items():
             put(name, resolve(getattr(self, name), base))
+        put("scene", scene_of(self.scene, self.dataset))
         if self.augment is not None:
             put("augment", resolve(self.augment, Augmentation))
         if self.start is None:

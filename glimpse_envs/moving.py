@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from glimpse_envs.compiled import kernel
 from glimpse_envs.components import check_integer, check_number
+from glimpse_envs.data.datasets import ImageDataset
 from glimpse_envs.randomness import draw, draw_below
-from glimpse_envs.scenes import Scene, check_blend
+from glimpse_envs.scenes import Plain, Scene, check_blend
 
 _DRAWS = 5  # of an object: its image, place in x and in y, direction, speed
 
@@ -169,6 +170,54 @@ class MovingCanvas(MovingScene):
         columns, rows = float(self.side - width), float(self.side - height)
         _places_at(keys, times, columns, rows, float(self.slowest), float(self.fastest), places)
         return places
+
+
+@dataclass(frozen=True)
+class Clips(MovingScene):
+    """The frames of the data set's clips, one after the other; the last one once a clip has ended.
+
+    Where a data set has clips, environments take it in the place of ``Plain``.
+
+    :param length: frames of each clip, which lie one below the other in the data set
+    """
+
+    length: int = 16
+
+    def __post_init__(self) -> None:
+        check_integer(self, "length", low=1)
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of a frame of such clips."""
+        return height // self.length, width
+
+    def frames(
+        self,
+        images: NDArray[np.uint8],
+        index: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        times: NDArray[np.int64],
+    ) -> NDArray[np.uint8]:
+        """Return one frame of each of n clips, uint8 (n, height, width, C)."""
+        n, height, width, channels = images.shape
+        clips = images.reshape(n, self.length, height // self.length, width, channels)
+        return clips[index, np.minimum(times, self.length - 1)]
+
+
+def scene_of(scene: Scene, dataset: ImageDataset) -> Scene:
+    """Return what shows a data set: clips as they are, where it has clips, else the scene given.
+
+    :raises ValueError: for another scene with clips, or clips of other lengths
+    """
+    n = dataset.frames
+    if n > 1 and type(scene) is Plain:
+        return Clips(n)
+    if n != (scene.length if isinstance(scene, Clips) else 1):
+        what = f"clips of {n} frames" if n > 1 else "images that stand still"
+        raise ValueError(
+            f"got data set {dataset.name!r}, which has {what}, and the scene {scene}; wanted "
+            + ('"Plain", which shows clips as they are' if n > 1 else "a scene of images")
+        )
+    return scene
 
 
 @kernel(inline="always")
