@@ -9,15 +9,18 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from classifiers import NumpyClassifier
 from made_results import made_baseline, made_evaluation
 from made_runs import make_run
 
+from glimpse_envs.config import make_config
 from glimpse_envs.metrics.tracking import Tracking
+from glimpse_envs.sb3 import registered_kwargs
 from glimpse_lab.evaluation.exact import Evaluated, evaluate_run
 from glimpse_lab.evaluation.export import MOVING, export_run
-from glimpse_lab.evaluation.following import best_follower
+from glimpse_lab.evaluation.following import PursuitGaze, best_follower
 from glimpse_lab.evaluation.result import BaselineKind, Evaluation
-from glimpse_lab.evaluation.rollout import reread
+from glimpse_lab.evaluation.rollout import evaluate_gaze, reread
 from glimpse_lab.evaluation.storage import read_result
 from glimpse_lab.evaluation.study import study
 from glimpse_lab.report.full import write_full_report
@@ -129,3 +132,11 @@ def test_the_verdict_holds_an_agent_against_the_best_gaze_that_does_not_follow()
     )
     poor = made_evaluation(**about, tracking=made_tracking(0.21, 0.19, 0.23))
     assert verdict(poor).startswith("The gaze did not show to follow: 21.0 %")
+
+
+def test_where_a_classifier_answers_the_oracle_is_on_target_and_answers() -> None:
+    parts = {**registered_kwargs("GlimpseMovingMNIST-RAM-v0"), "dataset": "digits", "budget": 4}
+    config = make_config(**parts, classifier=NumpyClassifier(), split="validation")
+    paths = evaluate_gaze(PursuitGaze(), config, index=20)
+    assert paths.tracking.on_target == 1.0 and (paths.predictions >= 0).all()
+    assert config.tracked and not config.follows
