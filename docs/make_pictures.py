@@ -5,8 +5,8 @@
 
 MNIST, Fashion-MNIST and CIFAR-10 are downloaded unless they are in the data directory; --data
 leaves some out ("Inverse" are the pairs of inverse action modelling, "Sensors" is what sensors
-see). In an environment's picture moves and zooms are random draws of its action scheme; of the run,
-validation images are shown.
+see, "Moving" are scenes that move). In an environment's picture moves and zooms are random draws of
+its action scheme; of the run, validation images are shown.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from glimpse_envs.inverse import make_config as make_inverse_config
 from glimpse_envs.inverse.frames import draw_frame
 from glimpse_envs.receptive_fields import seen_by
 from glimpse_envs.registration import DATA, INVERSE, SCHEMES
-from glimpse_envs.render.drawing import LIGHT, draw_dot, enlarged, font
+from glimpse_envs.render.drawing import LIGHT, Sheet, draw_dot, enlarged, font
 from glimpse_envs.render.episode import Episode
+from glimpse_envs.render.image_panel import draw_image
 from glimpse_envs.render.scanpath_figure import draw_scanpath
 from glimpse_envs.sensors import Crop, Foveated, Retina, Sensor
-from glimpse_envs.strategies import Blind, Walk
+from glimpse_envs.strategies import Blind, OnTarget, Walk
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
 from glimpse_lab.report.gallery import HELPED, choose, recorded_episodes
 from glimpse_lab.runs import Run
@@ -58,6 +59,8 @@ FIELD = 64  # pixels around the fixation that are shown
 #: a validation image of each, and where in the picture or digit the fixation lies
 SEEN = {"ClutteredCIFAR": (28, 0.45, 0.3), "ClutteredMNIST100": (3, 0.5, 0.5)}
 PANEL, GAP = 168, 8  # pixels
+MOVING = {"MovingMNIST": 3, "MovingCIFAR": 7}  # validation images
+TIMES = (0, 3, 6, 9, 12)  # frames that are shown
 
 
 def random_episode(config: GlimpseConfig, image: int) -> Episode:
@@ -192,6 +195,39 @@ def draw_sensors() -> None:
     write("Sensors", np.array(sheet))
 
 
+def draw_moving() -> None:
+    """Draw frames of scenes that move, with a gaze that follows the named object nearly."""
+    step, n = PANEL + 2 * GAP, len(TIMES)
+    sheet = Sheet.blank(n * step, len(MOVING) * (step + HEADING), LIGHT)
+    for row, (name, image) in enumerate(MOVING.items()):
+        parts = gymnasium.spec(f"Glimpse{name}-Pursuit-v0").kwargs
+        core = GlimpseCore(make_config(**{**parts, "split": "validation"}), 1)
+        core.seed_all(0)
+        core.reset(core.lanes, np.array([image]))
+        gaze, rng = OnTarget(jitter=0.1), np.random.default_rng(0)
+        upper = row * (step + HEADING)
+        for t in range(max(TIMES) + 1):
+            if t in TIMES:
+                episode = Episode(
+                    image=core.image(0),
+                    windows=core.windows(0),
+                    glimpses=[None] * (t + 1),
+                    budget=core.config.budget,
+                    target=core.targets()[0],
+                )
+                left = TIMES.index(t) * step + GAP
+                box = (left, upper + HEADING + GAP, left + PANEL, upper + HEADING + GAP + PANEL)
+                panel = Sheet.blank(step, step, LIGHT)
+                draw_image(panel, episode, (GAP, GAP, GAP + PANEL, GAP + PANEL), unit=PANEL / 160)
+                sheet.picture.paste(panel.picture, (box[0] - GAP, box[1] - GAP))
+                title = f"{name}, glimpse {t + 1}"
+                place = (box[0], upper + HEADING // 2 + 4)
+                sheet.draw.text(place, title, LIGHT.text, font(13), anchor="lm")
+            target = gaze.look(t, core, core.config, rng)
+            core.step(core.config.scheme.toward(target, core.gaze, core.geometry))
+    write("Moving", np.array(sheet.picture))
+
+
 def draw_run(folder: Path) -> None:
     """Draw what a trained agent does, and how it learnt."""
     agent = Run.open(folder).load("validation")
@@ -210,15 +246,18 @@ def draw_run(folder: Path) -> None:
 def main() -> None:
     """Draw what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    data = [*DATA, "Inverse", "Sensors"]
+    still = [name for name in DATA if name not in MOVING]
+    data = [*still, "Inverse", "Sensors", "Moving"]
     parser.add_argument("--data", nargs="*", default=data, choices=data, help="of ids")
     parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="evaluated by eval.py")
     args = parser.parse_args()
-    draw_environments([name for name in args.data if name in DATA])
+    draw_environments([name for name in args.data if name in still])
     if "Inverse" in args.data:
         draw_inverse()
     if "Sensors" in args.data:
         draw_sensors()
+    if "Moving" in args.data:
+        draw_moving()
     if args.run is not None:
         draw_run(args.run)
 

@@ -1,8 +1,9 @@
 """Active vision as Gymnasium environments: images seen only through glimpses.
 
-Importing this package registers ``Glimpse<Data>-<Scheme>-v0`` with Gymnasium. Parts that exist live
-in the modules ``actions``, ``rewards``, ``scenes``, ``sensors`` and ``strategies``; here are what
-they are made of, the environments, the data, and what recorded episodes tell (``metrics``).
+Importing this package registers ``Glimpse<Data>-<Scheme>-v0`` with Gymnasium. Parts that exist are
+in the modules ``actions``, ``moving``, ``rewards``, ``scenes``, ``sensors`` and ``strategies``;
+here are what they are made of, the environments, the data, and what recorded episodes tell
+(``metrics``).
 """
 
 from glimpse_envs import metrics, strategies
@@ -14,6 +15,7 @@ from glimpse_envs.data.datasets import ImageDataset
 from glimpse_envs.data.downloads import pack_dataset
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.envs import GlimpseEnv, GlimpseVectorEnv
+from glimpse_envs.moving import MovingScene
 from glimpse_envs.registration import register_all
 from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
@@ -32,6 +34,7 @@ __all__ = [
     "GlimpseEnv",
     "GlimpseVectorEnv",
     "ImageDataset",
+    "MovingScene",
     "Reading",
     "Reward",
     "Scene",

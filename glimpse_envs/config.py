@@ -17,6 +17,7 @@ from glimpse_envs.data.augmentation import Augmentation
 from glimpse_envs.data.datasets import Split
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.gaze import Geometry
+from glimpse_envs.moving import scene_of
 from glimpse_envs.observation_space import ObservationSpace, image_space
 from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
@@ -28,7 +29,7 @@ MOST_GLIMPSES = 10_000
 MOST_PIXELS = 2**24
 """Of one image or one glimpse."""
 
-STARTS = ("overview", "centre", "random")
+STARTS = ("overview", "centre", "random", "target")
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class GlimpseConfig:
     :param scheme: what the agent can do
     :param reward: what a step earns
     :param budget: the most glimpses of an episode, the first included
-    :param start: first gaze: "overview" (the largest window), "centre" or "random" (at zoom 1);
-        None for the scheme's own
+    :param start: first gaze: "overview" (the largest window), "centre", "random" or "target" (the
+        image on its canvas), these at zoom 1; None for the scheme's own
     :param classifier: watches the glimpses; adds ``belief`` to the observation. An object, or the
         name of a registered kind or a dict with its type, of which one is made
     :param observe_classifier_features: add the classifier's hidden features as
@@ -76,6 +77,7 @@ class GlimpseConfig:
         put("dataset", load_dataset(self.dataset))
         for name, base in _KINDS.items():
             put(name, resolve(getattr(self, name), base))
+        put("scene", scene_of(self.scene, self.dataset))
         if self.augment is not None:
             put("augment", resolve(self.augment, Augmentation))
         if self.start is None:
@@ -88,6 +90,7 @@ class GlimpseConfig:
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ValueError(f"got {name}={getattr(self, name)!r}; wanted True or False")
         self._check_size()
+        self._check_target()
         if self.augment is not None:
             self.augment.check_shape(*self.shape[:2])
         put("classifier", resolve_classifier(self.classifier, self))
@@ -113,6 +116,21 @@ class GlimpseConfig:
     def composed(self) -> bool:
         """Whether every episode shows something of its own, not an image as it is stored."""
         return self.scene.composed or self.augmented
+
+    @property
+    def nobody_answers(self) -> bool:
+        """Whether no class is answered: nothing of an episode is but where the agent looked."""
+        return not self.scheme.answers and self.classifier is None
+
+    @cached_property
+    def tracked(self) -> bool:
+        """Whether something moves, and the scene tells where the image is."""
+        return self.scene.moves and self._why_no_target() is None
+
+    @property
+    def follows(self) -> bool:
+        """Whether all there is to do is to follow what moves."""
+        return self.nobody_answers and self.tracked
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -179,6 +197,30 @@ class GlimpseConfig:
                 f"at most {MOST_PIXELS:,} pixels: take a smaller scene or sensor"
             )
 
+    def _check_target(self) -> None:
+        """Refuse what depends on where the image lies, where the scene does not tell that."""
+        if self.start != "target" and not self.reward.needs_target:
+            return
+        error = self._why_no_target()
+        if error is not None:
+            what = 'start="target"' if self.start == "target" else f"reward {self.reward}"
+            raise ValueError(
+                f"{what} needs a scene that tells where its images lie ({error}): take another "
+                "scene, or define it"
+            ) from error
+
+    def _why_no_target(self) -> NotImplementedError | None:
+        """Return why it is not known where images lie; None where it is."""
+        nothing = np.zeros(0, np.uint64)
+        size = self.dataset.image_shape[:2]
+        try:
+            corners = self.scene.places_at(*size, nothing, nothing.astype(np.int64))
+            if self.augmented:
+                self.augment.moved(corners, size, self.shape[1], nothing)
+        except NotImplementedError as error:
+            return error
+        return None
+
     def _check_glimpse(self) -> None:
         """Look once at a black image: a sensor of one's own may give something else."""
         wanted = self.sensor.glimpse_shape(self.shape[2])
@@ -223,7 +265,7 @@ class GlimpseConfig:
         self._check_reading()
 
     def _part_wanting_classifier(self) -> str | None:
-        if not self.scheme.answers:
+        if self.scheme.needs_classifier:
             return f"action scheme {type(self.scheme).__name__}"
         if self.reward.needs_classifier:
             return f"reward {type(self.reward).__name__}"

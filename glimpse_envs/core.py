@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -18,33 +18,22 @@ from glimpse_envs.image_sources import image_source
 from glimpse_envs.lanes import Lanes, Observation, Step
 from glimpse_envs.randomness import uniforms
 from glimpse_envs.rewards import Outcome
+from glimpse_envs.sequences import Sequences
+from glimpse_envs.targets import Targets
 
 # numbers of an episode's draws; scenes count their own from 0
 _START_X, _START_Y = (1 << 40) + 1, (1 << 40) + 2
 
 
-class Sequences(NamedTuple):
-    """The glimpses of n episodes.
-
-    :param glimpses: uint8 (n, budget, *glimpse_shape)
-    :param gaze: where they were taken, float32 (n, budget, 3)
-    :param counts: how many of each row there are, int64 (n,), 1 to budget
-    :param labels: true classes, int64 (n,)
-    """
-
-    glimpses: NDArray[np.uint8]
-    gaze: NDArray[np.float32]
-    counts: NDArray[np.int64]
-    labels: NDArray[np.int64]
-
-
 class GlimpseCore(Lanes):
     """Lanes of one environment, stepped together. Lanes that ended are reset by the caller.
 
-    What they show is in ``source``. State, one row a lane: ``index`` (image of the split) and
-    ``labels``, int64; ``gaze``, float32 (B, 3); ``n_glimpses`` taken and the last ``predictions``
-    (-1 for none), int64; ``ended``, bool, whether the episode is over; ``history``, the gazes of
-    the episode, float32 (B, budget, 3); with a classifier ``belief``, float32 (B, K).
+    What they show is in ``source``. Where it moves, each glimpse is taken of the next frame, the
+    reset's of frame 0; a lane that takes none keeps its frame. State, one row a lane: ``index``
+    (image of the split) and ``labels``, int64; ``gaze``, float32 (B, 3); ``n_glimpses`` taken and
+    the last ``predictions`` (-1 for none), int64; ``ended``, bool, whether the episode is over;
+    ``history``, the gazes of the episode, float32 (B, budget, 3); with a classifier ``belief``,
+    float32 (B, K).
 
     :param config: what the lanes are made of
     :param n_lanes: number of lanes
@@ -56,6 +45,7 @@ class GlimpseCore(Lanes):
         self.config = config
         self.geometry = config.geometry
         self.source = image_source(config, n_lanes)
+        self._targets = Targets(config)
         self._stream = np.zeros(n_lanes, np.uint64)  # randomness of what is shown
         self.labels = np.zeros(n_lanes, np.int64)
         self.gaze = np.zeros((n_lanes, 3), np.float32)
@@ -95,15 +85,15 @@ class GlimpseCore(Lanes):
         if config.observe_history:
             self.history[lanes] = 0.0
             self._seen[lanes] = 0
-        self.gaze[lanes] = self._first_gaze(stream)
         self.n_glimpses[lanes] = 0
+        self.gaze[lanes] = self._first_gaze(lanes, stream)
         self.predictions[lanes] = -1
         self.ended[lanes] = False
         for rows in self.memory.values():
             rows[lanes] = 0.0
         if config.classifier is not None:
             self._state[lanes] = config.classifier.start(len(lanes))
-        glimpse = self._read(lanes)
+        glimpse = self._read(lanes, self.n_glimpses[lanes])
         self._enter(lanes, glimpse)
         return self._observe(lanes, glimpse)
 
@@ -119,8 +109,8 @@ class GlimpseCore(Lanes):
         took_glimpse = (move.answers < 0) & (self.n_glimpses < config.budget)
         np.copyto(self.gaze, move.gaze, where=took_glimpse[:, None])
         previous_belief = None if self.belief is None else self.belief.copy()
-        # lanes that do not look have kept their gaze: reading it again repeats their last glimpse
-        glimpse = self._read(self.lanes)
+        # lanes that do not look have kept gaze and frame: reading again repeats their last glimpse
+        glimpse = self._read(self.lanes, self.n_glimpses - ~took_glimpse)
         if took_glimpse.all():
             self._enter(self.lanes, glimpse)
         else:
@@ -139,6 +129,9 @@ class GlimpseCore(Lanes):
             self.belief,
             previous_belief,
             self._newly_seen(took_glimpse) if config.reward.needs_newly_seen else None,
+            self._targets.offsets(self._stream, self.times, self.gaze)
+            if config.reward.needs_target
+            else None,
         )
         reward = np.asarray(config.reward(outcome), np.float32)
         if reward.shape != ended.shape:
@@ -190,12 +183,13 @@ class GlimpseCore(Lanes):
         for t in range(self.n_glimpses.max()):
             lanes = (self.n_glimpses > t).nonzero()[0]
             gaze = np.ascontiguousarray(self.history[lanes, t])
-            self._classify(lanes, self.source.read(lanes, gaze), gaze)
+            glimpse = self.source.read(lanes, gaze, np.full(len(lanes), t))
+            self._classify(lanes, glimpse, gaze)
         return self.observation()
 
     def observation(self) -> Observation:
         """Return the observation of all lanes, the one that was returned last."""
-        return self._observe(self.lanes, self._read(self.lanes))
+        return self._observe(self.lanes, self._read(self.lanes, self.times))
 
     def lookahead(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the classifier would believe after one more glimpse, which is not taken.
@@ -209,8 +203,13 @@ class GlimpseCore(Lanes):
         if self.config.classifier is None:
             raise ValueError("lookahead() is for environments with a classifier; attach one")
         gaze = self.geometry.clamp(gaze)
-        glimpse = self.source.read(self.lanes, gaze)
+        glimpse = self.source.read(self.lanes, gaze, self.n_glimpses)
         return self.config.classifier.update(self._state.copy(), glimpse, gaze).belief
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """Numbers of the frames that the lanes' last glimpses were taken of, from 0, int64 (B,)."""
+        return np.maximum(self.n_glimpses - 1, 0)
 
     def infos(self) -> dict[str, NDArray]:
         """Return the true classes and the answers so far of all lanes, int64 (B,) each.
@@ -229,39 +228,47 @@ class GlimpseCore(Lanes):
         return infos
 
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
-        """Return what the infos say at the end of the episodes of ``lanes``, a list of n each."""
+        """Return what the infos say at the end of the episodes of ``lanes``, a list of n each.
+
+        Where something moves also the share of the glimpses whose window held the middle of the
+        target, ``on_target``. Where nobody answers, an episode is a success if its last one did.
+        """
         config = self.config
         n_glimpses = self.n_glimpses[lanes]
         coverage = self.geometry.coverage(self.history[lanes], n_glimpses, config.sensor.span)
+        success = self.predictions[lanes] == self.labels[lanes]
+        followed = {}
+        if config.tracked:
+            held = self._targets.held(self._stream[lanes], self.history[lanes], n_glimpses)
+            followed["on_target"] = (held.sum(axis=1) / n_glimpses).tolist()
+            if config.nobody_answers:
+                success = held[np.arange(len(lanes)), n_glimpses - 1]
         return {
             "samples": (n_glimpses * config.sensor.samples).tolist(),
             "n_glimpses": n_glimpses.tolist(),
             "coverage": coverage.tolist(),
-            "is_success": (self.predictions[lanes] == self.labels[lanes]).tolist(),
+            "is_success": success.tolist(),
+            **followed,
         }
 
     def images(self) -> NDArray[np.uint8]:
         """Return what is shown to all lanes, uint8 (B, H, W, C)."""
-        return self.source.images()
+        return self.source.images(self.times)
 
     def image(self, lane: int) -> NDArray[np.uint8]:
         """Return what is shown to a lane, uint8 (H, W, C)."""
-        return self.source.image(lane)
+        return self.source.image(lane, int(self.times[lane]))
 
-    def targets(self) -> NDArray[np.int64]:
+    def targets(self, ahead: int | NDArray[np.int64] = 0) -> NDArray[np.int64]:
         """Return where each lane's image lies in what is shown: left, top, width, height, pixels.
 
         To train with and to measure by; no observation tells it.
 
+        :param ahead: by so many frames (of each lane); 1 tells where the next glimpse finds it
         :return: int64 (B, 4)
         :raises NotImplementedError: for a scene or augmentation that does not say so
         """
-        config = self.config
-        height, width, _ = config.dataset.image_shape
-        corners = config.scene.places(height, width, self._stream)
-        if config.augmented:
-            corners = config.augment.moved(corners, (height, width), config.shape[1], self._stream)
-        return np.concatenate([corners, np.tile([width, height], (self.n_lanes, 1))], axis=1)
+        return self._targets.boxes(self._stream, self.times + ahead)
 
     def windows(self, lane: int) -> NDArray[np.float64]:
         """Return left, top and side of the windows of a lane's episode so far, float64 (T, 3)."""
@@ -269,7 +276,7 @@ class GlimpseCore(Lanes):
 
     def glimpse(self, lane: int) -> NDArray[np.uint8]:
         """Return a lane's current glimpse."""
-        return self._read(self.lanes[lane : lane + 1])[0]
+        return self._read(self.lanes[lane : lane + 1], self.times[lane : lane + 1])[0]
 
     def draw(self, lane: int) -> NDArray[np.uint8]:
         """Return a drawing of a lane: image, windows so far, glimpse, belief, prediction; uint8."""
@@ -289,6 +296,8 @@ class GlimpseCore(Lanes):
             prediction=int(self.predictions[lane]),
             ended=bool(self.ended[lane]),
             span=self.config.sensor.span,
+            target=self.targets()[lane] if self.config.tracked else None,
+            follows=self.config.follows,
         )
         return draw_frame(episode)
 
@@ -309,15 +318,19 @@ class GlimpseCore(Lanes):
             self.belief = np.zeros((self.n_lanes, classifier.n_classes), np.float32)
             self.hidden = np.zeros((self.n_lanes, classifier.hidden_size), np.float32)
 
-    def _first_gaze(self, stream: NDArray[np.uint64]) -> NDArray[np.float32]:
+    def _first_gaze(
+        self, lanes: NDArray[np.int64], stream: NDArray[np.uint64]
+    ) -> NDArray[np.float32]:
         gaze = np.full((len(stream), 3), 0.5, np.float32)
         if self.config.start == "random":
             gaze[:, 0], gaze[:, 1] = uniforms(stream, _START_X), uniforms(stream, _START_Y)
+        elif self.config.start == "target":
+            gaze[:, :2] = self._targets.fixations(stream, self.n_glimpses[lanes])
         gaze[:, 2] = self.config.scheme.start_zoom(self.config.start)
         return self.geometry.clamp(gaze)
 
-    def _read(self, lanes: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return self.source.read(lanes, self._rows(self.gaze, lanes))
+    def _read(self, lanes: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.source.read(lanes, self._rows(self.gaze, lanes), times)
 
     def _rows(self, state: NDArray, lanes: NDArray[np.int64]) -> NDArray:
         """Return the rows of ``lanes``; of all lanes the state itself, without a copy."""

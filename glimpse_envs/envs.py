@@ -30,6 +30,7 @@ class GlimpseEnv(LaneEnv):
     | ``MultiCategorical`` | ``MultiDiscrete([9, 3, K + 1])`` | move, zoom, go on or answer |
     | ``Hybrid`` | ``Dict(decision, class, move, zoom)`` | go on or answer, class, fixation, zoom |
     | ``Saccade`` | ``Box(-1, 1, (2,))`` | next fixation; a classifier answers |
+    | ``Pursuit`` | ``Box(-1, 1, (2,))`` | shift of the gaze; a classifier answers, or nobody |
     | ``Anywhere`` | ``Box(0, 1, (3,))`` | next gaze: x, y, zoom; a classifier answers |
 
     ``action_masks()`` tells which Discrete or MultiDiscrete actions are legal: moves and zooms that
@@ -61,17 +62,21 @@ class GlimpseEnv(LaneEnv):
 
     ## Starting State
     A random image of the split and its first glimpse, which counts: ``overview`` sees the largest
-    window, ``centre`` and ``random`` look closely. ``reset(options={"index": i})`` shows image i.
+    window, ``centre``, ``random`` and ``target`` (the image on its canvas) look closely. Where a
+    scene moves, each glimpse is taken of the next frame. ``reset(options={"index": i})`` shows
+    image i.
 
     ## Episode End
     The episode is ``terminated`` (never ``truncated``) when the agent answers. After the last
     glimpse of the budget one more step is left to answer; going on ends the episode as wrong. An
     answering step takes no glimpse and repeats the last observation. Where a classifier answers,
-    the step that takes the last glimpse ends the episode.
+    the step that takes the last glimpse ends the episode; so it does where nobody answers.
 
     ## Info
     ``label`` and ``prediction`` (-1 before any) at every step; at the end also ``samples`` (sensor
     pixels read), ``n_glimpses``, ``coverage`` (share of the image's area seen) and ``is_success``.
+    Of a scene that moves also ``on_target``, the share of the glimpses that held the image's
+    middle; where nobody answers, ``is_success`` is whether the last one did.
     With a sensor's ``pixels_per_degree`` also ``gaze_degrees`` (x, y from the image's middle) and
     ``saccade_degrees`` (amplitude of the last saccade) at every step.
 

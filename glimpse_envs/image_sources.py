@@ -25,7 +25,10 @@ _TOUCHED = 64 * 4096
 
 
 class ImageSource(ABC):
-    """What B lanes show, one image each. Lanes are named by their numbers, int64 (n,)."""
+    """What B lanes show, one image each. Lanes are named by their numbers, int64 (n,).
+
+    Times are numbers of frames, from 0: where nothing moves all show the same.
+    """
 
     @abstractmethod
     def reset(
@@ -39,20 +42,29 @@ class ImageSource(ABC):
         """
 
     @abstractmethod
-    def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def read(
+        self, lanes: NDArray[np.int64], gaze: NDArray[np.float32], times: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
         """Return the glimpses of some lanes, uint8 (n, *glimpse_shape).
 
         :param lanes: int64 (n,)
         :param gaze: clamped, float32 (n, 3)
+        :param times: of the frames that are read, int64 (n,)
         """
 
     @abstractmethod
-    def images(self) -> NDArray[np.uint8]:
-        """Return what is shown to all lanes, uint8 (B, H, W, C)."""
+    def images(self, times: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return what is shown to all lanes, uint8 (B, H, W, C).
+
+        :param times: of the frames, int64 (B,)
+        """
 
     @abstractmethod
-    def image(self, lane: int) -> NDArray[np.uint8]:
-        """Return what is shown to a lane, uint8 (H, W, C)."""
+    def image(self, lane: int, time: int) -> NDArray[np.uint8]:
+        """Return what is shown to a lane, uint8 (H, W, C).
+
+        :param time: of the frame
+        """
 
 
 class SharedImages(ImageSource):
@@ -84,16 +96,18 @@ class SharedImages(ImageSource):
         """Show other images on some lanes."""
         self.index[lanes] = index
 
-    def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def read(
+        self, lanes: NDArray[np.int64], gaze: NDArray[np.float32], times: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
         """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
         images = self.config.shown_split.images
         return self.config.sensor.read(images, self.index[lanes], gaze, self.prepared)
 
-    def images(self) -> NDArray[np.uint8]:
+    def images(self, times: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return what is shown to all lanes, uint8 (B, H, W, C)."""
         return self.config.shown_split.images[self.index]
 
-    def image(self, lane: int) -> NDArray[np.uint8]:
+    def image(self, lane: int, time: int) -> NDArray[np.uint8]:
         """Return what is shown to a lane, uint8 (H, W, C)."""
         return self.config.shown_split.images[self.index[lane]]
 
@@ -138,7 +152,9 @@ class LargeImages(SharedImages):
         if self.config.augmented:
             self._shifts[lanes], self._mirrored[lanes] = self.config.augment.motion(stream)
 
-    def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def read(
+        self, lanes: NDArray[np.int64], gaze: NDArray[np.float32], times: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
         """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
         config = self.config
         if config.augmented:
@@ -154,11 +170,11 @@ class LargeImages(SharedImages):
             config.shown_split.touched(len(lanes) * _TOUCHED)
         return glimpses
 
-    def images(self) -> NDArray[np.uint8]:
+    def images(self, times: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return what is shown to all lanes, uint8 (B, H, W, C)."""
         return self._shown(slice(None))
 
-    def image(self, lane: int) -> NDArray[np.uint8]:
+    def image(self, lane: int, time: int) -> NDArray[np.uint8]:
         """Return what is shown to a lane, uint8 (H, W, C)."""
         return self._shown(slice(lane, lane + 1))[0]
 
@@ -196,22 +212,82 @@ class ComposedImages(ImageSource):
         if config.shown_split.touched is not None:
             config.shown_split.touched(images.nbytes)
 
-    def read(self, lanes: NDArray[np.int64], gaze: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def read(
+        self, lanes: NDArray[np.int64], gaze: NDArray[np.float32], times: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
         """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
         return self.config.sensor.read(self.canvases, lanes, gaze)
 
-    def images(self) -> NDArray[np.uint8]:
+    def images(self, times: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return what is shown to all lanes, uint8 (B, H, W, C)."""
         return self.canvases
 
-    def image(self, lane: int) -> NDArray[np.uint8]:
+    def image(self, lane: int, time: int) -> NDArray[np.uint8]:
         """Return what is shown to a lane, uint8 (H, W, C)."""
         return self.canvases[lane]
 
 
+class MovingImages(ImageSource):
+    """A canvas a lane, of which every glimpse sees another frame.
+
+    A canvas holds the frame that was asked for last, and is drawn anew where another one is wanted.
+
+    :param config: of the environment
+    :param n_lanes: B
+    """
+
+    def __init__(self, config: GlimpseConfig, n_lanes: int) -> None:
+        self.config = config
+        self.canvases = np.zeros((n_lanes, *config.shape), np.uint8)
+        self.index = np.zeros(n_lanes, np.int64)
+        self.stream = np.zeros(n_lanes, np.uint64)
+        self.shown = np.full(n_lanes, -1, np.int64)  # which frame of it each canvas holds
+
+    def reset(
+        self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]
+    ) -> None:
+        """Show other scenes on some lanes."""
+        self.index[lanes], self.stream[lanes], self.shown[lanes] = index, stream, -1
+
+    def read(
+        self, lanes: NDArray[np.int64], gaze: NDArray[np.float32], times: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
+        """Return the glimpses of some lanes, uint8 (n, *glimpse_shape)."""
+        self._show(lanes, times)
+        return self.config.sensor.read(self.canvases, lanes, gaze)
+
+    def images(self, times: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return what is shown to all lanes, uint8 (B, H, W, C)."""
+        self._show(np.arange(len(self.canvases)), times)
+        return self.canvases
+
+    def image(self, lane: int, time: int) -> NDArray[np.uint8]:
+        """Return what is shown to a lane, uint8 (H, W, C)."""
+        self._show(np.array([lane]), np.array([time]))
+        return self.canvases[lane]
+
+    def _show(self, lanes: NDArray[np.int64], times: NDArray[np.int64]) -> None:
+        """Bring the canvases of some lanes to the frames of these times."""
+        other = self.shown[lanes] != times
+        if not other.all():
+            lanes, times = lanes[other], times[other]
+        if not len(lanes):
+            return
+        config, images = self.config, self.config.shown_split.images
+        index, stream = self.index[lanes], self.stream[lanes]
+        if config.augmented:
+            frames = config.scene.frames(images, index, stream, times)
+            self.canvases[lanes] = config.augment(frames, stream)
+        else:
+            config.scene.draw(self.canvases, lanes, images, index, stream, times)
+        self.shown[lanes] = times
+        if config.shown_split.touched is not None:
+            config.shown_split.touched(len(lanes) * self.canvases[0].nbytes)
+
+
 def have_own_images(config: GlimpseConfig) -> bool:
     """Whether every lane keeps what it shows, instead of the split's images."""
-    return _source_type(config) is ComposedImages
+    return not issubclass(_source_type(config), SharedImages)
 
 
 def image_source(config: GlimpseConfig, n_lanes: int) -> ImageSource:
@@ -219,7 +295,9 @@ def image_source(config: GlimpseConfig, n_lanes: int) -> ImageSource:
     return _source_type(config)(config, n_lanes)
 
 
-def _source_type(config: GlimpseConfig) -> type[SharedImages | ComposedImages]:
+def _source_type(config: GlimpseConfig) -> type[SharedImages | ComposedImages | MovingImages]:
+    if config.scene.moves:
+        return MovingImages
     large = config.shown_split.images.nbytes > LARGEST_SHARED
     if large and LargeImages.can_show(config):
         return LargeImages

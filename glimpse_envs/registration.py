@@ -10,7 +10,8 @@ from typing import Any
 
 import gymnasium as gym
 
-#: Data: the data set, what is shown of it, sensor sizes, and glimpses where a classifier answers
+#: Data: the data set, what is shown of it, sensor sizes, glimpses where a classifier answers, and
+#: the first gaze where that is the same for all schemes, with the schemes for such data alone
 DATA: dict[str, dict[str, Any]] = {
     "Digits": {
         "dataset": "digits",
@@ -56,6 +57,24 @@ DATA: dict[str, dict[str, Any]] = {
         "retina": (12, 4),
         "n_glimpses": 8,
     },
+    "MovingMNIST": {
+        "dataset": "mnist",
+        "scene": {"type": "MovingCanvas", "side": 64, "objects": 2},
+        "start": "target",
+        "also": ("Pursuit",),
+        "crop": 12,
+        "retina": (12, 3),
+        "n_glimpses": 8,
+    },
+    "MovingCIFAR": {
+        "dataset": "cifar10",
+        "scene": {"type": "MovingCanvas", "side": 96, "objects": 3, "blend": "paste"},
+        "start": "target",
+        "also": ("Pursuit",),
+        "crop": 12,
+        "retina": (12, 4),
+        "n_glimpses": 8,
+    },
 }
 
 #: The crop of Saccade, odd so that it is centred on a pixel (saccader internship report)
@@ -65,6 +84,8 @@ _SACCADE_CROP = {8: 9, 12: 13}
 def _parts(data: dict[str, Any], scheme: str) -> dict[str, Any]:
     """Return the arguments of one environment, all of them serialisable."""
     parts: dict[str, Any] = {"dataset": data["dataset"], "scene": data.get("scene", "Plain")}
+    if "start" in data:
+        parts["start"] = data["start"]
     crop = {"type": "Crop", "size": data["crop"]}
     if scheme == "GreedyMap":
         return parts | {"sensor": crop, "scheme": "GreedyMap", "budget": 16}
@@ -76,21 +97,26 @@ def _parts(data: dict[str, Any], scheme: str) -> dict[str, Any]:
         crop["size"] = _SACCADE_CROP[data["crop"]]
         return parts | {"sensor": crop, "scheme": "Saccade", "budget": data["n_glimpses"]}
     size, scales = data["retina"]
-    return parts | {
-        "sensor": {"type": "Retina", "size": size, "scales": scales},
-        "scheme": "Saccade",
-        "start": "random",
-        "budget": data["n_glimpses"],
-    }
+    parts |= {"sensor": {"type": "Retina", "size": size, "scales": scales}}
+    if scheme == "Pursuit":
+        return parts | {"scheme": "Pursuit", "reward": "TimeOnTarget", "budget": 20}
+    start = {"start": data.get("start", "random")}
+    return parts | {"scheme": "Saccade"} | start | {"budget": data["n_glimpses"]}
 
 
 SCHEMES = ("GreedyMap", "MultiCat", "Hybrid", "Saccade", "RAM")
+
+
+def schemes_of(name: str) -> tuple[str, ...]:
+    """Return the schemes that are registered with data of this name."""
+    return (*SCHEMES, *DATA[name].get("also", ()))
+
 
 #: every registered id with its arguments
 REGISTERED: dict[str, dict[str, Any]] = {
     f"Glimpse{name}-{scheme}-v0": _parts(data, scheme)
     for name, data in DATA.items()
-    for scheme in SCHEMES
+    for scheme in schemes_of(name)
 }
 
 #: the arguments of every registered environment of inverse action modelling

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from glimpse_envs.components import Component, check_number, resolve
 from glimpse_envs.metrics.information import entropy, log_probability
+from glimpse_envs.metrics.tracking import within
 
 _SMALLEST_CROSS_ENTROPY = np.float32(1e-7)  # its inverse stays finite
 
@@ -29,6 +30,8 @@ class Outcome(NamedTuple):
     :ivar newly_seen: share of the image that the episode's windows cover since this step and did
         not before (of a retina, those of its first scale), float32 (B,), or None where no reward
         asks for it
+    :ivar target_offsets: from the middle of the window to that of the target, to the right and
+        downwards, in sides of the window, float32 (B, 2), or None where no reward asks for it
     """
 
     labels: NDArray[np.int64]
@@ -38,6 +41,7 @@ class Outcome(NamedTuple):
     belief: NDArray[np.float32] | None = None
     previous_belief: NDArray[np.float32] | None = None
     newly_seen: NDArray[np.float32] | None = None
+    target_offsets: NDArray[np.float32] | None = None
 
 
 class Reward(Component):
@@ -45,6 +49,7 @@ class Reward(Component):
 
     needs_classifier: ClassVar[bool] = False
     needs_newly_seen: ClassVar[bool] = False
+    needs_target: ClassVar[bool] = False
 
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         """Return the reward of each lane, float32 (B,)."""
@@ -173,6 +178,44 @@ class NewlySeen(Reward):
 
 
 @dataclass(frozen=True)
+class TimeOnTarget(Reward):
+    """1 for every glimpse whose window holds the middle of the target, else 0: to follow it.
+
+    The target is the image that the episode is about, on its canvas. Of a retina the window of the
+    first scale counts.
+    """
+
+    needs_target: ClassVar[bool] = True
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
+        return (within(_target_offsets(outcome)) & outcome.took_glimpse).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class NearTarget(Reward):
+    """exp(-(d / width)^2 / 2) for every glimpse, d its distance from the middle of the target.
+
+    As :class:`TimeOnTarget`, with a slope that tells which way is better; where the gaze is lost it
+    tells no more.
+
+    :param width: distance at which it is 0.61, sides of the window
+    """
+
+    needs_target: ClassVar[bool] = True
+
+    width: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_number(self, "width", low=1e-3)
+
+    def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
+        """Return the reward of each lane, float32 (B,)."""
+        squares = ((_target_offsets(outcome) / np.float32(self.width)) ** 2).sum(axis=1)
+        return np.where(outcome.took_glimpse, np.exp(-0.5 * squares), np.float32(0.0))
+
+
+@dataclass(frozen=True)
 class GlimpseCost(Reward):
     """A price for every glimpse taken after the first.
 
@@ -223,12 +266,26 @@ class Sum(Reward):
         """True if any of the terms reads what was newly seen."""
         return any(term.needs_newly_seen for term in self.terms)
 
+    @property
+    def needs_target(self) -> bool:
+        """True if any of the terms reads where the target is."""
+        return any(term.needs_target for term in self.terms)
+
     def __call__(self, outcome: Outcome) -> NDArray[np.float32]:
         """Return the reward of each lane, float32 (B,)."""
         total = np.zeros(len(outcome.labels), np.float32)
         for term, weight in zip(self.terms, self.weights, strict=True):
             total += np.float32(weight) * term(outcome)
         return total
+
+
+def _target_offsets(outcome: Outcome) -> NDArray[np.float32]:
+    if outcome.target_offsets is None:
+        raise ValueError(
+            "got an outcome without target_offsets; a reward that calls TimeOnTarget or NearTarget "
+            "must set needs_target = True, as Sum does"
+        )
+    return outcome.target_offsets
 
 
 def _weights(weights: Any) -> tuple[float, ...]:

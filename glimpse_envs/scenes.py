@@ -14,14 +14,23 @@ from glimpse_envs.components import Component, check_integer
 from glimpse_envs.randomness import draw_below
 
 
+def check_blend(blend: str) -> None:
+    """Raise a ValueError unless it says how an image meets what lies below it."""
+    if blend not in ("max", "paste"):
+        raise ValueError(f"got blend={blend!r}; wanted 'max' or 'paste'")
+
+
 class Scene(Component):
     """What turns an image of the data set into what is shown.
 
     :cvar composed: the scene draws something of its own for every episode; otherwise it shows the
         data set's images as they are, which all lanes then share
+    :cvar moves: every glimpse sees another frame; such scenes are below
+        :class:`~glimpse_envs.moving.MovingScene`
     """
 
     composed: ClassVar[bool] = True
+    moves: ClassVar[bool] = False
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of what is shown of images of this size.
@@ -49,6 +58,16 @@ class Scene(Component):
         :param keys: as ``compose`` takes them
         """
         raise NotImplementedError(f"{type(self).__name__} does not define places")
+
+    def places_at(
+        self, height: int, width: int, keys: NDArray[np.uint64], times: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return left and top of the images in some frames of what is shown, int64 (n, 2).
+
+        :param height: of the images, pixels; ``width`` and ``keys`` as ``places`` takes them
+        :param times: numbers of the frames, from 0, int64 (n,); where nothing moves all are alike
+        """
+        return self.places(height, width, keys)
 
 
 @dataclass(frozen=True)
@@ -98,8 +117,7 @@ class ClutteredCanvas(Scene):
         check_integer(self, "piece", low=1)
         if self.pieces > 10_000:
             raise ValueError(f"got pieces={self.pieces}; wanted at most 10,000")
-        if self.blend not in ("max", "paste"):
-            raise ValueError(f"got blend={self.blend!r}; wanted 'max' or 'paste'")
+        check_blend(self.blend)
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of what is shown."""

@@ -185,6 +185,19 @@ class Centre(ScriptedGaze):
 
 
 @dataclass(frozen=True)
+class Stay(ScriptedGaze):
+    """Where the gaze is, again and again."""
+
+    schemeless = True
+
+    def __call__(
+        self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Return the next gaze of each lane, float32 (B, 3)."""
+        return gaze.copy()
+
+
+@dataclass(frozen=True)
 class Grid(ScriptedGaze):
     """Tiles of the image row by row, from the start again after the last.
 
@@ -257,6 +270,8 @@ class Fixed(ScriptedGaze):
 class OnTarget(ScriptedGaze):
     """The image on its canvas, wherever it lies: a gaze to learn from, which no agent could have.
 
+    Where it moves: where the next glimpse will find it.
+
     The window is the one nearest to the image in size of those that an agent reaches. Off by some
     of its side, it teaches a classifier, and an agent that clones it, to be content with less.
 
@@ -280,7 +295,7 @@ class OnTarget(ScriptedGaze):
         self, step: int, core: GlimpseCore, config: GlimpseConfig, rng: np.random.Generator
     ) -> NDArray[np.float32]:
         """Return the gaze of the next glimpse of all lanes, float32 (B, 3)."""
-        left, top, width, height = core.targets().T
+        left, top, width, height = core.targets(ahead=1).T
         zooms = reachable_zooms(config)
         middle = np.full((len(zooms), 3), 0.5, np.float32)
         middle[:, 2] = zooms

@@ -154,8 +154,8 @@ class RunConfig:
                 f"got --dataset {dataset}, and {self.env_id} drew its own images; leave it out"
             )
         then = self.env_kwargs.get("dataset")
-        if isinstance(then, dict) and dataset.startswith("folder:"):
-            data = load_dataset({**then, "path": dataset.removeprefix("folder:")})
+        if isinstance(then, dict) and dataset.startswith(("folder:", "clips:")):
+            data = load_dataset({**then, "path": dataset.partition(":")[2]})
         else:
             data = load_dataset(dataset)
         if data.digest != self.dataset.digest:
@@ -371,8 +371,9 @@ def portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:
     classifier, dataset = kwargs.get("classifier"), kwargs.get("dataset")
     if isinstance(classifier, dict) and classifier.get("type") == "file":
         classifier["path"] = "model.zip"  # where it is read from anyway
-    if isinstance(dataset, str) and dataset.startswith("folder:"):
-        kwargs["dataset"] = f"folder:{Path(dataset.removeprefix('folder:')).name}"
+    if isinstance(dataset, str) and dataset.startswith(("folder:", "clips:")):
+        kind, _, path = dataset.partition(":")
+        kwargs["dataset"] = f"{kind}:{Path(path).name}"
     return kwargs
 
 

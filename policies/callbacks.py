@@ -57,7 +57,9 @@ class PackedSequences(BaseCallback):
 class EpisodeStatistics(BaseCallback):
     """Log accuracy, glimpses, samples and coverage of the episodes that ended in each rollout.
 
-    Recorded as ``rollout/accuracy`` and so on; ``latest`` holds the last rollout's.
+    Recorded as ``rollout/accuracy`` and so on; ``latest`` holds the last rollout's. Where something
+    moves also ``rollout/on_target``, the share of the glimpses on what is followed; where nobody
+    answers, the accuracy is the share of the episodes that ended on it.
 
     :param keys: what is logged instead: keys of the infos by their names
     """
@@ -68,6 +70,8 @@ class EpisodeStatistics(BaseCallback):
         "samples": "samples",
         "coverage": "coverage",
     }
+    MOVING = "on_target"
+    """Key of the infos that only some environments have."""
 
     def __init__(self, keys: Mapping[str, str] = KEYS) -> None:
         super().__init__()
@@ -86,6 +90,9 @@ class EpisodeStatistics(BaseCallback):
             self._episodes += 1
             for name, key in self.keys.items():
                 self._sums[name] += infos[lane][key]
+            if self.MOVING in infos[lane]:
+                before = self._sums.get(self.MOVING, 0.0)
+                self._sums[self.MOVING] = before + infos[lane][self.MOVING]
         return True
 
     def _on_rollout_end(self) -> None:
@@ -157,7 +164,10 @@ class Progress(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         if latest := self.statistics.latest:
-            self._bar.set_postfix_str(self.told.format(**latest), refresh=False)
+            told = self.told.format(**latest)
+            if (on_target := latest.get(EpisodeStatistics.MOVING)) is not None:
+                told = f"on target {on_target:.3f}, {told}"
+            self._bar.set_postfix_str(told, refresh=False)
 
     def _on_training_end(self) -> None:
         self.close()

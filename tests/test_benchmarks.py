@@ -147,3 +147,12 @@ def test_the_reward_of_inverse_action_modelling_is_measured():
     assert [float(reward) for reward in rewards] == sorted(map(float, rewards), reverse=True)
     assert int(rows[names.index("grid of 41")][1].removesuffix(" %")) >= 90
     assert "actions a second" in printed
+
+
+def test_a_step_of_a_scene_that_moves_is_timed_beside_one_that_stands_still():
+    lines = benchmark("moving_speed", "--lanes", 4, "--steps", 3).splitlines()
+    assert [line.partition(",")[0] for line in lines] == [
+        "GlimpseMovingMNIST-Pursuit-v0",
+        "GlimpseMovingCIFAR-Pursuit-v0",
+    ]
+    assert all(float(line.split()[-2]) > 0.0 for line in lines)

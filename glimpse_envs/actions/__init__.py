@@ -4,6 +4,7 @@ from glimpse_envs.actions.anywhere import Anywhere
 from glimpse_envs.actions.greedy_map import GreedyMap
 from glimpse_envs.actions.hybrid import Hybrid
 from glimpse_envs.actions.multi_categorical import MultiCategorical
+from glimpse_envs.actions.pursuit import Pursuit
 from glimpse_envs.actions.saccade import Saccade
 from glimpse_envs.actions.scheme import GO_ON, ActionScheme, Move
 
@@ -15,5 +16,6 @@ __all__ = [
     "Hybrid",
     "Move",
     "MultiCategorical",
+    "Pursuit",
     "Saccade",
 ]

@@ -22,7 +22,7 @@ class Anywhere(ActionScheme):
     With it a scripted gaze, such as a grid or the best fixed sequence, meets the images,
     the sensor and the classifier of another environment.
 
-    :param close: zoom of a first glimpse that starts "centre" or "random"
+    :param close: zoom of a first glimpse that starts elsewhere than with an overview
     """
 
     answers = False

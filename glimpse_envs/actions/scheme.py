@@ -33,12 +33,18 @@ class Move(NamedTuple):
 class ActionScheme(Component):
     """What an agent can do.
 
-    :cvar answers: the agent answers; otherwise a classifier does, after the last glimpse
+    :cvar answers: the agent answers; otherwise a classifier does, after the last glimpse, or, of a
+        scheme that needs none and has none, nobody
     :cvar start: where the first glimpse looks unless the environment is told otherwise
     """
 
     answers: ClassVar[bool] = True
     start: ClassVar[str] = "overview"
+
+    @property
+    def needs_classifier(self) -> bool:
+        """Whether there is nothing to do without a classifier, which answers."""
+        return not self.answers
 
     @property
     def least_budget(self) -> int:
@@ -74,7 +80,7 @@ class ActionScheme(Component):
         raise NotImplementedError(f"{type(self).__name__} does not define masks")
 
     def start_zoom(self, start: str) -> float:
-        """Return the zoom of the first glimpse of a start: "overview", "centre" or "random"."""
+        """Return the zoom of the first glimpse of a ``start``, as of the configuration."""
         return 0.0 if start == "overview" else 1.0
 
     def zooms(self) -> tuple[float, float]:

@@ -106,6 +106,8 @@ class ImageDataset(_Shared):
     :param classes: K >= 2 names, that of label k at k
     :param digest: hexadecimal digits that tell these images and labels from others, where they are
         known; None to compute them
+    :param frames: of each image, which is a clip then: so many frames one below the other, which
+        environments show one after the other
     :raises DatasetError: if image shapes differ, or labels and classes do not match
     """
 
@@ -118,8 +120,9 @@ class ImageDataset(_Shared):
         test: Split,
         classes: Iterable[str],
         digest: str | None = None,
+        frames: int = 1,
     ) -> None:
-        self.name = readable(name)
+        self.name, self.frames = readable(name), frames
         self.train = train
         self.validation = validation
         self.test = test
@@ -229,6 +232,11 @@ class ImageDataset(_Shared):
                     f"{name}: got labels in {lowest}..{highest}; wanted 0..{self.n_classes - 1} "
                     f"for {self.n_classes} classes: number the classes from 0, without gaps"
                 )
+        if self.frames < 1 or self.image_shape[0] % self.frames:
+            raise DatasetError(
+                f"got images {_by(self.image_shape)} of {self.frames} frames each; wanted equal "
+                "frames, one below the other"
+            )
         absent = np.setdiff1d(np.arange(self.n_classes), self.train.labels)
         if absent.size:
             raise DatasetError(

@@ -41,9 +41,23 @@ class Layout(NamedTuple):
     passed_over: str
 
 
-def list_folder(root: Path) -> Layout:
+class Kind(NamedTuple):
+    """What files of a folder are read.
+
+    :param name: of one, for messages
+    :param known: their extensions
+    :param readable: those of them that can be read here
+    """
+
+    name: str
+    known: frozenset[str]
+    readable: set[str] | frozenset[str]
+
+
+def list_folder(root: Path, kind: Kind | None = None) -> Layout:
     """Return the files of an image folder by split and class.
 
+    :param kind: what files are read; None for images
     :raises DatasetError: if it is not laid out as it should be
     :raises OSError: if a folder cannot be read
     """
@@ -52,7 +66,7 @@ def list_folder(root: Path) -> Layout:
             f"got {root}, and there is no such folder; wanted one that holds train/CLASS/* and "
             "test/CLASS/*, or CLASS/*"
         )
-    lister = _Lister()
+    lister = _Lister(kind or Kind("image", EXTENSIONS, readable_extensions()))
     folders = _split_folders(root)
     if not folders:
         classes = _class_names(root)
@@ -78,8 +92,8 @@ def list_folder(root: Path) -> Layout:
 class _Lister:
     """Finds the images of classes, and counts what it passes over."""
 
-    def __init__(self) -> None:
-        self.readable = readable_extensions()
+    def __init__(self, kind: Kind) -> None:
+        self.kind, self.readable = kind, kind.readable
         self.not_read: Counter[str] = Counter()
 
     def list(self, root: Path, classes: list[str]) -> Listing:
@@ -92,8 +106,9 @@ class _Lister:
             found = self._images(root / name)
             if not found:
                 here = _sentence(self.not_read - before)
+                kinds = " ".join(sorted(self.readable))
                 raise DatasetError(
-                    f"{root / name}: the class has no image ({' '.join(sorted(self.readable))})"
+                    f"{root / name}: the class has no {self.kind.name} ({kinds})"
                     f"{here and f', {here}'}; add some, or remove the folder"
                 )
             files += found
@@ -103,7 +118,7 @@ class _Lister:
     def pass_over_files(self, folder: Path) -> None:
         """Count the images, and links to nothing, beside the folders of classes."""
         for file in folder.iterdir():
-            wanted = file.suffix.lower() in EXTENSIONS or file.is_symlink()
+            wanted = file.suffix.lower() in self.kind.known or file.is_symlink()
             if wanted and not file.is_dir() and not _hidden(file):
                 self.not_read[f"{file.suffix or file.name} outside of a class"] += 1
 
@@ -131,11 +146,11 @@ class _Lister:
             return True
         if extension in self.readable:
             self.not_read[f"{extension} that is a broken link or no file"] += 1
-        elif extension in EXTENSIONS:
+        elif extension in self.kind.known:
             install = "; pip install pillow-heif" if extension in (".heic", ".heif") else ""
             self.not_read[f"{extension} (Pillow has no reader for it{install})"] += 1
         else:
-            self.not_read[f"{extension or file.name} (no known kind of image)"] += 1
+            self.not_read[f"{extension or file.name} (no known kind of {self.kind.name})"] += 1
         return False
 
 

@@ -31,7 +31,7 @@ from glimpse_envs.data.datasets import (
     split_by_class,
 )
 from glimpse_envs.data.directory import data_directory
-from glimpse_envs.data.folder_layout import Listing, list_folder
+from glimpse_envs.data.folder_layout import Kind, Listing, list_folder
 from glimpse_envs.data.packed_images import name_of, pack
 from glimpse_envs.data.pictures import (
     BACKGROUNDS,
@@ -90,7 +90,7 @@ def load_folder(
     """
     root = Path(path)
     try:
-        folder = _list(root)
+        folder = list_splits(root)
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError up to Python 3.12
         raise DatasetError(
             f"{root} cannot be read ({error}); check its permissions and links"
@@ -102,7 +102,7 @@ def load_folder(
     how = Reading(shape, fit, background, depth_of(deep) if deep else 8)
     _say(root, _what_is_done(headers, how))
     try:
-        listings = _three_splits(folder.splits)
+        listings = three_splits(folder.splits)
         read = _in_memory if len(files) * math.prod(shape) <= LARGEST_IN_MEMORY else _packed
         splits, contrast, digest = read(root, listings, how)
         in_order = [file for name in SPLITS for file in listings[name].files]
@@ -142,16 +142,23 @@ def folder_arguments(
     return arguments
 
 
-def _list(root: Path) -> Folder:
-    classes, splits, passed_over = list_folder(root)
+def list_splits(root: Path, kind: Kind | None = None) -> Folder:
+    """Return the files of a folder; without a folder for test it is drawn from train.
+
+    :param kind: of files; None for images
+    :raises DatasetError: if it is not laid out as it should be
+    :raises OSError: if a folder cannot be read
+    """
+    classes, splits, passed_over = list_folder(root, kind)
     _say(root, passed_over)
     if "test" not in splits:
         train = splits["train"]
         first, counts = np.unique(train.labels, return_index=True, return_counts=True)[1:]
         if counts.min() < 2:
             file = train.files[first[counts.argmin()]]
+            what = "image" if kind is None else kind.name
             raise DatasetError(
-                f"{file.parent}: one image ({file.name}) cannot be split into train and test; add "
+                f"{file.parent}: one {what} ({file.name}) cannot be split into train and test; add "
                 "some, or make folders train/CLASS/ and test/CLASS/"
             )
         for name, rows in zip(("train", "test"), split_by_class(train.labels), strict=True):
@@ -159,7 +166,7 @@ def _list(root: Path) -> Folder:
     return Folder(classes, splits)
 
 
-def _three_splits(splits: dict[str, Listing]) -> dict[str, Listing]:
+def three_splits(splits: dict[str, Listing]) -> dict[str, Listing]:
     """Return the files of all splits; without a folder of its own validation is cut from train."""
     if "validation" in splits:
         return splits

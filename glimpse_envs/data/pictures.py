@@ -185,12 +185,13 @@ def _pixels(image: Image, file: Path, how: Reading) -> NDArray[np.uint8]:
         image = Image.alpha_composite(ground, image)
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (width, height):
-        square = _cropped(image) if how.fit == "crop" else _padded(image, how.background)
+        square = middle_square(image) if how.fit == "crop" else _padded(image, how.background)
         image = square.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(how.shape)
 
 
-def _cropped(image: Image) -> Image:
+def middle_square(image: Image) -> Image:
+    """Return the middle square of an image."""
     # Cropped first: ImageOps.fit would let the resampling reach beyond the square's edge.
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2

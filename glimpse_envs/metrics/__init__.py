@@ -10,11 +10,13 @@ from glimpse_envs.metrics.gaze_statistics import (
     saccades,
 )
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.metrics.tracking import Tracking, tracking
 
 __all__ = [
     "Episodes",
     "Metrics",
     "Scanpaths",
+    "Tracking",
     "by_glimpse",
     "collapse",
     "confusion",
@@ -27,5 +29,6 @@ __all__ = [
     "saccade_summary",
     "saccades",
     "stopping",
+    "tracking",
     "wilson_interval",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.files import replacing
+from glimpse_envs.metrics.tracking import Tracking
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,11 @@ class Episodes:
         """The most glimpses that an episode may take."""
         return self.answers.shape[1]
 
+    @property
+    def tracking(self) -> Tracking | None:
+        """How well the gaze followed what moved; None where that was not recorded."""
+        return None
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write an npz file, which appears only when it is whole; return its path.
 
@@ -111,10 +117,11 @@ class Episodes:
         """
         path = _npz(path)
         with np.load(path, allow_pickle=False) as file:
-            missing = [field.name for field in fields(cls) if field.name not in file]
-            if missing:
+            wanted = [field.name for field in fields(cls) if field.default is MISSING]
+            if missing := [name for name in wanted if name not in file]:
                 raise ValueError(f"{path} lacks {missing}; wanted a file written by Episodes.save")
-            return cls(**{field.name: file[field.name] for field in fields(cls)})
+            names = [field.name for field in fields(cls) if field.name in file]
+            return cls(**{name: file[name] for name in names})
 
 
 _ARRAYS = tuple(field.name for field in fields(Episodes) if field.name != "pixels")
@@ -160,6 +167,7 @@ class Metrics:
         prediction standing after t glimpses is right. Images without one so far count as wrong, and
         an image that was answered earlier keeps its answer; so the last entry equals ``accuracy``
     :param mean_reward: mean return
+    :param tracking: how well the gaze followed what moved; None where nothing did
     """
 
     n_images: int
@@ -173,6 +181,7 @@ class Metrics:
     coverage: float
     accuracy_by_glimpse: tuple[float, ...]
     mean_reward: float
+    tracking: Tracking | None = None
 
 
 def metrics(episodes: Episodes) -> Metrics:
@@ -198,6 +207,7 @@ def metrics(episodes: Episodes) -> Metrics:
         coverage=float(episodes.coverage.mean(dtype=np.float64)),
         accuracy_by_glimpse=tuple(by_glimpse.tolist()),
         mean_reward=float(episodes.rewards.mean(dtype=np.float64)),
+        tracking=episodes.tracking,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.metrics.episodes import Episodes
+from glimpse_envs.metrics.tracking import Tracking, tracking
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class Scanpaths(Episodes):
     :param step_rewards: float32 (N, budget), of the action that followed the glimpse; NaN where the
         episode ended with it
     :param hidden: float32 (N, budget, D), the classifier's features; D is 0 unless recorded
+    :param targets: float32 (N, budget, 4), where what an episode is about was at the glimpse: left,
+        top, width and height, image pixels; (N, budget, 0), or None, where nothing moves
     :raises ValueError: also for shapes that do not agree, or for gaps
     """
 
@@ -32,10 +35,15 @@ class Scanpaths(Episodes):
     beliefs: NDArray[np.float32]
     step_rewards: NDArray[np.float32]
     hidden: NDArray[np.float32]
+    targets: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         n, budget = self.answers.shape
+        if self.targets is None:
+            object.__setattr__(self, "targets", np.zeros((n, budget, 0), np.float32))
+        elif self.targets.shape[2:] != (0,) and self.targets.shape[2:] != (4,):
+            raise ValueError(f"got targets of shape {self.targets.shape}; wanted 4 or 0 at the end")
         for name, size in _BY_GLIMPSE.items():
             shape = getattr(self, name).shape
             if size is None:  # of any length
@@ -58,6 +66,13 @@ class Scanpaths(Episodes):
         return self.beliefs.shape[2]
 
     @property
+    def tracking(self) -> Tracking | None:
+        """How well the gaze followed what moved; None where nothing did."""
+        if not self.targets.shape[2]:
+            return None
+        return tracking(self.targets, self.windows, self.n_glimpses)
+
+    @property
     def standing_beliefs(self) -> NDArray[np.float32]:
         """The belief after glimpse t or, if there were fewer, after the last, (N, budget, K)."""
         last = np.minimum(np.arange(self.budget), self.n_glimpses[:, None] - 1)
@@ -67,4 +82,5 @@ class Scanpaths(Episodes):
 #: the shape of what there is for each glimpse; None is a vector of any length
 _BY_GLIMPSE = {
     "gaze": (3,), "windows": (3,), "seen": (), "beliefs": None, "step_rewards": (), "hidden": None,
+    "targets": None,
 }  # fmt: skip

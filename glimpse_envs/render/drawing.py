@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -79,6 +80,17 @@ class Sheet(NamedTuple):
 
 
 # --- signs -----------------------------------------------------------------------------------
+
+
+def draw_corners(draw: ImageDraw.ImageDraw, box: Sequence[float], unit: float) -> None:
+    """Mark the corners of a box (left, top, width, height), whatever colours are below."""
+    left, top, width, height = box
+    right, bottom, arm = left + width, top + height, 0.22 * min(width, height)
+    for colour, thick in (((0, 0, 0, 150), 4.0 * unit), ((255, 255, 255, 255), 2.0 * unit)):
+        for x, inwards in ((left, arm), (right, -arm)):
+            for y, down in ((top, arm), (bottom, -arm)):
+                line = [(x + inwards, y), (x, y), (x, y + down)]
+                draw.line(line, fill=colour, width=max(1, round(thick)), joint="curve")
 
 
 def draw_dot(

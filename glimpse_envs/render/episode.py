@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from glimpse_envs.metrics.tracking import held
+
 
 @dataclass(frozen=True, eq=False)
 class Episode:
@@ -30,6 +32,10 @@ class Episode:
     :param ended: False while an answer may still come
     :param span: width of the widest scale that the sensor reads, in windows: each scale of a
         retina is twice as wide as the one before
+    :param target: left, top, width and height of what the episode is about, where that is marked in
+        the image, pixels; None where it is not
+    :param follows: nobody answers, and all that counts is to have the target in the window: that is
+        told in the place of an answer
     :raises ValueError: for another shape, type or range
     """
 
@@ -43,6 +49,8 @@ class Episode:
     prediction: int = -1
     ended: bool = True
     span: float = 1.0
+    target: ArrayLike | None = None
+    follows: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", _image(self.image, "image"))
@@ -61,6 +69,13 @@ class Episode:
         if self.beliefs is not None:
             beliefs = [None if b is None else _belief(b, self.classes) for b in self.beliefs]
             object.__setattr__(self, "beliefs", beliefs)
+        if self.target is not None:
+            target = np.asarray(self.target, np.float64)
+            if target.shape != (4,) or not np.isfinite(target).all():
+                raise ValueError(f"got target {self.target}; wanted left, top, width and height")
+            object.__setattr__(self, "target", target)
+        elif self.follows:
+            raise ValueError("got follows=True and no target; wanted where it is")
         if self.label is not None:
             self._check_class("label", self.label)
         if self.prediction >= 0:
@@ -84,8 +99,18 @@ class Episode:
         return next((len(b) for b in self.beliefs or () if b is not None), None)
 
     @property
+    def on_target(self) -> bool:
+        """Whether the latest window holds the middle of the target."""
+        return self.target is not None and bool(held(self.target, self.windows[-1]))
+
+    @property
     def right(self) -> bool | None:
-        """Whether the answer is right; None before it, and if the truth is unknown."""
+        """Whether the answer is right; None before it, and if the truth is unknown.
+
+        Where nobody answers: whether the latest window is on target.
+        """
+        if self.follows:
+            return self.on_target
         if self.label is None or (self.prediction < 0 and not self.ended):
             return None
         return self.prediction == self.label

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse_envs.render.drawing import DARK, Sheet, draw_marker, draw_sign, font
+from glimpse_envs.render.drawing import DARK, Sheet, draw_corners, draw_marker, draw_sign, font
 from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.image_panel import draw_image
 from glimpse_envs.render.panels import (
@@ -73,29 +73,37 @@ def draw_frame(episode: Episode, *, height: int = 256) -> NDArray[np.uint8]:
     return np.array(sheet.picture)
 
 
-def draw_legend(width: int, *, height: int = 36) -> NDArray[np.uint8]:
+def draw_legend(
+    width: int, *, height: int = 36, target: bool = False, follows: bool = False
+) -> NDArray[np.uint8]:
     """Draw what colours and signs of frames mean, uint8 (height, width, 3), both even.
 
     What has no room in a line of this width is left out, from the end.
 
     :param width: of the film in pixels
     :param height: of the line in pixels
+    :param target: whether corners mark what the episodes are about
+    :param follows: whether nobody answers, as of an ``Episode``
     """
     sheet = Sheet.blank(width, height, DARK)
     size, middle = 0.55 * height, 0.5 * height
     letters, palette = font(round(size)), sheet.palette
     x = size
     for sign, text in (
+        *([("target", "named object")] if target else []),
         ("past", "earlier glimpses"),
         ("current", "the latest"),
         ("truth", "true class"),
-        ("right", "right"),
-        ("wrong", "wrong, or no answer"),
+        ("right", "on target" if follows else "right"),
+        ("wrong", "off target" if follows else "wrong, or no answer"),
     ):
         if x + 1.3 * size + letters.getlength(text) > width:
             break
         if sign == "truth":
             draw_marker(sheet.draw, x + 0.2 * size, middle, 0.4 * size, palette.text)
+        elif sign == "target":
+            half = 0.42 * size
+            draw_corners(sheet.draw, (x, middle - half, 2 * half, 2 * half), size / 13)
         elif sign in ("right", "wrong"):
             colour = getattr(palette, sign)
             draw_sign(sheet.draw, sign == "right", x, middle, 1.2 * size, colour)

@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from glimpse_envs.render.drawing import Box, Colour, Palette, Sheet, draw_dot, enlarged
+from glimpse_envs.render.drawing import (
+    Box,
+    Colour,
+    Palette,
+    Sheet,
+    draw_corners,
+    draw_dot,
+    enlarged,
+)
 from glimpse_envs.render.episode import Episode
 
 _FINE = 2  # drawn at this many times its size, then averaged: smooth slanted lines
@@ -34,6 +42,9 @@ def draw_image(sheet: Sheet, episode: Episode, box: Box, unit: float) -> None:
     across, down = (x1 - x0) / columns, (y1 - y0) / rows
     windows = episode.windows * (across, down, across) + (x0, y0, 0.0)
     draw = ImageDraw.Draw(scene, "RGBA")
+    if episode.target is not None:
+        target = episode.target * (across, down, across, down) + (x0, y0, 0.0, 0.0)
+        draw_corners(draw, target.tolist(), _FINE * unit)
     _draw_windows(draw, windows, episode.span, _FINE * unit, sheet.palette)
     _draw_path(draw, windows[:, :2] + 0.5 * windows[:, 2:], _FINE * unit, sheet.palette)
     sheet.picture.paste(scene.reduce(_FINE), (left - rim, top - rim))

@@ -135,7 +135,8 @@ def draw_answer(sheet: Sheet, episode: Episode, box: Box, size: float) -> None:
     x = sign + 1.2 * size
     truth, answer, count = (top + (row + 0.5) * (bottom - top) / 3 for row in range(3))
     if words:
-        for word, y in (("Truth", truth), ("Answer", answer), ("Glimpses", count)):
+        middle = "Gaze" if episode.follows else "Answer"
+        for word, y in (("Truth", truth), (middle, answer), ("Glimpses", count)):
             if word != "Truth" or episode.label is not None:
                 draw.text((left, y), word, palette.faint, small, anchor="lm")
     if episode.label is not None:
@@ -147,7 +148,9 @@ def draw_answer(sheet: Sheet, episode: Episode, box: Box, size: float) -> None:
     else:
         colour = palette.right if episode.right else palette.wrong
         draw_sign(draw, episode.right, sign, answer, size, colour)
-    if episode.prediction >= 0:
+    if episode.follows:
+        name = "on target" if episode.on_target else "off target"
+    elif episode.prediction >= 0:
         name = episode.name(episode.prediction)
     else:
         name = "no answer" if episode.ended else "not yet"

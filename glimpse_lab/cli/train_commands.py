@@ -16,7 +16,7 @@ from glimpse_lab.api import resume, train
 from glimpse_lab.commands import command, stop
 from glimpse_lab.config import RunConfig, resolve_config
 from glimpse_lab.integrations.weights_and_biases import load_wandb
-from glimpse_lab.kinds import INVERSE
+from glimpse_lab.kinds import GLIMPSE, INVERSE
 from glimpse_lab.overrides import lengths
 from glimpse_lab.recipes import parse_settings, torch_device, trust
 from glimpse_lab.runs import Run, RunError, latest, run_folder
@@ -114,6 +114,11 @@ def train_many(args: argparse.Namespace) -> None:
     base = resolve(args, seed=0)
     if args.sweep is not None:
         _refuse_inverse(base, "--sweep", "take --seeds, or --set for each value")
+    if sweep and base.kind is GLIMPSE and base.make_env_config().nobody_answers:
+        raise ValueError(
+            f"got a sweep of {base.env_id}, which compares accuracies, and nobody answers there; "
+            "take --seeds, or --set for each value"
+        )
     name = args.name or f"{sweep[0].name if sweep else 'seeds'}-{digest(settings(base))}"
     folder = run_folder(args.runs, base.env_id, name)
     groups = make_members(folder, seeds, sweep, partial(resolve, args))

@@ -64,6 +64,12 @@ def compare_runs(
     if dataset is not None:
         runs = [run.moved(dataset) for run in runs]
     configs = [run.evaluation_config(split, budget) for run in runs]
+    for run, config in zip(runs, configs, strict=True):
+        if config.nobody_answers:
+            raise ValueError(
+                f"got {run.path}, a run of {run.config.env_id}, where nobody answers; wanted runs "
+                "that answer: it is their answers that are compared"
+            )
     numbers = [image_numbers(config, index) for config in configs]
     with tqdm(
         total=sum(map(len, numbers)), desc=f"evaluating {len(runs)} runs on {split}", unit=" images"

@@ -127,7 +127,7 @@ def measure_full_image(
     index = np.arange(min(_LANES, n_images, len(glance.shown_split)))
     core = GlimpseCore(glance, len(index))
     core.reset(core.lanes, index)
-    glimpse, gaze = core.source.read(core.lanes, core.gaze), core.gaze
+    glimpse, gaze = core.source.read(core.lanes, core.gaze, core.times), core.gaze
     state = network.start(len(index))
     meter.counted(network.update, state, glimpse, gaze)
     network.update(state, glimpse, gaze)  # the first one compiles
@@ -180,7 +180,7 @@ def _look(
     if not len(lanes):
         return 0
     gaze, classifier = core.gaze[lanes], core.config.classifier
-    glimpse = measures["sensor"](core.source.read, lanes, gaze)
+    glimpse = measures["sensor"](core.source.read, lanes, gaze, core.times[lanes])
     if classifier is not None:
         before = states["classifier"][lanes]
         states["classifier"][lanes] = measures["classifier"](

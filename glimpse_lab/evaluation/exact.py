@@ -70,7 +70,8 @@ def evaluate_run(
     random_gaze = Baseline(
         **vars(metrics(drawn)),
         kind=BaselineKind.RANDOM_GAZE,
-        matched_budget=matched_budget(paths, drawn),
+        # accuracies are compared there, and where nobody answers there is none
+        matched_budget=None if config.nobody_answers else matched_budget(paths, drawn),
     )
     result = Evaluation(
         env=run.config.env_id,
@@ -87,5 +88,6 @@ def evaluate_run(
         versions=versions(),
         core_seconds=CoreSeconds.read(run.path),
         chance=float(np.bincount(paths.labels).max() / len(paths.labels)),
+        follows=config.follows or None,
     )
     return Evaluated(result, paths)

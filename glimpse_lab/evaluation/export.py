@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.metrics.tracking import held, middles
 from glimpse_lab.csv_files import write_rows
 from glimpse_lab.runs import Run
 from glimpse_lab.versions import git_commit
@@ -69,6 +70,12 @@ DEGREES = {
     "y_degrees": "fixation below the image's middle, degrees of visual angle",
     "saccade_degrees": "amplitude of the saccade to this fixation, degrees of visual angle; none "
     "for the first",
+}
+#: the same of columns that are there if something moves
+MOVING = {
+    "target_x": "middle of the named object at this glimpse, 0 (left) to 1 (right) of the image",
+    "target_y": "middle of the named object at this glimpse, 0 (top) to 1 (bottom) of the image",
+    "on_target": "whether the window holds that middle",
 }
 _BELIEF = "the classifier's probability of class k after this glimpse, k from 0"
 _HIDDEN = "entry k of the classifier's features after this glimpse, k from 0"
@@ -132,8 +139,9 @@ def export_fixations(
     """Write one row for each glimpse, ordered by image and step; return the path.
 
     The columns are those of ``COLUMNS``, those of ``DEGREES`` if the sensor has
-    ``pixels_per_degree``, then belief_0 .. belief_{K-1} if there is a classifier, and hidden_0 ..
-    hidden_{D-1} if its features were recorded. ``.parquet`` keeps types, and the info inside the
+    ``pixels_per_degree``, those of ``MOVING`` if the scene moves, then belief_0 .. belief_{K-1} if
+    there is a classifier, and hidden_0 .. hidden_{D-1} if its features were recorded.
+    ``.parquet`` keeps types, and the info inside the
     file (schema metadata "glimpse_envs", JSON); ``.csv`` needs no further package, with the info
     beside it in NAME.csv.json. Names of classes that a spreadsheet would run, such as "=1+1", have
     an apostrophe before them there. The file appears only when it is whole.
@@ -237,6 +245,11 @@ def fixations(
         x, y = places[row, t].T
         amplitude = np.hypot(shifts[..., 0], shifts[..., 1])[row, t]
         columns |= dict(zip(DEGREES, (x, y, amplitude), strict=True))
+    if paths.targets.shape[2]:
+        height, width, _ = config.shape
+        boxes = paths.targets[row, t]
+        x, y = (middles(boxes) / (width, height)).astype(np.float32).T
+        columns |= dict(zip(MOVING, (x, y, held(boxes, paths.windows[row, t])), strict=True))
     for name, vectors in (("belief", paths.beliefs), ("hidden", paths.hidden)):
         for k, column in enumerate(vectors[row, t].T):
             columns[f"{name}_{k}"] = column
@@ -251,6 +264,8 @@ def _about(
     if config.sensor.pixels_per_degree is not None:
         meaning |= DEGREES
         degrees = {"pixels_per_degree": float(config.sensor.pixels_per_degree)}
+    if "on_target" in columns:
+        meaning |= MOVING
     if "belief_0" in columns:
         meaning["belief_k"] = _BELIEF
     if "hidden_0" in columns:

@@ -278,6 +278,8 @@ class Evaluation(Metrics, Subject):
     :param seconds: that the agent's episodes and those of its random gaze took
     :param versions: of the software, by name
     :param chance: share of the commonest class among the images
+    :param follows: True where all there was to do was to follow what moves, and nobody answered:
+        ``tracking`` is then what counts, not the accuracy; else None
     :param core_seconds: that pretraining and training have taken; None for a run that was made
         before they were kept
     :param minutes_of_last_training: of the call that trained and then evaluated
@@ -294,6 +296,7 @@ class Evaluation(Metrics, Subject):
     seconds: float
     versions: dict[str, str]
     chance: float | None = None
+    follows: bool | None = None
     core_seconds: CoreSeconds | None = None
     minutes_of_last_training: float | None = None
     baselines: dict[str, Baseline] = field(default_factory=dict)

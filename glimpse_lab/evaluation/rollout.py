@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +73,7 @@ def evaluate_gaze(
     """Show each image of the split once along a scripted gaze.
 
     The classifier answers after the last glimpse of the budget, and ``answers`` tells what it would
-    have said before.
+    have said before. Where nobody answers, it is where the gaze went that is recorded.
 
     :param strategy: the gaze after the environment's own first glimpse
     :param config: the environment, with the split to evaluate
@@ -84,7 +85,8 @@ def evaluate_gaze(
     """
     watched = scripted(config, classifier)
     rng = np.random.default_rng(seed)
-    return _evaluate(lambda: _Script(strategy, config, rng), watched, index, False, progress)
+    paths = _evaluate(lambda: _Script(strategy, config, rng), watched, index, False, progress)
+    return unanswered(paths) if config.nobody_answers and classifier is None else paths
 
 
 def record(
@@ -101,25 +103,38 @@ def record(
     core = GlimpseCore(config, len(index))
     tiles = [np.zeros(0, np.uint8)] * len(index)
     running = np.ones(len(index), bool)
-    film = []
+    film, signs = [], {"target": config.tracked, "follows": config.follows}
     for step in _steps(_Agent(model, config), core, index):
         for lane in running.nonzero()[0]:  # the others keep the last frame of their episode
             tiles[lane] = draw_lane(core, lane)
         running &= ~step.ended
         grid = tile_frames(tiles, columns=_FILM_COLUMNS)
-        film.append(np.concatenate([grid, draw_legend(grid.shape[1])]))
+        film.append(np.concatenate([grid, draw_legend(grid.shape[1], **signs)]))
     return film + [film[-1]] * hold
+
+
+def unanswered(paths: Scanpaths) -> Scanpaths:
+    """Return the same episodes without answers and beliefs, which were nobody's."""
+    return replace(
+        paths,
+        predictions=np.full_like(paths.predictions, -1),
+        answers=np.full_like(paths.answers, -1),
+        beliefs=paths.beliefs[:, :, :0],
+    )
 
 
 class Shown(NamedTuple):
     """What episodes were about.
 
-    :param images: what was shown, uint8 (n, H, W, C)
+    :param images: what was shown, uint8 (n, H, W, C); of scenes that move the last glimpse's frame
     :param glimpses: uint8 (n, budget, *glimpse_shape); those beyond an episode's last are black
+    :param targets: left, top, width and height of what moved there in that frame, pixels, int64
+        (n, 4); None where nothing moves
     """
 
     images: NDArray[np.uint8]
     glimpses: NDArray[np.uint8]
+    targets: NDArray[np.int64] | None
 
 
 def reread(
@@ -143,20 +158,22 @@ def reread(
     for lane, row in enumerate(rows):  # as in ``_rollout_batch``: a train scene depends on its lane
         core.seed(lane, seeding.np_random(int(row) % _LANES)[0])
     core.reset(core.lanes, index[rows])
-    shown = core.images()
     wrong = rows[(core.labels != paths.labels[rows]) | (core.gaze != paths.gaze[rows, 0]).any(1)]
     if len(wrong):
         raise ValueError(
             f"episodes {wrong.tolist()} were recorded with another label or first gaze than these "
             "images have; pass the configuration and images of the recording"
         )
-    size = config.sensor.glimpse_shape(shown.shape[3])
+    size = config.sensor.glimpse_shape(config.shape[2])
     glimpses = np.zeros((len(rows), paths.budget, *size), np.uint8)
     for t in range(paths.budget):
         taken = paths.taken[rows, t].nonzero()[0]
         if len(taken):
-            glimpses[taken, t] = config.sensor(shown[taken], paths.gaze[rows[taken], t])
-    return Shown(shown, glimpses)
+            times = np.full(len(taken), t)
+            glimpses[taken, t] = core.source.read(taken, paths.gaze[rows[taken], t], times)
+    last = paths.n_glimpses[rows] - 1
+    shown = core.source.images(last).copy()
+    return Shown(shown, glimpses, core.targets(ahead=last) if config.tracked else None)
 
 
 def check_spaces(model: BaseAlgorithm, config: GlimpseConfig) -> None:
@@ -281,6 +298,8 @@ def _rollout_batch(
             columns["step_rewards"][lanes, step.n_glimpses[lanes] - 1] = step.reward[lanes]
         last = core.n_glimpses[lanes] - 1
         columns["gaze"][lanes, last] = core.gaze[lanes]
+        if config.tracked:
+            columns["targets"][lanes, last] = core.targets()[lanes]
         if core.belief is not None:
             columns["beliefs"][lanes, last] = core.belief[lanes]
             if record_hidden:
@@ -307,6 +326,7 @@ def _empty_columns(core: GlimpseCore, record_hidden: bool) -> dict[str, NDArray]
         "beliefs": (0 if core.belief is None else core.belief.shape[1],),
         "hidden": (core.hidden.shape[1] if record_hidden and core.hidden is not None else 0,),
         "step_rewards": (),
+        "targets": (4 if core.config.tracked else 0,),
     }
     shape = (core.n_lanes, core.config.budget)
     return {name: np.full((*shape, *size), np.nan, np.float32) for name, size in sizes.items()}

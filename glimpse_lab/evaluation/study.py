@@ -28,11 +28,14 @@ from glimpse_envs.metrics.belief import (
 from glimpse_envs.metrics.episodes import metrics
 from glimpse_envs.metrics.gaze_statistics import collapse, gaze_dependence, saccade_summary
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.strategies import Stay
 from glimpse_lab.evaluation.baselines import baseline_strategies, best_fixed, lattice
 from glimpse_lab.evaluation.compute import measure_compute
 from glimpse_lab.evaluation.confidence_stop import stopped, threshold_for
 from glimpse_lab.evaluation.exact import Evaluated
 from glimpse_lab.evaluation.external_results import equally_trained, full_image, robustness
+from glimpse_lab.evaluation.following import NOTES as FOLLOWING
+from glimpse_lab.evaluation.following import PursuitGaze, following_baselines
 from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.oracle_gaze import SaliencyGaze, UncertaintyGaze
 from glimpse_lab.evaluation.result import (
@@ -56,6 +59,7 @@ _NOTES = {
     "overview-random": "random windows, as close as can be, after an overview",
     "saliency": "the finest window with the strongest edges, earlier ones left out",
     "uncertainty": "the window after which the classifier is surest",
+    **{name: FOLLOWING[name] for name in ("stay", "pursuit")},
 }
 _Advance = Callable[[int], Any]
 
@@ -83,12 +87,15 @@ def study(
     budgets = other_budgets(config)
     measure = _Baselines(config, paths, seed=result.seed)
     n_images = len(config.shown_split)
-    with _bar(measure.n_shown + n_images * len(budgets), progress) as advance:
+    n_shown = n_images * (len(budgets) + len(FOLLOWING) * config.follows) + measure.n_shown
+    with _bar(n_shown, progress) as advance:
         at_budgets = {
             budget: metrics(evaluate(model, replace(config, budget=budget), progress=advance))
             for budget in budgets
         }
         baselines = measure.all(advance)
+        if config.follows:
+            baselines = following_baselines(config, seed=result.seed, advance=advance)
     seconds = round(time.perf_counter() - begin, 2)
     baselines |= result.baselines | equally_trained(folder, result)
     disturbed = robustness(folder, result)
@@ -174,6 +181,8 @@ class _Baselines:
         self.oracles = (
             {"saliency": SaliencyGaze(), "uncertainty": UncertaintyGaze()} if possible else {}
         )
+        if possible and config.tracked:
+            self.scripted["stay"], self.oracles["pursuit"] = Stay(), PursuitGaze()
         self.n_images = len(config.shown_split)
         tried = len(lattice(config)) * max(1, config.budget - 1)
         self.n_searched = max(100, min(_IMAGES, _READINGS // tried))
@@ -209,7 +218,7 @@ class _Baselines:
                 self.some,
                 kind=BaselineKind.ORACLE,
                 note=f"{_NOTES[name]}{few}",
-                reads=gaze.reads(self.config),
+                reads=gaze.reads(self.config) or None,
             )
         return found
 

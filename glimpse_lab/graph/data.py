@@ -57,9 +57,15 @@ class Database(Module):
 
         :param config: an environment's, whose data set, scene, augmentation and split are shown
         """
+        if config.scene.moves:
+            raise GraphError(
+                f"got the scene {config.scene}, which moves, and a Database shows one image an "
+                "episode; wanted a scene that stands still"
+            )
         self.config = config
         self[":img"] = np.ndarray, config.shape, np.uint8
         self._source: ImageSource | None = None
+        self._n_lanes = 0
 
     @property
     def n_images(self) -> int:
@@ -100,10 +106,10 @@ class Database(Module):
             index = (number * n + lanes) % self.n_images
         if stream is None:
             stream = episode_keys(np.zeros(n, np.uint64), number * n + lanes)
-        if self._source is None or len(self._source.images()) != n:
-            self._source = image_source(self.config, n)
+        if self._source is None or self._n_lanes != n:
+            self._source, self._n_lanes = image_source(self.config, n), n
         self._source.reset(lanes, index, stream)
-        self["img"] = self._source.images().copy()
+        self["img"] = self._source.images(np.zeros(n, np.int64)).copy()
         self["label"] = self.config.shown_split.labels[index].astype(np.int64)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Database:

@@ -52,6 +52,7 @@ def plot_accuracy_curves(
     *,
     xlabel: str,
     emphasised: str,
+    ylabel: str = "accuracy",
 ) -> Path:
     """Plot accuracies against their cost, one of them strong; return the path.
 
@@ -62,6 +63,7 @@ def plot_accuracy_curves(
         folders are made
     :param xlabel: what x is, such as "samples read per image"
     :param emphasised: the name of the strong curve
+    :param ylabel: what y is, where it is another share than the accuracy
     :raises ValueError: no such name, a curve without points, or values that are not finite
     """
     points = {name: np.array(sorted(curve), float) for name, curve in curves.items()}
@@ -81,7 +83,7 @@ def plot_accuracy_curves(
     margin = 0.06 * max(high[1] - low[1], 0.02)
     axes.set(
         xlabel=xlabel,
-        ylabel="accuracy",
+        ylabel=ylabel,
         xlim=(min(0.0, low[0]), 1.03 * high[0] or 1.0),
         ylim=(max(-0.01, low[1] - margin), min(1.01, high[1] + 2 * margin)),
     )

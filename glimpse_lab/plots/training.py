@@ -42,6 +42,8 @@ def plot_learning_curve(
     *,
     levels: Mapping[str, float] | None = None,
     pretraining: int | None = None,
+    column: str = "accuracy",
+    label: str = "accuracy",
 ) -> Path:
     """Plot accuracy and glimpses per image over the time steps; return the path.
 
@@ -55,6 +57,8 @@ def plot_learning_curve(
     :param levels: accuracies to compare with, 0 to 1 by name: a dotted line each, at most four
     :param pretraining: episodes that the classifier was trained on before step 0; shown as a band
         there
+    :param column: what is plotted in the place of "accuracy"
+    :param label: what that is called
     :raises ValueError: no ``time/total_timesteps``, or columns of unequal lengths
     """
     if "time/total_timesteps" not in progress:
@@ -65,14 +69,19 @@ def plot_learning_curve(
     figure = Figure(figsize=(7, 5.5), dpi=150, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
 
-    drawn = _draw(upper, progress, "rollout/accuracy", "training images, actions drawn", BLUE, "-")
+    drawn = _draw(upper, progress, f"rollout/{column}", "training images, actions drawn", BLUE, "-")
     drawn |= _draw(
-        upper, progress, "validation/accuracy", "validation images, likeliest actions", ORANGE, "o-"
+        upper,
+        progress,
+        f"validation/{column}",
+        "validation images, likeliest actions",
+        ORANGE,
+        "o-",
     )
     for (name, value), colour in zip((levels or {}).items(), _LEVELS, strict=False):
         label = f"{name} ({value:.1%})"
         upper.axhline(value, color=colour, linestyle=":", linewidth=1.8, label=label)
-    upper.set(ylabel="accuracy", ylim=(0, 1))
+    upper.set(ylabel=label, ylim=(0, 1))
     upper.yaxis.set_major_formatter(Percents())
     finish(upper, drawn)
     if upper.get_legend_handles_labels()[0]:

@@ -11,6 +11,7 @@ from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.metrics.episodes import Metrics
 from glimpse_envs.metrics.gaze_statistics import fixation_map, saccades
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.metrics.tracking import Tracking
 from glimpse_lab.evaluation.result import BaselineKind, CurvePoint, Evaluation, Statistics
 from glimpse_lab.plots.curves import plot_accuracy_curves
 from glimpse_lab.plots.gaze import plot_fixation_maps, plot_saccades
@@ -38,8 +39,10 @@ def draw_figures(
     :param result: of ``study``
     """
     files: dict[str, Path] = {}
-    if result.statistics is not None:
+    if result.statistics is not None and not result.follows:
         files = draw_curves(folder, result) | draw_statistics(folder, result.statistics)
+    if result.tracking is not None:
+        files |= draw_tracking(folder, result)
     files |= draw_gaze(folder, config, paths)
     if result.robustness is not None and result.robustness.is_disturbed:
         file = folder / "robustness.png"
@@ -73,6 +76,22 @@ def draw_curves(folder: Path, result: Evaluation) -> dict[str, Path]:
             curves, folder / f"{name}.png", xlabel=label, emphasised="agent"
         )
     return files
+
+
+def draw_tracking(folder: Path, result: Evaluation) -> dict[str, Path]:
+    """Write how long agent and baselines stay on target; return the figure by its name."""
+
+    def along(tracking: Tracking) -> list[tuple[float, float]]:
+        return [(t + 1.0, s) for t, s in enumerate(tracking.by_glimpse) if s is not None]
+
+    curves = {"agent": along(result.tracking)}
+    for name, baseline in result.baselines.items():
+        if baseline.tracking is not None:
+            curves[shown_name(name)] = along(baseline.tracking)
+    file = plot_accuracy_curves(
+        curves, folder / "tracking.png", xlabel="glimpse", emphasised="agent", ylabel="on target"
+    )
+    return {"tracking": file}
 
 
 def accuracy_curves(result: Evaluation, key: str) -> dict[str, list[tuple[float, float]]]:

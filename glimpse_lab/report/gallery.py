@@ -12,6 +12,7 @@ from PIL import Image
 
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.metrics.scanpaths import Scanpaths
+from glimpse_envs.metrics.tracking import held
 from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.scanpath_figure import draw_scanpath
 from glimpse_lab.evaluation.rollout import image_numbers, reread
@@ -79,6 +80,13 @@ def choose(paths: Scanpaths, *, each: int = 2, seed: int = 0) -> list[Group]:
             failures = not right[among].any()
             groups.append(Group(title, rule, rows, failures))
 
+    if (paths.predictions < 0).all() and paths.targets.shape[2]:  # nobody had to answer
+        share = held(paths.targets, paths.windows).sum(axis=1) / paths.n_glimpses
+        everyone = np.ones(n, bool)
+        add("At random", f"episodes drawn with seed {seed}", everyone)
+        add("Longest on the object", "the most glimpses with its middle", everyone, -share)
+        add("Lost soonest", "the fewest glimpses with its middle", everyone, share)
+        return [group._replace(failures=False) for group in groups]
     add("Right, at random", f"right answers, drawn with seed {seed}", right)
     add("Wrong, at random", f"wrong answers, drawn with seed {seed}", ~right)
     if paths.n_classes:
@@ -190,6 +198,8 @@ def recorded_episodes(
             label=int(paths.labels[row]),
             prediction=int(paths.predictions[row]),
             span=config.sensor.span,
+            target=None if shown.targets is None else shown.targets[i],
+            follows=config.follows,
         )
         episodes.append(episode)
     return episodes
@@ -205,6 +215,9 @@ def _sentence(paths: Scanpaths, row: int, classes: Sequence[str]) -> str:
     label, prediction, n = paths.labels[row], paths.predictions[row], paths.n_glimpses[row]
     taken = f"{n} glimpse{'s' * int(n != 1)}"
     truth = f"truth {classes[label]}"
+    if prediction < 0 and paths.targets.shape[2]:
+        on_target = held(paths.targets[row, :n], paths.windows[row, :n]).sum()
+        return f"{classes[label]} in the last frame, on target in {on_target} of {taken}"
     if prediction < 0:
         return f"{truth}, no answer after {taken}"
     verdict = "right" if prediction == label else "wrong"

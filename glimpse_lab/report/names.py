@@ -9,6 +9,8 @@ _SHOWN = {
     "stopping grid": "four quadrants in turn until sure",
     "overview-random": "overview, then random",
     "best-fixed": "best fixed sequence",
+    "stay": "where it began",
+    "pursuit": "always on the object",
     "saliency": "strongest edges",
     "uncertainty": "surest classifier",
     "full image": "whole image",

@@ -38,27 +38,40 @@ def write_report(run: Run, config: GlimpseConfig, paths: Episodes, result: Evalu
     suffix = suffix_of(run, config)
     metrics_file, confusion_file = f"metrics{suffix}.json", f"confusion{suffix}.png"
     write_result(run.path / metrics_file, result)
-    plot_confusion(
-        confusion(paths, config.dataset.n_classes),
-        config.dataset.classes,
-        run.path / confusion_file,
-        title=f"{run.config.env_id} on {config.dataset.name}, {config.split}: accuracy "
-        f"{100 * result.accuracy:.1f} %",
-    )
+    files = [metrics_file]
+    if not result.follows:
+        plot_confusion(
+            confusion(paths, config.dataset.n_classes),
+            config.dataset.classes,
+            run.path / confusion_file,
+            title=f"{run.config.env_id} on {config.dataset.name}, {config.split}: accuracy "
+            f"{100 * result.accuracy:.1f} %",
+        )
+        files.append(confusion_file)
     progress = run.path / "progress.csv"
-    if suffix or not progress.exists():
-        return [metrics_file, confusion_file]
-    plot_learning_curve(
-        read_progress(progress),
-        run.path / "learning_curve.png",
-        levels={
-            "chance": 1.0 / config.dataset.n_classes if result.chance is None else result.chance,
-            "test images, random gaze": result.random_gaze.accuracy,
-            "test images, likeliest actions": result.accuracy,
-        },
-        pretraining=(training_of(run.config.recipe) or {}).get("pretraining"),
-    )
-    return [metrics_file, confusion_file, "learning_curve.png"]
+    if not suffix and progress.exists():
+        plot_learning_curve(
+            read_progress(progress),
+            run.path / "learning_curve.png",
+            levels=_levels(config, result),
+            pretraining=(training_of(run.config.recipe) or {}).get("pretraining"),
+            **({"column": "on_target", "label": "share on target"} if result.follows else {}),
+        )
+        files.append("learning_curve.png")
+    return files
+
+
+def _levels(config: GlimpseConfig, result: Evaluation) -> dict[str, float]:
+    """Return what a learning curve is compared with: accuracies, or shares on target."""
+    drawn, own = result.random_gaze, "test images, likeliest actions"
+    if result.follows:
+        shares = {"test images, random gaze": drawn.tracking, own: result.tracking}
+        return {name: t.on_target for name, t in shares.items() if t is not None}
+    return {
+        "chance": 1.0 / config.dataset.n_classes if result.chance is None else result.chance,
+        "test images, random gaze": drawn.accuracy,
+        own: result.accuracy,
+    }
 
 
 def write_film(run: Run, model: BaseAlgorithm, config: GlimpseConfig, n_images: int) -> list[str]:
@@ -114,8 +127,6 @@ def split_suffix(split: str) -> str:
 
 def summary(result: Evaluation) -> str:
     """Return the result in a few lines."""
-    low, high = (100 * bound for bound in result.accuracy_ci95)
-    baseline = result.random_gaze
     lines = []
     if result.env_kwargs:
         lines.append(f"settings that differ from {result.env}:")
@@ -123,6 +134,33 @@ def summary(result: Evaluation) -> str:
     lines += [
         f"{result.env}, {result.split} split of {result.dataset}, each of {result.n_images} images "
         "once, deterministic actions:",
+        *(_accuracy_lines(result) if not result.follows else ()),
+        *(_tracking_lines(result) if result.tracking is not None else ()),
+        *textwrap.wrap(verdict(result), 100),
+    ]
+    return "\n".join(lines)
+
+
+def _tracking_lines(result: Evaluation) -> list[str]:
+    """Return how well the agent follows what moves, and its random gaze beside it."""
+    own, drawn = result.tracking, result.random_gaze.tracking
+    gain = "none" if own.gain is None else f"{own.gain:.2f}"
+    lines = [
+        f"  on target   {100 * own.on_target:.2f} % of the glimpses after the first, "
+        f"{own.distance:.1f} pixels from the object on average; pursuit gain {gain}"
+    ]
+    if result.follows and drawn is not None:
+        lines.append(
+            f"  random gaze {100 * drawn.on_target:.2f} %, {drawn.distance:.1f} pixels: the same "
+            "agent, its moves drawn uniformly"
+        )
+    return lines
+
+
+def _accuracy_lines(result: Evaluation) -> list[str]:
+    low, high = (100 * bound for bound in result.accuracy_ci95)
+    baseline = result.random_gaze
+    return [
         f"  accuracy    {100 * result.accuracy:.2f} %  (95 % interval {low:.2f} to {high:.2f})",
         f"  glimpses    {result.mean_glimpses:.2f} per image = {result.mean_samples:.0f} samples, "
         f"{100 * result.sample_fraction:.1f} % of the image's pixels; "
@@ -131,6 +169,4 @@ def summary(result: Evaluation) -> str:
         "glimpses: the same agent, its moves and zooms drawn",
         "              uniformly; it never trained with such a gaze, so this is no equally trained "
         "baseline",
-        *textwrap.wrap(verdict(result), 100),
     ]
-    return "\n".join(lines)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from glimpse_envs.metrics.tracking import Tracking
+from glimpse_lab.evaluation.following import best_follower
 from glimpse_lab.evaluation.result import Baseline, BaselineKind, Evaluation, MatchedBudget
 from glimpse_lab.report.names import shown_name
 
@@ -45,6 +47,8 @@ def verdict(result: Evaluation) -> str:
 
     :param result: of an evaluation; older ones do not know their chance level
     """
+    if result.follows:
+        return _followed(result)
     chance, low = result.chance, result.accuracy_ci95[0]
     right = f"{100 * result.accuracy:.1f} % right"
     if chance is not None:
@@ -62,6 +66,35 @@ def verdict(result: Evaluation) -> str:
     if rival is None:
         return f"Whether the gaze helped is not known: no baseline was measured ({right})."
     return _beside(rival, right)
+
+
+def _followed(result: Evaluation) -> str:
+    """Return the sentence about an agent that had to follow something.
+
+    It is held against the gaze that is longest on target without following it, oracles left out: it
+    followed where its 95 % interval lies above the other's.
+    """
+    own, rival = result.tracking, best_follower(result)
+    if own is None:
+        return "Whether the gaze followed is not known: no glimpse was chosen."
+    share = f"{_share(own)} of the glimpses held the object"
+    if rival is None:
+        return f"Whether the gaze followed is not known: no other was measured ({share})."
+    name, other = rival
+    low = own.on_target if own.on_target_ci95 is None else own.on_target_ci95[0]
+    high = other.on_target if other.on_target_ci95 is None else other.on_target_ci95[1]
+    beside = f"{share}; of {shown_name(name)}, at as many glimpses, {_share(other)}"
+    if low > high:
+        return f"The gaze followed: {beside}."
+    return f"The gaze did not show to follow: {beside}; {_NO_BETTER}."
+
+
+def _share(tracking: Tracking) -> str:
+    share = f"{100 * tracking.on_target:.1f} %"
+    if tracking.on_target_ci95 is None:
+        return share
+    low, high = (100 * bound for bound in tracking.on_target_ci95)
+    return f"{share} ({low:.1f} to {high:.1f})"
 
 
 def _beside(rival: Rival, right: str) -> str:

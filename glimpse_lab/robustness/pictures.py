@@ -66,9 +66,15 @@ def compose(config: GlimpseConfig, index: NDArray[np.int64]) -> NDArray[np.uint8
     :param config: the environment, of the validation or test split
     :param index: numbers of images, int64 (n,)
     :return: uint8 (n, H, W, C)
-    :raises ValueError: for the train split, whose scenes are drawn anew for every episode
+    :raises ValueError: for the train split, whose scenes are drawn anew for every episode, and for
+        scenes that move
     """
     _check_split(config)
+    if config.scene.moves:
+        raise ValueError(
+            f"got the scene {config.scene}, which moves; wanted one that stands still: one picture "
+            "of each image is disturbed"
+        )
     if not config.composed:
         return config.shown_split.images[index]
     pictures = np.empty((len(index), *config.shape), np.uint8)

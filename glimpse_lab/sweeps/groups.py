@@ -299,4 +299,7 @@ def _in_a_line(member: Run) -> str:
     if isinstance(result, InverseEvaluation):
         total = result.agent.total
         return f"type {100 * total.type_accuracy:.2f} %, similarity {total.mean_similarity:.3f}"
+    if result.follows and result.tracking is not None:
+        followed = result.tracking
+        return f"on target {100 * followed.on_target:.2f} %, {followed.distance:.1f} pixels off"
     return f"accuracy {100 * result.accuracy:.2f} %, glimpses {result.mean_glimpses:.2f}"

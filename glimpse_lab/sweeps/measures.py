@@ -60,10 +60,20 @@ OF_ACTIONS = Measures(
     ),
 )
 
+OF_FOLLOWING = Measures(
+    ("on_target", "distance"),
+    frozenset({"on_target"}),
+    (Column("on target", "on_target"), Column("pixels off", "distance", 2)),
+)
+
+ALL = (OF_GLIMPSES, OF_ACTIONS, OF_FOLLOWING)
+
 
 def measures_of(result: Result) -> Measures:
     """Return what is averaged of a result."""
-    return OF_ACTIONS if isinstance(result, InverseEvaluation) else OF_GLIMPSES
+    if isinstance(result, InverseEvaluation):
+        return OF_ACTIONS
+    return OF_FOLLOWING if _is_of_following(result) else OF_GLIMPSES
 
 
 def value(result: Result, name: str) -> Any:
@@ -71,5 +81,11 @@ def value(result: Result, name: str) -> Any:
 
     :param name: of a measure, or of a member of the result
     """
-    source = result.agent.total if isinstance(result, InverseEvaluation) else result
-    return getattr(source, name)
+    if isinstance(result, InverseEvaluation):
+        return getattr(result.agent.total, name)
+    followed = _is_of_following(result) and hasattr(result.tracking, name)
+    return getattr(result.tracking if followed else result, name)
+
+
+def _is_of_following(result: Evaluation) -> bool:
+    return bool(result.follows) and result.tracking is not None

@@ -19,7 +19,7 @@ from glimpse_lab.report.verdict import verdict
 from glimpse_lab.runs import Run
 from glimpse_lab.sweeps.changes import Change
 from glimpse_lab.sweeps.groups import result_of
-from glimpse_lab.sweeps.measures import OF_ACTIONS, OF_GLIMPSES, Result, measures_of, value
+from glimpse_lab.sweeps.measures import ALL, OF_FOLLOWING, OF_GLIMPSES, Result, measures_of, value
 
 
 def over_seeds(results: Mapping[int, Result]) -> dict[str, Any]:
@@ -61,13 +61,14 @@ def over_seeds(results: Mapping[int, Result]) -> dict[str, Any]:
     if len(results) == 1:  # nothing is known about other seeds: that of the images
         (result,) = results.values()
         summary[names[0]]["ci95"] = list(value(result, f"{names[0]}_ci95"))
-        summary["interval"] = "95 %, Wilson over images (a single seed: seeds may differ by more)"
+        name = "Student's t" if names is OF_FOLLOWING.names else "Wilson"
+        summary["interval"] = f"95 %, {name} over images (a single seed: seeds may differ by more)"
     return summary
 
 
 def seeds_table(summary: Mapping[str, Any]) -> str:
     """Return what ``over_seeds`` gave as lines to print."""
-    measures = OF_GLIMPSES if "accuracy" in summary else OF_ACTIONS
+    measures = next(each for each in ALL if each.names[0] in summary)
     columns = measures.columns
     lines = [f"{'':8}" + "".join(f"{column.title:>12}" for column in columns)]
     for name, run in summary["runs"].items():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from glimpse_envs.actions import Anywhere, GreedyMap, Hybrid, MultiCategorical, Saccade
+from glimpse_envs.actions import Anywhere, GreedyMap, Hybrid, MultiCategorical, Pursuit, Saccade
 from glimpse_envs.sensors import Crop
 
 K = 10
@@ -236,6 +236,45 @@ def test_hybrid_refuses_what_is_not_its_dict(action, message):
         Hybrid().decode(action, gaze(MIDDLE), GEOMETRY, K)
 
 
+# ---- Pursuit ----
+
+
+def test_a_pursuit_shifts_the_gaze_by_its_reach_and_stays_inside():
+    actions = np.float32([[0, 0], [1, 0], [0, -0.5], [1, 1]])
+    move = decode(Pursuit(zoom=0.5), actions)  # windows of 16 pixels on 32: at most a quarter
+    assert (move.answers == -1).all()
+    wanted = gaze(MIDDLE, (0.75, 0.5, 0.5), (0.5, 0.25, 0.5), (0.75, 0.75, 0.5))
+    np.testing.assert_allclose(move.gaze, wanted, atol=1e-6)
+    halved = decode(Pursuit(reach=0.25), actions)  # windows of 8 pixels, steps of 2
+    np.testing.assert_allclose(halved.gaze[1], [0.5625, 0.5, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", [Pursuit(), Pursuit(reach=2.0, zoom=0.5)])
+def test_a_pursuit_reaches_what_lies_within_its_reach(scheme):
+    rng = np.random.default_rng(0)
+    now = GEOMETRY.clamp(rng.random((50, 3), np.float32))
+    now[:, 2] = scheme.zoom
+    now = GEOMETRY.clamp(now)
+    side = GEOMETRY.windows(now)[:, 2:]
+    target = now.copy()
+    target[:, :2] += rng.uniform(-1, 1, (50, 2)) * scheme.reach * side / 32
+    target = GEOMETRY.clamp(target)
+    actions = scheme.toward(target, now, GEOMETRY)
+    assert actions.dtype == np.float32 and (abs(actions) <= 1).all()
+    np.testing.assert_allclose(scheme.decode(actions, now, GEOMETRY, K).gaze, target, atol=1e-6)
+
+
+def test_a_pursuit_goes_as_far_as_it_can_toward_what_is_further_away():
+    actions = Pursuit(reach=0.5).toward(gaze((0.9, 0.5, 1)), gaze((0.2, 0.5, 1)), GEOMETRY)
+    np.testing.assert_allclose(actions, [[1.0, 0.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [{"reach": 0.0}, {"reach": np.inf}, {"zoom": 2.0}])
+def test_a_pursuit_of_wrong_values_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"got Pursuit\("):
+        Pursuit(**wrong)
+
+
 # ---- Saccade ----
 
 
@@ -306,6 +345,7 @@ WRONG = [
     (MultiCategorical(), np.array([[0.0, 0.0, 1.0]]), "got action float64"),
     (MultiCategorical(), np.array([0, 0, 0]), r"wanted integers of shape \(3,\)"),
     (Saccade(), np.float32([[0, 1.01]]), r"wanted numbers in \[-1, 1\]"),
+    (Pursuit(), np.float32([[0, 1.01]]), r"wanted numbers in \[-1, 1\]"),
     (Saccade(), np.float32([[np.nan, 0]]), r"nan.*wanted numbers in \[-1, 1\]"),
     (Saccade(), np.float32([[np.inf, 0]]), r"inf.*wanted numbers in \[-1, 1\]"),
     (Saccade(), np.float32([[0, 0, 0]]), r"wanted numbers of shape \(2,\)"),

@@ -72,10 +72,11 @@ def own_data(k: int = 3) -> ImageDataset:
 
 def test_every_data_set_is_registered_with_every_scheme():
     names = {f"Glimpse{data}-{scheme}-v0" for data in DATA for scheme in SCHEMES}
+    names |= {f"Glimpse{data}-Pursuit-v0" for data in ("MovingMNIST", "MovingCIFAR")}
     assert set(REGISTERED) == names
     assert {name for name in gym.registry if name.startswith("Glimpse")} >= names
     expected = "CIFAR MNIST FashionMNIST Digits TranslatedMNIST ClutteredMNIST ClutteredMNIST100"
-    assert set(DATA) == {*expected.split(), "ClutteredCIFAR"}
+    assert set(DATA) == {*expected.split(), "ClutteredCIFAR", "MovingMNIST", "MovingCIFAR"}
 
 
 @pytest.mark.parametrize("env_id", REGISTERED)

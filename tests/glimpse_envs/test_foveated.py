@@ -257,5 +257,5 @@ def test_environments_of_images_as_they_are_have_it():
     source = env.unwrapped.core.source
     assert not source.prepared.flags.writeable  # one table for all who show them
     gaze = observation["gaze"][None]
-    (seen,) = Foveated(4, field=2.0)(source.images(), gaze)
+    (seen,) = Foveated(4, field=2.0)(env.unwrapped.core.images(), gaze)
     np.testing.assert_array_equal(observation["glimpse"], seen)

@@ -8,6 +8,7 @@ from glimpse_envs.rewards import (
     GlimpseCost,
     InformationGain,
     InverseCrossEntropy,
+    NearTarget,
     NegativeCrossEntropy,
     NewlySeen,
     Outcome,
@@ -15,6 +16,7 @@ from glimpse_envs.rewards import (
     Sum,
     Terminal,
     TerminalProbability,
+    TimeOnTarget,
     UncertaintyReduction,
 )
 from glimpse_envs.sb3 import GlimpseVecEnv
@@ -28,6 +30,7 @@ OUTCOME = Outcome(
     belief=np.float32([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.2, 0.3, 0.5]]),
     previous_belief=np.float32([[0.25, 0.25, 0.5], [0.5, 0.5, 0], [0, 1, 0], [0.2, 0.3, 0.5]]),
     newly_seen=np.float32([0.25, 0.125, 0.0, 0.0]),
+    target_offsets=np.float32([[0.3, -0.4], [0.0, 0.6], [0.0, 0.0], [2.0, 2.0]]),
 )
 SURE = np.log(np.float32(1e-7))  # the logarithm of the smallest probability that counts
 NEEDY = [
@@ -49,6 +52,25 @@ def test_terminal_pays_for_the_right_answer_at_the_end():
 
 def test_the_probability_of_the_label_is_paid_at_the_end():
     assert_earns(TerminalProbability(), [0.5, 0, 0, 0.5])
+
+
+def test_time_on_target_pays_for_every_glimpse_that_holds_its_middle():
+    assert_earns(TimeOnTarget(), [1, 0, 0, 0])  # lane 2 is on it and took no glimpse
+
+
+def test_near_target_falls_off_with_the_distance_in_windows():
+    near = [np.exp(-0.5 * (0.5 / 0.5) ** 2), np.exp(-0.5 * (0.6 / 0.5) ** 2), 0, 0]
+    assert_earns(NearTarget(), near)
+    assert_earns(NearTarget(width=0.25), [np.exp(-2.0), np.exp(-0.5 * 2.4**2), 0, 0])
+    both = Sum(terms=["TimeOnTarget", {"type": "NearTarget"}], weights=[2.0, 1.0])
+    assert both.needs_target and not both.needs_classifier
+    assert_earns(both, [2 + near[0], near[1], 0, 0])
+
+
+@pytest.mark.parametrize("reward", [TimeOnTarget(), NearTarget()])
+def test_a_reward_of_the_target_must_be_asked_for(reward):
+    with pytest.raises(ValueError, match="must set needs_target = True"):
+        reward(OUTCOME._replace(target_offsets=None))
 
 
 def test_per_step_pays_for_every_right_prediction():

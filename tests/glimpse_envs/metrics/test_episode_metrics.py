@@ -46,6 +46,7 @@ def test_metrics_by_hand() -> None:
         "mean_reward": 0.375,
         "accuracy_by_glimpse": (0.25, 0.25, 0.5),
         "accuracy_ci95": wilson_interval(2, 4),
+        "tracking": None,
     }
     assert set(result) == set(expected)
     for name, value in expected.items():
@@ -54,6 +55,7 @@ def test_metrics_by_hand() -> None:
 
 def test_metrics_are_plain_json_types() -> None:
     result = asdict(evaluation.metrics(four()))
+    assert result.pop("tracking") is None  # nothing moved
     json.dumps(result, allow_nan=False)
     for value in result.values():
         assert type(value) in (int, float, tuple)
