@@ -273,17 +273,19 @@ def test_seeds_have_a_mean_and_an_interval_over_them(results: Results) -> None:
 
 
 def test_a_plot_has_the_mean_curve_over_seeds(cells: Tables) -> None:
-    (row,) = (row for row in cells["agents"] if row["run"] == "cluttered-mnist-ram")
-    other = {"run": "cluttered-mnist-ram-s1", "seed": "1", "accuracy": "0.9520", "ci_low": ""}
-    cells["agents"].append({**row, **other, "ci_high": ""})
-    old = (line for line in cells["accuracy_by_glimpse"] if line["run"] == row["run"])
+    name = "cluttered-mnist-saccade-shown"
+    (row,) = (row for row in cells["agents"] if row["group"] == name)
+    other = {"run": f"{name}-s1", "seed": "1", "accuracy": "0.9606", "ci_low": "", "ci_high": ""}
+    cells["agents"].append({**row, **other})
+    old = [line for line in cells["accuracy_by_glimpse"] if line["run"] == row["run"]]
     new = [{**line, "run": other["run"]} for line in old if line["gaze"] == "learned"]
-    new[0]["accuracy"], new[-1]["accuracy"] = "0.646", "0.952"
+    new[0]["accuracy"], new[-1]["accuracy"] = "0.4277", "0.9606"
     cells["accuracy_by_glimpse"] += new
-    (learned, random, *_) = plots.plotted(checked(cells))["ClutteredMNIST"]
-    assert learned.points[0] == (432.0, pytest.approx(0.596))
-    assert learned.points[-1] == (3456.0, pytest.approx(0.962)) and len(learned.points) == 8
-    assert random.points[-1] == (3456.0, pytest.approx(0.9486))
+    drawn = plots.plotted(checked(cells))["ClutteredMNIST"]
+    learned, random, *_ = (line for line in drawn if line.scheme == "Saccade")
+    assert learned.points[0] == (169.0, pytest.approx(0.3777))
+    assert learned.points[-1] == (1352.0, pytest.approx(0.9556)) and len(learned.points) == 8
+    assert random.points[-1] == (1352.0, pytest.approx(0.7354))
 
 
 # ---- further runs
