@@ -171,7 +171,7 @@ def test_a_reset_clears_the_history(env_id):
     fresh = core.reset(np.array([2, 0]))
     np.testing.assert_array_equal(fresh["taken"], [[1, 0, 0, 0]] * 2)
     assert not fresh["glimpses"][:, 1:].any() and not fresh["gazes"][:, 1:].any()
-    kept = core._observe(core.lanes, core._read(core.lanes))
+    kept = core.observation()
     for key in PARTS:
         np.testing.assert_array_equal(kept[key][1], full[key][1])
         np.testing.assert_array_equal(kept[key][[2, 0]], fresh[key])
