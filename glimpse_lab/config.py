@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -194,11 +193,10 @@ class RunConfig:
 
         :param saved: its weights come from a checkpoint: files that it began with are not needed
         """
-        recipe = self.recipe
-        if saved and "visual" in (kwargs := recipe.get("policy_kwargs") or {}):
-            kwargs = {key: value for key, value in kwargs.items() if key != "visual"}
+        recipe, kwargs = self.recipe, dict(self.recipe.get("policy_kwargs") or {})
+        if saved and kwargs.pop("visual", None):
             recipe = {**recipe, "policy_kwargs": kwargs}
-        with weights_come_later() if saved else nullcontext():
+        with weights_come_later(saved):
             return make_model(self.algorithm, recipe, env, seed=self.seed, device=device)
 
     def make_callbacks(self) -> list[BaseCallback]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import zlib
@@ -145,7 +146,10 @@ def train(name: str, runs: Path) -> Path:
         *(sys.executable, ROOT / "train.py", "--env", env_id, "--runs", runs, "--name", name),
         *("--total-timesteps", 2048, "--no-video", "--set", *settings, callback),
     ]
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    # matrix units of newer processors round bfloat16 products otherwise
+    env = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}
+    words = [str(word) for word in command]
+    result = subprocess.run(words, capture_output=True, text=True, env=env)
     assert result.returncode == 0, result.stderr
     return runs / env_id / name
 

@@ -20,9 +20,12 @@ _LATER = ContextVar("weights_come_later", default=False)
 
 
 @contextmanager
-def weights_come_later() -> Iterator[None]:
-    """Make networks whose weights are loaded next: those that they were begun with are not read."""
-    token = _LATER.set(True)
+def weights_come_later(later: bool = True) -> Iterator[None]:
+    """Make networks whose weights are loaded next: those that they were begun with are not read.
+
+    :param later: False does nothing
+    """
+    token = _LATER.set(later or _LATER.get())
     try:
         yield
     finally:

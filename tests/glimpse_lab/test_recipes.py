@@ -25,11 +25,10 @@ from glimpse_lab.recipes import (
 from policies import CoTrainingCallback, Imitation, PackedSequences
 
 FOLDER = Path(__file__).parents[2] / "hyperparams"
-ENTRIES = [
-    (file, env_id)
-    for file in sorted(FOLDER.glob("**/*.yml"))
-    for env_id in yaml.safe_load(file.read_text())
-]
+RECIPES = {file: yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("**/*.yml"))}
+ENTRIES = [(file, env_id) for file, recipes in RECIPES.items() for env_id in recipes]
+#: an entry that serves several ids makes a model for each of them, and learns for the first
+LEARNING = list({id(RECIPES[file][name]): (file, name) for file, name in ENTRIES[::-1]}.values())
 
 
 @pytest.mark.parametrize(
@@ -49,6 +48,9 @@ def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None
         shown["dataset"] = ImageDataset.from_arrays(**arrays(shape=(100, 100, 3)))
     env = face(actual, 4, seed=0, **recipe.get("env_kwargs", {}), **shown)
     model = make_model(file.stem, recipe, env, seed=0, device="cpu")
+    assert {"n_envs", "n_timesteps"} <= recipe.keys()
+    if (file, env_id) not in LEARNING:
+        return
     before = [weight.detach().clone() for weight in model.policy.parameters()]
     callbacks = make_callbacks(recipe)
     for callback in callbacks:
@@ -60,7 +62,6 @@ def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None
     model.learn(32, callback=callbacks)  # two updates: of the last a linear rate is 0
     after = list(model.policy.parameters())
     assert any((a != b).any() for a, b in zip(after, before, strict=True))
-    assert {"n_envs", "n_timesteps"} <= recipe.keys()
 
 
 def test_settings_are_keys_and_yaml() -> None:
