@@ -59,6 +59,7 @@ def test_a_python_block_runs_by_itself(
         (tmp_path / "fixations.csv").symlink_to(request.getfixturevalue("exported"))
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
+    gc.freeze()  # what was there before need not be looked through below
     names = run(block, monkeypatch)
     assert names
     names.clear()

@@ -268,6 +268,7 @@ def test_a_mean_baseline_is_one_number_that_is_learnt(tmp_path, algorithm, polic
     assert (values == values[0]).all() and values[0] > 0.0
 
 
+@pytest.mark.slow
 def test_recurrent_ppo_learns_to_answer():
     env = make_vec_env(TinyGlimpse, 16, seed=0)
     model = RecurrentPPO(

@@ -342,6 +342,7 @@ def _mean_reward(model) -> float:
     return float(SayOrPoint.rewards(seen, model.action_space.decode(actions)).mean())
 
 
+@pytest.mark.slow
 def test_ppo_learns_when_to_say_what_to_say_and_where_to_point():
     model = PPO(
         HybridPolicy,

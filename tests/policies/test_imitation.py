@@ -60,7 +60,10 @@ def gazes(model: Any, env: GlimpseVecEnv, n_steps: int = 3) -> np.ndarray:
     ("algorithm", "policy", "scheme"),
     [
         (PPO, GlimpsePolicy, {"type": "MultiCategorical", "stride": 1.0}),
-        (RecurrentPPO, GlimpseLstmPolicy, {"type": "MultiCategorical", "stride": 1.0}),
+        pytest.param(
+            *(RecurrentPPO, GlimpseLstmPolicy, {"type": "MultiCategorical", "stride": 1.0}),
+            marks=pytest.mark.slow,
+        ),
         (RecurrentPPO, GlimpseTokenPolicy, {"type": "MultiCategorical", "stride": 1.0}),
     ],
 )
