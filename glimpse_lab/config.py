@@ -193,9 +193,9 @@ class RunConfig:
 
         :param saved: its weights come from a checkpoint: files that it began with are not needed
         """
-        recipe, kwargs = self.recipe, dict(self.recipe.get("policy_kwargs") or {})
-        if saved and kwargs.pop("visual", None):
-            recipe = {**recipe, "policy_kwargs": kwargs}
+        recipe, kwargs = self.recipe, self.recipe.get("policy_kwargs")
+        if saved and kwargs and "visual" in kwargs:
+            recipe = {**recipe, "policy_kwargs": {k: v for k, v in kwargs.items() if k != "visual"}}
         with weights_come_later(saved):
             return make_model(self.algorithm, recipe, env, seed=self.seed, device=device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import os
 import signal
@@ -143,7 +144,9 @@ def _tell_failures(work: Callable[[], None], debug: bool) -> None:
 def _interrupted_at_most_twice() -> Iterator[None]:
     """Let Ctrl-C raise ``KeyboardInterrupt`` twice; after one, it is not heard any more at the end.
 
-    Elsewhere than in the main thread nothing changes.
+    One that comes while the interpreter is in a callback of its own (of a weak reference, say), out
+    of which no exception gets, is heard a moment later. Elsewhere than in the main thread nothing
+    changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -156,10 +159,22 @@ def _interrupted_at_most_twice() -> Iterator[None]:
         if heard <= 2:
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    def again(lost: sys.UnraisableHookArgs) -> None:
+        nonlocal heard
+        if lost.exc_type is not KeyboardInterrupt:
+            tell(lost)
+            return
+        heard -= 1
+        timer = threading.Timer(0.05, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+
+    before, tell = signal.signal(signal.SIGINT, interrupt), sys.unraisablehook
+    sys.unraisablehook = again
     try:
         yield
     finally:
+        sys.unraisablehook = tell
         # the interpreter, while it ends, would be killed by one more
         signal.signal(signal.SIGINT, signal.SIG_IGN if heard else before)
 

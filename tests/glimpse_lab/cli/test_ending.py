@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import signal
 import sys
+import time
+import weakref
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -125,3 +127,20 @@ def test_a_second_ctrl_c_while_the_last_word_is_said_cuts_nothing_off(
         carry_out(work, debug=False, interrupted="stopped")
     assert end.value.code == 130 and len(called) == 2
     assert capsys.readouterr().out == "\nstopped at 7\n"
+
+
+def test_ctrl_c_in_a_callback_of_the_interpreter_is_heard_a_moment_later() -> None:
+    class Thing:
+        pass
+
+    def work() -> None:
+        thing = Thing()
+        reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+        del thing  # what is raised in the callback is lost
+        assert reference() is None
+        time.sleep(10.0)
+        raise AssertionError("it was not heard")
+
+    with pytest.raises(SystemExit) as stopped:
+        carry_out(work, debug=False, interrupted="stopped")
+    assert stopped.value.code == 130
