@@ -12,7 +12,7 @@ from glimpse_envs.compiled import kernel
 from glimpse_envs.components import check_integer, check_number
 from glimpse_envs.data.datasets import ImageDataset
 from glimpse_envs.randomness import draw, draw_below
-from glimpse_envs.scenes import Plain, Scene, check_blend
+from glimpse_envs.scenes import Plain, Scene, check_blend, check_fits
 
 _DRAWS = 5  # of an object: its image, place in x and in y, direction, speed
 
@@ -121,11 +121,7 @@ class MovingCanvas(MovingScene):
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of what is shown."""
-        if max(height, width) > self.side:
-            raise ValueError(
-                f"images of {height} x {width} do not fit a canvas of side {self.side}; "
-                "take a larger side"
-            )
+        check_fits(self.side, height, width)
         return self.side, self.side
 
     def frames(

@@ -20,6 +20,14 @@ def check_blend(blend: str) -> None:
         raise ValueError(f"got blend={blend!r}; wanted 'max' or 'paste'")
 
 
+def check_fits(side: int, height: int, width: int) -> None:
+    """Raise a ValueError unless images of this size fit a square canvas."""
+    if max(height, width) > side:
+        raise ValueError(
+            f"images of {height} x {width} do not fit a canvas of side {side}; take a larger side"
+        )
+
+
 class Scene(Component):
     """What turns an image of the data set into what is shown.
 
@@ -121,11 +129,7 @@ class ClutteredCanvas(Scene):
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of what is shown."""
-        if max(height, width) > self.side:
-            raise ValueError(
-                f"images of {height} x {width} do not fit a canvas of side {self.side}; "
-                "take a larger side"
-            )
+        check_fits(self.side, height, width)
         if self.pieces and self.piece > min(height, width):
             raise ValueError(
                 f"pieces of {self.piece} x {self.piece} cannot be cut from images of "

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.data.datasets import SPLITS, DatasetError, ImageDataset, Split
-from glimpse_envs.data.folder_layout import Kind
+from glimpse_envs.data.folder_layout import Kind, absolute_path
 from glimpse_envs.data.folders import LARGEST_IN_MEMORY, list_splits, three_splits
 from glimpse_envs.data.pictures import middle_square
 
@@ -83,12 +83,7 @@ def clip_arguments(
 
     :raises DatasetError: if one is of the wrong kind
     """
-    if not isinstance(path, str | Path) or not str(path):
-        raise DatasetError(f"got the path {path!r} of a folder of clips; wanted 'clips:PATH'")
-    try:
-        arguments: dict[str, Any] = {"path": str(Path(path).expanduser().resolve())}
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, no home, a null byte
-        raise DatasetError(f"got the path {path!r} of a folder of clips ({error})") from error
+    arguments: dict[str, Any] = {"path": absolute_path(path, "clips", "a folder of clips")}
     ranges = {
         "size": (size, 1, 4096),
         "frames": (frames, 2, _MOST_FRAMES),

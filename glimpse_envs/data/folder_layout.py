@@ -54,6 +54,20 @@ class Kind(NamedTuple):
     readable: set[str] | frozenset[str]
 
 
+def absolute_path(path: object, scheme: str, what: str) -> str:
+    """Return the path of a folder of data, absolute, links followed.
+
+    :param scheme: such as "folder", and ``what`` such as "an image folder", for messages
+    :raises DatasetError: if it is no path, or leads nowhere
+    """
+    if not isinstance(path, str | Path) or not str(path):
+        raise DatasetError(f"got the path {path!r} of {what}; wanted '{scheme}:PATH'")
+    try:
+        return str(Path(path).expanduser().resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, no home, a null byte
+        raise DatasetError(f"got the path {path!r} of {what} ({error})") from error
+
+
 def list_folder(root: Path, kind: Kind | None = None) -> Layout:
     """Return the files of an image folder by split and class.
 

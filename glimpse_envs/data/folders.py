@@ -31,7 +31,7 @@ from glimpse_envs.data.datasets import (
     split_by_class,
 )
 from glimpse_envs.data.directory import data_directory
-from glimpse_envs.data.folder_layout import Kind, Listing, list_folder
+from glimpse_envs.data.folder_layout import Kind, Listing, absolute_path, list_folder
 from glimpse_envs.data.packed_images import name_of, pack
 from glimpse_envs.data.pictures import (
     BACKGROUNDS,
@@ -122,12 +122,7 @@ def folder_arguments(
 
     :raises DatasetError: if one is of the wrong kind
     """
-    if not isinstance(path, str | Path) or not str(path):
-        raise DatasetError(f"got the path {path!r} of an image folder; wanted 'folder:PATH'")
-    try:
-        arguments: dict[str, Any] = {"path": str(Path(path).expanduser().resolve())}
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, no home, a null byte
-        raise DatasetError(f"got the path {path!r} of an image folder ({error})") from error
+    arguments: dict[str, Any] = {"path": absolute_path(path, "folder", "an image folder")}
     if size is not None:
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise DatasetError(
