@@ -2,12 +2,18 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 
 def versions() -> dict[str, str]:
     """Return the versions of what a result depends on."""
+    return dict(_versions())
+
+
+@cache  # each reads a file of the package
+def _versions() -> dict[str, str]:
     packages = ("glimpse-envs", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
     found = {"python": platform.python_version()}
     for package in packages:
@@ -18,6 +24,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache  # this process goes on with what it has imported, whatever is committed meanwhile
 def git_commit() -> str | None:
     """Return the commit of this checkout, "+" if it has changes; None for an installed package."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,13 @@ def read_yaml(path: Path) -> Any:
     :raises OSError: if it cannot be read, is no regular file, or is too large
     :raises YamlError: if it is broken, nested too deeply, or its aliases stand for too much
     """
-    return parse_yaml(read_regular(path, LARGEST))
+    return copy.deepcopy(_content(read_regular(path, LARGEST)))
+
+
+@lru_cache(maxsize=16)
+def _content(text: str | bytes) -> Any:
+    """Parse a file once: a command looks into the same recipes several times, 50 ms each."""
+    return parse_yaml(text)
 
 
 def parse_yaml(text: str | bytes) -> Any:

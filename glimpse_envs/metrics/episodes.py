@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -139,15 +140,18 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     :param confidence: between 0 and 1, both excluded
     :raises ValueError: an argument out of range
     """
-    from scipy.stats import binomtest  # lazily: it takes a second to import
-
     if not (n >= 1 and 0 <= successes <= n and 0.0 < confidence < 1.0):
         raise ValueError(
             f"got successes={successes}, n={n}, confidence={confidence}; wanted "
             "0 <= successes <= n, n >= 1 and 0 < confidence < 1"
         )
-    interval = binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share, extra = successes / n, z**2 / n
+    centre = share + extra / 2
+    half = math.sqrt(share * (1 - share) * extra + extra**2 / 4)
+    low = 0.0 if successes == 0 else (centre - half) / (1 + extra)
+    high = 1.0 if successes == n else (centre + half) / (1 + extra)
+    return float(low), float(high)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,12 @@ def save(
     if path.suffix.lower().lstrip(".") not in kinds:
         raise ValueError(f"got the file name {path.name!r}; wanted a suffix of {sorted(kinds)}")
     with replacing(path) as temporary, literal_text(figure):
-        figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1, metadata=metadata)
+        # a tight box and a layout by constraints would each draw the whole figure once before
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
+            figure.set_layout_engine(None)
+        box = figure.get_tightbbox(canvas.get_renderer()).padded(0.1)
+        figure.savefig(temporary, bbox_inches=box, metadata=metadata)
     return path
 
 

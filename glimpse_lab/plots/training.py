@@ -126,7 +126,7 @@ def plot_confusion(
     size = 1.8 + 0.52 * min(max(k, 4), 24)
     figure = Figure(figsize=(size + 1.2, size + 0.4), dpi=150, layout="constrained")
     axes = figure.subplots()
-    mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     small = 9 if k <= _MAX_COUNTS else 6
     axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", fontsize=small)
     axes.set_yticks(range(k), columns[:k], fontsize=small)
@@ -138,7 +138,8 @@ def plot_confusion(
     if k <= _MAX_COUNTS:
         for (i, j), count in np.ndenumerate(matrix):
             colour = "white" if shares[i, j] > 0.55 else ("#222222" if count else "#BBBBBB")
-            axes.text(j, i, f"{count:d}", ha="center", va="center", fontsize=8, color=colour)
+            text = axes.text(j, i, f"{count:d}", ha="center", va="center", fontsize=8, color=colour)
+            text.set_in_layout(False)  # its cell is
     bar = figure.colorbar(mesh, ax=axes, shrink=0.8, label="share of the true class")
     bar.ax.yaxis.set_major_formatter(Percents())
     bar.outline.set_visible(False)
