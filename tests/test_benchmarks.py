@@ -118,6 +118,7 @@ def test_statistics_and_a_frame_are_timed(monkeypatch):
     assert times["all statistics"] == pytest.approx(single, abs=0.1) and single > 0.0
 
 
+@pytest.mark.slow
 def test_kinds_of_memory_are_compared_and_not_trained_twice(tmp_path, monkeypatch):
     module = load_script("benchmarks/classifier_parts.py")
     monkeypatch.setattr(module, "BATCH", 8)

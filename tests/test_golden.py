@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -20,6 +19,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from classifiers import NumpyClassifier
+from forks import call_in_fork
 from gymnasium import spaces
 from numpy.typing import NDArray
 from scripts import fail
@@ -28,7 +28,6 @@ from glimpse_envs.registration import REGISTERED
 from glimpse_lab.cli import eval as evaluation
 from glimpse_lab.cli import train as training
 
-ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 STEPS, LANES, SEED = 200, 2, 11
 GO_ON = 0.8  # probability that an action does not answer
@@ -138,19 +137,22 @@ TRAININGS = {
 }
 
 
+def train_as_before(words: list[str]) -> None:
+    """What ``train.py`` does, with the arithmetic of the machine that recorded."""
+    # matrix units of newer processors round bfloat16 products otherwise
+    os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_BF16"
+    sys.argv = ["train.py", *words]
+    training.main()
+
+
 def train(name: str, runs: Path) -> Path:
     """Train shortly, as a user would, and return the run directory."""
     env_id, settings, gaze = TRAININGS[name]
     callback = f"callback=[{{policies.CoTrainingCallback: {PRETRAINING.replace('GAZE', gaze)}}}]"
-    command = [
-        *(sys.executable, ROOT / "train.py", "--env", env_id, "--runs", runs, "--name", name),
-        *("--total-timesteps", 2048, "--no-video", "--set", *settings, callback),
-    ]
-    # matrix units of newer processors round bfloat16 products otherwise
-    env = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}
-    words = [str(word) for word in command]
-    result = subprocess.run(words, capture_output=True, text=True, env=env)
-    assert result.returncode == 0, result.stderr
+    words = ["--env", env_id, "--runs", runs, "--name", name, "--total-timesteps", 2048]
+    words += ["--no-video", "--set", *settings, callback]
+    result = call_in_fork(train_as_before, [str(word) for word in words])
+    assert result.status == 0, result.errors
     return runs / env_id / name
 
 

@@ -66,6 +66,7 @@ def printed_here(script: str) -> str:
     return output.getvalue()
 
 
+@pytest.mark.slow
 def test_without_compilation_the_numbers_are_the_same() -> None:
     compiled = [printed_here(EPISODE), printed_here(CANVAS)]
     assert min(map(len, compiled)) > 100
@@ -137,6 +138,7 @@ def test_a_cache_that_was_cut_short_is_written_anew(
     assert printed_here(small_kernel) == "42 1.0 compiled 0\n"
 
 
+@pytest.mark.slow
 def test_the_next_process_writes_a_cache_anew(
     small_cache: Callable[[], str], tmp_path: Path
 ) -> None:

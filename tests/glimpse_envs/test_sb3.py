@@ -1,14 +1,12 @@
 """The face for Stable-Baselines3."""
 
-import subprocess
-import sys
-
 import gymnasium as gym
 import numpy as np
 import pytest
+from forks import call_in_fork
 from gymnasium.wrappers import RecordVideo
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecMonitor, VecVideoRecorder
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecMonitor, VecVideoRecorder
 
 from glimpse_envs.config import make_config
 from glimpse_envs.sb3 import GlimpseVecEnv, registered_kwargs
@@ -188,28 +186,20 @@ def test_a_wrong_id_is_a_message(tmp_path, monkeypatch, env_id, message):
         GlimpseVecEnv(env_id)
 
 
-SUBPROCESSES = """
-import sys
-from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import SubprocVecEnv
-
-if __name__ == "__main__":
+def play_in_subprocesses(method: str) -> None:
+    """Print what a first glimpse adds up to in a process below this one."""
     env = make_vec_env(
-        "glimpse_envs:GlimpseDigits-MultiCat-v0", 2, seed=0,
-        vec_env_cls=SubprocVecEnv, vec_env_kwargs={"start_method": sys.argv[1]},
+        *("glimpse_envs:GlimpseDigits-MultiCat-v0", 1, 0),
+        vec_env_cls=SubprocVecEnv,
+        vec_env_kwargs={"start_method": method},
     )
     print(env.reset()["glimpse"].sum(axis=(1, 2, 3)).tolist())
     env.close()
-"""
 
 
 @pytest.mark.parametrize("method", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
-def test_subprocesses_of_any_start_play_the_same_episodes(tmp_path, method):
-    script = tmp_path / "script.py"
-    script.write_text(SUBPROCESSES)
-    done = subprocess.run(
-        [sys.executable, str(script), method], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    expected = make_vec_env("GlimpseDigits-MultiCat-v0", 2, seed=0).reset()["glimpse"]
-    assert done.stdout.split("\n")[0] == str(expected.sum(axis=(1, 2, 3)).tolist())
+def test_subprocesses_of_any_start_play_the_same_episodes(method):
+    done = call_in_fork(play_in_subprocesses, method)
+    assert done.status == 0, done.errors
+    expected = make_vec_env("GlimpseDigits-MultiCat-v0", 1, seed=0).reset()["glimpse"]
+    assert done.output.split("\n")[0] == str(expected.sum(axis=(1, 2, 3)).tolist())

@@ -43,19 +43,25 @@ def change(run: Run, **changes: Any) -> None:
     file.write_text(yaml.safe_dump(content))
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """A run with a classifier, saved in its pretraining."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with a classifier, saved in its pretraining."""
     overrides = {
         "env_kwargs.classifier": CANVAS,
         "env_kwargs.budget": 3,
         "callback": [{"policies.CoTrainingCallback": TRAINING}],
         "n_timesteps": 64,
     }
-    made = make_run(tmp_path / "theirs" / "run", "ppo.yml", overrides)
-    model, callbacks = make(made, "cpu")
-    save_checkpoint(made.model_file, model, callbacks[0].state())
-    return made
+    run = make_run(tmp_path_factory.mktemp("made") / "run", "ppo.yml", overrides)
+    model, callbacks = make(run, "cpu")
+    save_checkpoint(run.model_file, model, callbacks[0].state())
+    return run.path
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Run:
+    """A copy of it for a test that changes it."""
+    return Run.open(Path(shutil.copytree(made, tmp_path / "theirs" / "run")))
 
 
 # ---- callbacks ----
@@ -147,7 +153,7 @@ def rewrite(run: Run, tamper: Callable[[dict[str, Any]], None]) -> None:
             archive.writestr(name, data)
 
 
-@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("absolute", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_key_in_a_run_names_no_file_and_nothing_of_the_run_is_kept(
     absolute: bool, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

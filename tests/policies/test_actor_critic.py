@@ -256,7 +256,7 @@ def test_a_mean_baseline_is_one_number_that_is_learnt(tmp_path, algorithm, polic
     model = algorithm(
         policy, env, n_steps=8, batch_size=64, learning_rate=0.01, seed=0, policy_kwargs=kwargs
     )
-    model.learn(512)
+    model.learn(256)
     model.save(tmp_path / "model.zip")
     policy = algorithm.load(tmp_path / "model.zip", device="cpu").policy
     obs = observations(policy.observation_space, 6)

@@ -64,12 +64,15 @@ def gazes(model: Any, env: GlimpseVecEnv, n_steps: int = 3) -> np.ndarray:
             *(RecurrentPPO, GlimpseLstmPolicy, {"type": "MultiCategorical", "stride": 1.0}),
             marks=pytest.mark.slow,
         ),
-        (RecurrentPPO, GlimpseTokenPolicy, {"type": "MultiCategorical", "stride": 1.0}),
+        pytest.param(
+            *(RecurrentPPO, GlimpseTokenPolicy, {"type": "MultiCategorical", "stride": 1.0}),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_an_agent_scans_as_it_was_taught(algorithm: type, policy: type, scheme: Any) -> None:
     env = environment(scheme)
-    imitation = Imitation(gaze=SCAN, episodes=1_500, batch_size=16, learning_rate=5e-3)
+    imitation = Imitation(gaze=SCAN, episodes=1_000, batch_size=16, learning_rate=5e-3)
     model = learn(algorithm, policy, env, imitation)
     wanted = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75)]
     for found, place in zip(gazes(model, env), wanted, strict=True):
@@ -79,17 +82,17 @@ def test_an_agent_scans_as_it_was_taught(algorithm: type, policy: type, scheme: 
 def test_continuous_moves_are_taught_too() -> None:
     env = environment("Hybrid")
     aim = Fixed(((0.3, 0.7, 0.8),))
-    imitation = Imitation(gaze=aim, episodes=1_500, batch_size=16, learning_rate=5e-3)
+    imitation = Imitation(gaze=aim, episodes=1_000, batch_size=16, learning_rate=5e-3)
     model = learn(PPO, HybridPolicy, env, imitation)
     wanted = env.config.geometry.clamp(np.float32([[0.3, 0.7, 0.8]]))[0]
     np.testing.assert_allclose(gazes(model, env)[1], np.tile(wanted, (4, 1)), atol=0.06)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3])
+@pytest.mark.parametrize("share", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_answers_are_as_likely_as_they_were_taught(share: float) -> None:
     env = environment({"type": "MultiCategorical", "stride": 1.0}, n=200)
     imitation = Imitation(
-        gaze=SCAN, episodes=2_000, answer_share=share, batch_size=32, learning_rate=5e-3
+        gaze=SCAN, episodes=1_200, answer_share=share, batch_size=32, learning_rate=5e-3
     )
     model = learn(PPO, GlimpsePolicy, env, imitation)
     actions, _ = model.predict(env.reset(), deterministic=False)

@@ -58,15 +58,20 @@ class ForkedScript:
     :param main: such as that of ``glimpse_lab.cli.train``
     :param arguments: of its command line
     :param name: of the script
+    :param place: the folder that it begins in
     """
 
     def __init__(
-        self, main: Callable[[], None], *arguments: object, name: str = "train.py"
+        self,
+        main: Callable[[], None],
+        *arguments: object,
+        name: str = "train.py",
+        place: Path = ROOT,
     ) -> None:
         self._folder = TemporaryDirectory()
         self._files = [Path(self._folder.name, stream) for stream in ("output", "errors")]
         words = [str(ROOT / name), *map(str, arguments)]
-        call = (_run_script, (main, words), *self._files)
+        call = (_run_script, (main, words, place), *self._files)
         self._process = _FORKS.Process(target=_redirected, args=call)
         self._process.start()
 
@@ -74,6 +79,11 @@ class ForkedScript:
     def returncode(self) -> int | None:
         """The exit status, of a signal as a negative number; None until it has ended."""
         return self._process.exitcode
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process."""
+        return self._process.pid
 
     def poll(self) -> int | None:
         """Return the exit status, None until it has ended."""
@@ -99,7 +109,8 @@ class ForkedScript:
         return output, errors
 
 
-def _run_script(main: Callable[[], None], words: list[str]) -> None:
+def _run_script(main: Callable[[], None], words: list[str], place: Path) -> None:
+    os.chdir(place)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also below a shell's background
     sys.argv = words
     main()

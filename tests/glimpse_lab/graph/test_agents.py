@@ -51,7 +51,8 @@ def test_actions_of_every_kind(space: gymnasium.Space) -> None:
     env.reset(seed=0)
     assert env.step(space.sample())[1] == 2.0
     if np.all(getattr(space, "start", 0) == 0):  # others SB3 does not take
-        graph.agent.n_epochs = 1
+        graph.agent.n_steps, graph.agent.n_epochs = 64, 1
+        graph.agent._setup_model()
         graph.run(4)
 
 

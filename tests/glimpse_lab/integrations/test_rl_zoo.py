@@ -111,6 +111,7 @@ def test_a_model_gets_the_classifier_that_it_was_saved_with(trained: Path, tmp_p
     assert found == saved
 
 
+@pytest.mark.slow
 def test_record_video_writes_a_film(trained: Path, tmp_path: Path) -> None:
     ours(
         *("record_video", "--algo", "ppo", "--env", ENV, "-f", trained),
@@ -120,6 +121,7 @@ def test_record_video_writes_a_film(trained: Path, tmp_path: Path) -> None:
     assert film.stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_model_and_classifier(trained: Path, tmp_path: Path) -> None:
     model = trained / "ppo" / f"{ENV}_1" / f"{ENV}.zip"
     output = ours(
@@ -132,6 +134,7 @@ def test_training_goes_on_with_model_and_classifier(trained: Path, tmp_path: Pat
     assert _classifier(tmp_path / "ppo" / f"{ENV}_1", ENV).digest() == before
 
 
+@pytest.mark.slow
 def test_the_zoos_own_train_takes_agents_without_classifier(tmp_path: Path) -> None:
     packages = ("--gym-packages", "glimpse_envs", "policies")
     output = forked(
@@ -164,6 +167,12 @@ def glimpse_recipes() -> list[Path]:
     return [f for f in files if f.stem != "enumeration" and f.parent.name != "inverse"]
 
 
+def entries(file: Path) -> list[str]:
+    """The entries of a recipe file; of those that are the same by an alias the first."""
+    recipes = yaml.safe_load(file.read_text())
+    return list({id(recipes[name]): name for name in reversed(recipes)}.values())
+
+
 def understand_every_recipe(logs: str) -> None:
     """Read all entries of these recipe files as the zoo does, and make their environments."""
     from stable_baselines3.common.callbacks import BaseCallback
@@ -174,7 +183,7 @@ def understand_every_recipe(logs: str) -> None:
     understood = 0
     args = argparse.Namespace(eval_env_kwargs=None, vec_env="dummy")
     for file in glimpse_recipes():
-        for env_id in yaml.safe_load(file.read_text()):
+        for env_id in entries(file):
             asked = "GlimpseDigits-GreedyMap-v0" if env_id == "default" else env_id
             made_by = manager.GlimpseExperimentManager(
                 args, file.stem, asked, logs, config=str(file), verbose=0
@@ -201,8 +210,8 @@ def understand_every_recipe(logs: str) -> None:
 def test_the_zoo_understands_every_recipe(tmp_path: Path) -> None:
     """Policies, schedules, anchors, ``default`` and callbacks of all entries of these files."""
     output = forked(understand_every_recipe, str(tmp_path))
-    entries = [yaml.safe_load(file.read_text()) for file in glimpse_recipes()]
-    assert int(output.rpartition("understood ")[2]) == sum(map(len, entries)) > 30
+    names = [name for file in glimpse_recipes() for name in entries(file)]
+    assert int(output.rpartition("understood ")[2]) == len(names) > 20
 
 
 def test_a_wrong_command_gets_a_message() -> None:

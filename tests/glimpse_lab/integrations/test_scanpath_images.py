@@ -76,6 +76,7 @@ def test_the_belief_is_drawn_where_there_is_a_classifier(tmp_path: Path) -> None
     assert len(np.unique(pixels(belief[0]).reshape(-1, 3), axis=0)) > 10  # not an empty picture
 
 
+@pytest.mark.slow
 def test_training_does_not_notice(tmp_path: Path) -> None:
     """Same weights of agent and classifier with and without the callback, co-training included."""
     parts = {"classifier": {"type": "canvas", "width": 4}, "observe_classifier_features": True}

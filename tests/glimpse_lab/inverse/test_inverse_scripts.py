@@ -136,7 +136,7 @@ def test_screens_need_no_data_set(tmp_path: Path) -> None:
     assert "drew its own images" in message
 
 
-@pytest.mark.parametrize("name", ["ppo", "supervised"])
+@pytest.mark.parametrize("name", ["ppo", pytest.param("supervised", marks=pytest.mark.slow)])
 def test_references_learn_by_the_same_scripts(tmp_path: Path, name: str) -> None:
     short = ["n_steps=4", "batch_size=32", "n_epochs=1"] if name == "ppo" else []
     recipe = ["--recipe", RECIPES / "inverse" / f"{name}.yml"]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripts import ROOT, fail, finish, start, succeed
+from forks import ForkedScript
+from scripts import ROOT, fail, finish, succeed
 
 import glimpse_lab
 from glimpse_envs import pack_dataset
@@ -103,7 +104,7 @@ def test_an_agent_is_loaded_from_python() -> None:
 
 def test_the_command_evaluates_and_films(tmp_path: Path) -> None:
     arguments = ("--pretrained", "digits", "--video", "2")
-    ended = finish(start("eval.py", *arguments, cwd=tmp_path))
+    ended = finish(ForkedScript(evaluation.main, *arguments, name="eval.py", place=tmp_path))
     assert ended.status == 0, ended.errors
     folder = tmp_path / "runs" / "pretrained" / "digits"
     names = {file.name for file in folder.iterdir()}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch as th
-from scripts import fail, finish, start, succeed
+from forks import ForkedScript
+from scripts import fail, finish, succeed
 
 from glimpse_envs.core import GlimpseCore
 from glimpse_lab.checkpoint import classifier_of
@@ -60,38 +59,26 @@ def played(model: Any, run: Run) -> np.ndarray:
     return found == core.labels
 
 
-def evaluated_by_a_process(*arguments: object) -> None:
-    """Evaluate in a process of its own, which has not made the network."""
-    status, output, errors = finish(start("eval.py", *arguments))
-    assert status == 0, output + errors
-
-
-@pytest.mark.parametrize(
-    ("trunk", "env_kwargs", "evaluate"),
-    [
-        (TRUNK, {}, evaluated_by_a_process),
-        # a plain image has few gazes for the oracles to try, each of which reads the whole canvas
-        (
-            {"type": "canvas", "width": 4},
-            {"scene": "Plain"},
-            partial(succeed, evaluation.main, name="eval.py"),
-        ),
-    ],
-    ids=["gru", "canvas"],
-)
-def test_eval_tells_exactly_what_the_network_reaches(
-    tmp_path: Path,
-    trunk: dict[str, Any],
-    env_kwargs: dict[str, Any],
-    evaluate: Callable[..., object],
-) -> None:
-    run, model = made(tmp_path / "run", trunk, **env_kwargs)
-    evaluate(run.path, "--video", 2)
-    told = json.loads((run.path / "metrics.json").read_text())
+def assert_told_exactly(told: dict[str, Any], run: Run, model: Any) -> None:
     assert told["accuracy"] == pytest.approx(played(model, run).mean(), abs=1e-12)
     assert told["timesteps"] == 64 and told["n_images"] == 359
+
+
+def test_eval_tells_exactly_what_the_network_reaches(tmp_path: Path) -> None:
+    # a plain image has few gazes for the oracles to try, each of which reads the whole canvas
+    run, model = made(tmp_path / "run", {"type": "canvas", "width": 4}, scene="Plain")
+    succeed(evaluation.main, run.path, "--video", 2, name="eval.py")
+    assert_told_exactly(json.loads((run.path / "metrics.json").read_text()), run, model)
     names = {file.name for file in run.path.iterdir()}
     assert {"report.html", "figures", "video.mp4", "video.gif", "confusion.png"} <= names
+
+
+def test_a_process_that_has_not_made_the_network_evaluates_it(tmp_path: Path) -> None:
+    run, model = made(tmp_path / "run")
+    arguments = (run.path, "--quick", "--json")
+    status, output, errors = finish(ForkedScript(evaluation.main, *arguments, name="eval.py"))
+    assert status == 0, output + errors
+    assert_told_exactly(json.loads(output), run, model)
 
 
 def test_a_loaded_network_is_the_saved_one(tmp_path: Path) -> None:

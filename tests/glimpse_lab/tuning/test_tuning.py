@@ -24,7 +24,7 @@ SPACE = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "minibatches
 
 def study(path: Path, space: dict[str, Any] = SPACE, **changes: Any) -> Study:
     overrides = {
-        **{"n_envs": 8, "n_steps": 8, "batch_size": 32, "n_epochs": 1, "n_timesteps": 256},
+        **{"n_envs": 8, "n_steps": 8, "batch_size": 32, "n_epochs": 1, "n_timesteps": 128},
         "env_kwargs.budget": 2,
         "callback": [],
     }

@@ -70,8 +70,9 @@ def test_recurrent_policies_learn_with_it(packed):
     model = RecurrentPPO(
         GlimpseLstmPolicy,
         env,
-        n_steps=16,
+        n_steps=8,
         batch_size=32,
+        n_epochs=2,
         device="cpu",
         policy_kwargs={
             "continuous": "deterministic",
@@ -80,14 +81,14 @@ def test_recurrent_policies_learn_with_it(packed):
     )
     before = model.policy.action_net.moves.weight.clone()
     callbacks = [CACLA(), PackedSequences()] if packed else [CACLA()]
-    model.learn(256, callback=callbacks)
+    model.learn(128, callback=callbacks)
     assert not th.equal(before, model.policy.action_net.moves.weight)
     assert np.isfinite(model.logger.name_to_value["train/cacla_loss"])
 
 
 def test_a_recurrent_policy_of_any_dict_learns_with_it():
     model = make_model(RecurrentPPO, HybridLstmPolicy, n_steps=8)
-    model.learn(512, callback=CACLA())
+    model.learn(128, callback=CACLA())
     assert np.isfinite(model.logger.name_to_value["train/cacla_loss"])
 
 

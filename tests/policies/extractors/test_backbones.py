@@ -178,7 +178,7 @@ def test_without_timm_the_error_says_how_to_get_it(monkeypatch):
 # ---- in a policy ----
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_ppo_learns_with_a_network_by_name(tmp_path, channels: int):
     env = make_vec_env(lambda: TinyGlimpse(glimpse=(32, 32, channels)), 4, seed=0)
     extractor = {"encoder": "torchvision:mobilenet_v3_small", "glimpse_dim": 16}
