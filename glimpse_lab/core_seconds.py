@@ -30,7 +30,7 @@ class CoreSeconds:
 
     :param pretraining: of the classifier, before the agent; where another run's was taken, what it
         cost there; 0 without one
-    :param training: of the agent, and of the classifier beside it
+    :param training: of the agent, its imitation included, and of the classifier beside it
     """
 
     pretraining: float | None = None
@@ -74,7 +74,7 @@ class CoreSeconds:
 
 
 class CoreTimer(BaseCallback):
-    """Measure the agent's training; called after the callback that pretrains the classifier.
+    """Measure the agent's training; stands behind the callback that pretrains the classifier.
 
     :param before: seconds of its earlier parts; None where they are not known
     """

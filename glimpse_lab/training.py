@@ -149,7 +149,10 @@ def learn(
 
     for callback in resumable:
         callback.checkpoint = save
-    callbacks = [Diverged(), *callbacks, timer, statistics, progress, Checkpoint(save)]
+    # what stands behind the pretraining is the agent's: imitation, too
+    first = 0 if cotraining is None else list(callbacks).index(cotraining) + 1
+    callbacks = [Diverged(), *callbacks[:first], timer, *callbacks[first:]]
+    callbacks += [statistics, progress, Checkpoint(save)]
     done, total = model.num_timesteps, run.config.n_timesteps
     logger = run.make_logger(upto=done)
     logger.output_formats.extend(outputs)
@@ -182,7 +185,7 @@ def learn(
 
 def _core_seconds_before(run: Run, model: BaseAlgorithm) -> float | None:
     """Return what the agent's training has taken so far; None where that is not known."""
-    if not model.num_timesteps:
-        return 0.0
     known = CoreSeconds.read(run.path)
-    return None if known is None else known.training
+    if known is None:
+        return None if model.num_timesteps else 0.0
+    return known.training

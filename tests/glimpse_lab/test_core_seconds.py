@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import made_runs
 import pytest
 
+from glimpse_lab import core_seconds
 from glimpse_lab.core_seconds import FILE, CoreSeconds, CoreTimer
 from glimpse_lab.evaluation.exact import evaluate_run
 from glimpse_lab.runs import Run, RunError
 from glimpse_lab.training import learn, make, restore
+from policies import Imitation
 
 TRAINING = {"pretraining": 64, "batch_size": 16, "epochs": 1.0, "bfloat16": False}
 
@@ -49,6 +52,17 @@ def test_seconds_add_up_over_resumes(run: Run) -> None:
     assert first.pretraining == second.pretraining > 0.0
     assert 0.0 < first.training < second.training
     assert second.pretraining + second.training < spent
+
+
+def test_imitation_is_training_of_the_agent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(core_seconds, "time", SimpleNamespace(process_time=lambda: clock[0]))
+    monkeypatch.setattr(
+        Imitation, "_on_training_start", lambda _: clock.__setitem__(0, clock[0] + 100.0)
+    )
+    model, callbacks = make(run, "cpu")
+    learn(run, model, [*callbacks, Imitation(gaze="Grid")], go_on="")
+    assert CoreSeconds.read(run.path).training == 100.0
 
 
 def test_a_finished_training_that_is_resumed_costs_no_more(run: Run) -> None:
