@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.data.datasets import SPLITS, DatasetError, ImageDataset, Split
-from glimpse_envs.data.folder_layout import Kind, absolute_path
+from glimpse_envs.data.folder_layout import Kind, absolute_path, placed
 from glimpse_envs.data.folders import LARGEST_IN_MEMORY, list_splits, three_splits
 from glimpse_envs.data.pictures import middle_square
 
@@ -60,7 +60,7 @@ def load_clips(path: str | Path, size: int = 64, frames: int = 16, every: int = 
     try:
         splits = three_splits(folder.splits)
     except DatasetError as error:
-        raise DatasetError(f"{root}: {error}") from error
+        raise placed(root, error) from error
     files = [file for name in SPLITS for file in splits[name].files]
     strips = np.empty((n_clips, frames * size, size, 3), np.uint8)
     for strip, file in zip(strips, _progress(files), strict=True):
@@ -73,7 +73,7 @@ def load_clips(path: str | Path, size: int = 64, frames: int = 16, every: int = 
     try:
         return ImageDataset(root.name, classes=folder.classes, frames=frames, **parts)
     except DatasetError as error:
-        raise DatasetError(f"{root}: {error}") from error
+        raise placed(root, error) from error
 
 
 def clip_arguments(

@@ -68,6 +68,12 @@ def absolute_path(path: object, scheme: str, what: str) -> str:
         raise DatasetError(f"got the path {path!r} of {what} ({error})") from error
 
 
+def placed(root: Path, error: DatasetError) -> DatasetError:
+    """Return an error whose message tells the folder, as that of a file in it does already."""
+    told = str(error)
+    return error if told.startswith(str(root)) else DatasetError(f"{root}: {told}")
+
+
 def list_folder(root: Path, kind: Kind | None = None) -> Layout:
     """Return the files of an image folder by split and class.
 

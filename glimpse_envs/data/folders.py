@@ -31,7 +31,7 @@ from glimpse_envs.data.datasets import (
     split_by_class,
 )
 from glimpse_envs.data.directory import data_directory
-from glimpse_envs.data.folder_layout import Kind, Listing, absolute_path, list_folder
+from glimpse_envs.data.folder_layout import Kind, Listing, absolute_path, list_folder, placed
 from glimpse_envs.data.packed_images import name_of, pack
 from glimpse_envs.data.pictures import (
     BACKGROUNDS,
@@ -109,7 +109,7 @@ def load_folder(
         _warn_of_contrast(root, in_order, contrast)
         return ImageDataset(root.name, classes=folder.classes, digest=digest, **splits)
     except DatasetError as error:
-        raise DatasetError(f"{root}: {error}") from error
+        raise placed(root, error) from error
 
 
 def folder_arguments(

@@ -205,5 +205,5 @@ def test_a_wrong_folder_is_named(tmp_path, prepare, message):
     root = tmp_path / "pictures"
     root.mkdir()
     prepare(root)
-    with pytest.raises(DatasetError, match=message.format(root=root)):
+    with pytest.raises(DatasetError, match=f"^{message.format(root=root)}"):
         load_dataset(f"folder:{root}")
