@@ -139,25 +139,29 @@ def _draw_screens(desktops, panels, keys):
     for i in range(keys.shape[0]):
         key = keys[i]
         ground = np.array([draw_below(key, c, 50) + 25 for c in range(3)])
-        screen = desktops[i]
-        _fill(screen, 0, 0, screen.shape[0], screen.shape[1], ground)
-        _fill(screen, 0, 0, 7, screen.shape[1], ground // 2)
-        _widgets(screen, 10, key, 100, ground + 40)
-        panel = panels[i]
+        screen = desktops[i, :, 0:]  # of the type of a part of a panel: all is compiled for one
+        _fill(screen, np.array([0, 0, screen.shape[0], screen.shape[1]]), ground)
+        _fill(screen, np.array([0, 0, 7, screen.shape[1]]), ground // 2)
+        _widgets(screen, np.array([10, 100]), key, ground + 40)
+        panel = panels[i, :, 0:]
         height, width = panel.shape[:2]
         title = np.array([draw_below(key, 10 + c, 110) + 20 for c in range(3)])
         paper = np.full(3, 90 + draw_below(key, 20, 50))
-        _fill(panel, 0, 0, height, width, title)
-        _fill(panel, 9, 1, height - 1, width - 1, paper)
+        _fill(panel, np.array([0, 0, height, width]), title)
+        _fill(panel, np.array([9, 1, height - 1, width - 1]), paper)
         bright = np.full(3, 180)
-        _fill(panel, 3, 3, 6, 3 + width // 4 + draw_below(key, 21, width // 3), bright)
-        _fill(panel, 2, width - 7, 7, width - 2, bright)
-        _widgets(panel[9 : height - 1, 1 : width - 1], 2, key, 1000, paper)
+        _fill(panel, np.array([3, 3, 6, 3 + width // 4 + draw_below(key, 21, width // 3)]), bright)
+        _fill(panel, np.array([2, width - 7, 7, width - 2]), bright)
+        _widgets(panel[9 : height - 1, 1 : width - 1], np.array([2, 1000]), key, paper)
 
 
 @kernel
-def _widgets(screen, top, key, number, paper):
-    """Draw rows of widgets from ``top`` on, by the draws of a stream from ``number`` on."""
+def _widgets(screen, first, key, paper):
+    """Draw rows of widgets.
+
+    ``first`` holds the top of the first row and the number of the first draw of the stream.
+    """
+    top, number = first
     height, width = screen.shape[:2]
     ink = paper // 4
     while top + 10 <= height:
@@ -167,19 +171,23 @@ def _widgets(screen, top, key, number, paper):
             size = min(14 + draw_below(key, number + 2, 22), width - left - 2)
             tone = np.array([draw_below(key, number + 3 + c, 130) + 20 for c in range(3)])
             if kind == 0:  # a button with a word
-                _fill(screen, top, left, top + 11, left + size, ink)
-                _fill(screen, top + 1, left + 1, top + 10, left + size - 1, tone)
-                _fill(screen, top + 5, left + 4, top + 7, left + size - 4, 180 * (tone < 70))
+                _fill(screen, np.array([top, left, top + 11, left + size]), ink)
+                _fill(screen, np.array([top + 1, left + 1, top + 10, left + size - 1]), tone)
+                _fill(
+                    screen,
+                    np.array([top + 5, left + 4, top + 7, left + size - 4]),
+                    180 * (tone < 70),
+                )
             elif kind == 1:  # a check box, perhaps ticked, and its words
-                _fill(screen, top + 1, left, top + 9, left + 8, ink)
-                _fill(screen, top + 2, left + 1, top + 8, left + 7, np.full(3, 170))
+                _fill(screen, np.array([top + 1, left, top + 9, left + 8]), ink)
+                _fill(screen, np.array([top + 2, left + 1, top + 8, left + 7]), np.full(3, 170))
                 if tone[0] % 2:
-                    _fill(screen, top + 4, left + 3, top + 6, left + 5, ink)
-                _fill(screen, top + 4, left + 10, top + 6, left + size, ink)
+                    _fill(screen, np.array([top + 4, left + 3, top + 6, left + 5]), ink)
+                _fill(screen, np.array([top + 4, left + 10, top + 6, left + size]), ink)
             else:  # three lines of text
                 for line in range(3):
                     end = left + size - (tone[line] % (size // 2))
-                    _fill(screen, top + 4 * line, left, top + 4 * line + 2, end, ink)
+                    _fill(screen, np.array([top + 4 * line, left, top + 4 * line + 2, end]), ink)
             left += size + 4
             number += _DRAWS
         top += _WIDGET
@@ -187,8 +195,12 @@ def _widgets(screen, top, key, number, paper):
 
 
 @kernel
-def _fill(screen, top, left, bottom, right, colour):
-    """Fill a rectangle as far as it lies on the screen."""
+def _fill(screen, box, colour):
+    """Fill a rectangle (top, left, bottom, right) as far as it lies on the screen.
+
+    An array of them has one type; of numbers each that is written down would have its own.
+    """
+    top, left, bottom, right = box
     for y in range(max(top, 0), min(bottom, screen.shape[0])):
         for x in range(max(left, 0), min(right, screen.shape[1])):
             for c in range(3):
