@@ -149,10 +149,16 @@ def test_eval_refuses_what_does_not_go_together(arguments: list[str], message: s
     assert message in evaluate_fails(*arguments)
 
 
-def start_long(runs: Path) -> tuple[ForkedScript, Path]:
-    """Start a training that ends only when it is ended; return its directory, too."""
+def long_training(runs: Path) -> tuple[list[object], Path]:
+    """Arguments of a training that ends only when it is ended, and its directory."""
     arguments = ["--runs", runs, "--name", "long", "--total-timesteps", "1e8", *TINY]
-    return ForkedScript(training.main, *arguments), runs / ENV_ID / "long"
+    return arguments, runs / ENV_ID / "long"
+
+
+def start_long(runs: Path) -> tuple[ForkedScript, Path]:
+    """Start it; return its directory, too."""
+    arguments, folder = long_training(runs)
+    return ForkedScript(training.main, *arguments), folder
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(tmp_path: Path) -> None:
@@ -189,7 +195,8 @@ def test_a_run_in_training_is_left_alone_and_goes_on_after_a_kill(tmp_path: Path
 
 
 def test_ctrl_c_several_times_ends_with_what_is_saved(tmp_path: Path) -> None:
-    process, folder = start_long(tmp_path)
+    arguments, folder = long_training(tmp_path)
+    process = start("train.py", *arguments)  # how the interpreter ends is asked, too
     wait_until(lambda: lines(folder / "progress.csv") > 1, process)
     for _ in range(5):
         if process.poll() is None:
