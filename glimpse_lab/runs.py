@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -281,9 +282,12 @@ class Run:
         :param extras: what to keep beside the classifier's weights
         :raises RunError: if it cannot be written, as on a full disk; an older one stays as it is
         """
+        earlier = sys.exc_info()[1]  # such as the Ctrl-C that this saving answers
         try:
             save_checkpoint(self.model_file, model, extras)
         except (OSError, RuntimeError) as error:  # PyTorch raises the latter for a failed write
+            if _interrupted(error, earlier):  # and for one that Ctrl-C cut short
+                raise KeyboardInterrupt from error
             kept = "the one before it is kept" if self.model_file.exists() else "none is saved yet"
             why = write_failure(error)
             raise RunError(
@@ -328,6 +332,16 @@ class Run:
         """Write a JSON file of the run under a temporary name and rename it."""
         with replacing(self.path / name) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _interrupted(error: BaseException, earlier: BaseException | None) -> bool:
+    """Whether it was Ctrl-C that an error came of, and not one that was there before."""
+    found: BaseException | None = error
+    while found is not None and found is not earlier:
+        if isinstance(found, KeyboardInterrupt):
+            return True
+        found = found.__context__
+    return False
 
 
 def write_failure(error: BaseException) -> str:

@@ -203,7 +203,7 @@ def test_ctrl_c_several_times_ends_with_what_is_saved(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
         time.sleep(0.02)
     status, output, errors = finish(process)
-    assert status == 130 and f"--resume {folder}" in output
+    assert status == 130 and f"--resume {folder}" in output, output + errors
     assert "nothing is saved" not in output + errors
     assert "is kept" in output or "stopped and saved" in output
 

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,42 @@ def test_a_saved_model_comes_back_with_optimiser_and_timesteps(run: Run) -> None
     for old, new in zip(model.policy.parameters(), fresh.policy.parameters(), strict=True):
         assert th.equal(old, new)
     assert len(fresh.policy.optimizer.state) == len(model.policy.optimizer.state) > 0
+
+
+def test_ctrl_c_while_pytorch_writes_is_no_full_disk(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = run.config.make_model(run.make_env(), "cpu")
+    run.save_model(model)
+    before = run.model_file.read_bytes()
+
+    write, place = zipfile._ZipWriteFile.write, [0]
+
+    def interrupted(self: Any, data: bytes) -> int:
+        place[0] -= 1
+        if place[0] == 0:
+            raise KeyboardInterrupt
+        return write(self, data)
+
+    monkeypatch.setattr("zipfile._ZipWriteFile.write", interrupted)
+    for place[0] in range(1, 20):  # one of them PyTorch tells as a failure of its own
+        with pytest.raises(KeyboardInterrupt, match=r"^$"):
+            try:
+                raise KeyboardInterrupt("the first")
+            finally:
+                run.save_model(model)
+    assert run.model_file.read_bytes() == before
+    monkeypatch.undo()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(model), "save", full)
+    with pytest.raises(RunError, match="No space left"):
+        try:
+            raise KeyboardInterrupt("the first")
+        finally:
+            run.save_model(model)
 
 
 def test_a_resumed_run_sees_other_images_than_at_its_start(run: Run) -> None:
