@@ -16,7 +16,7 @@ of
    is that of ``GlimpseCIFAR-MultiCat-v0`` on 50,000 random images of 32 x 32 x 3. Actions are drawn
    before: uniform moves and zooms, always going on, so that the budget ends every episode after 8
    steps. Resets, infos and terminal observations are part of the time.
-3. ap_gym's CIFAR-10 environment on the same images at 256 lanes, if it is installed.
+3. ap_gym's CIFAR-10 environment on the same images at 256 and 1024 lanes, if it is installed.
 4. Image sides: time of a step without resets, on data sets of equal size in memory.
 """
 
@@ -48,7 +48,7 @@ OURS, GATHER = "GlimpseVecEnv", "np.take alone"
 N_IMAGES, SIDE = 50_000, 32
 N_BATCHES = 64  # of actions drawn before, used in turn
 MOST_PROCESSES = 16
-PEER_LANES = 256
+PEER_LANES = (256, 1024)
 SIDE_LANES = (64, 256)
 TABLE_BYTES = 300 * 10**6  # summed-area tables of one image side
 LONG_BUDGET = 2048
@@ -153,7 +153,7 @@ def measure_lanes(dataset: ImageDataset, lanes: int, seconds: float) -> Rows:
     ]
 
 
-def peer_envs(dataset: ImageDataset) -> dict[str, Any]:
+def peer_envs(dataset: ImageDataset, lanes: int) -> dict[str, Any]:
     """Make ap_gym's CIFAR-10 environments, with our budget and size of glimpse.
 
     Its own data set class downloads; this one hands out batches of the images in memory.
@@ -179,37 +179,42 @@ def peer_envs(dataset: ImageDataset) -> dict[str, Any]:
     # few batches: a thread that still fills a long queue would slow down whoever is measured
     prefetching = ImagePerceptionConfig(**parts, prefetch_buffer_size=8)
     direct = ImagePerceptionConfig(**parts, prefetch=False)
-    made = partial(ap_gym.make_vec, "CIFAR10-v0", num_envs=PEER_LANES)
+    made = partial(ap_gym.make_vec, "CIFAR10-v0", num_envs=lanes)
     return {
         "ap_gym.make_vec": made(image_perception_config=prefetching),
         "ap_gym.make_vec, no prefetch": made(image_perception_config=direct),
-        "ap_gym, no log, no prefetch": ImageClassificationVectorEnv(PEER_LANES, direct),
+        "ap_gym, no log, no prefetch": ImageClassificationVectorEnv(lanes, direct),
     }
 
 
-def measure_peer(dataset: ImageDataset, seconds: float) -> Rows | str:
+def measure_peers(dataset: ImageDataset, seconds: float) -> Rows | str:
     """Measure ap_gym beside ``GlimpseVecEnv``; where it cannot be had, return why."""
     try:
-        peers = peer_envs(dataset)
+        return [row for lanes in PEER_LANES for row in measure_peer(dataset, lanes, seconds)]
     except ImportError as error:
         return f"ap_gym is not installed ({error}): pip install ap_gym"
+
+
+def measure_peer(dataset: ImageDataset, lanes: int, seconds: float) -> Rows:
+    """Measure ap_gym beside ``GlimpseVecEnv`` with so many lanes."""
+    peers = peer_envs(dataset, lanes)
     rng = np.random.default_rng(3)
-    moves = rng.uniform(-1.0, 1.0, (N_BATCHES, PEER_LANES, 2)).astype(np.float32)
-    prediction = np.zeros((PEER_LANES, dataset.n_classes), np.float32)
+    moves = rng.uniform(-1.0, 1.0, (N_BATCHES, lanes, 2)).astype(np.float32)
+    prediction = np.zeros((lanes, dataset.n_classes), np.float32)
     actions = [{"action": move, "prediction": prediction} for move in moves]
-    ours = make_batched(OURS, dataset, PEER_LANES)
-    subjects = {OURS: Subject(endless(ours.step, action_batches(PEER_LANES)))}
+    ours = make_batched(OURS, dataset, lanes)
+    subjects = {OURS: Subject(endless(ours.step, action_batches(lanes)))}
     for name, env in peers.items():
         env.reset(seed=0)
         subjects[name] = Subject(endless(env.step, actions))
-    times = interleaved(subjects, seconds=seconds, label="ap_gym")
+    times = interleaved(subjects, seconds=seconds, label=f"ap_gym, {lanes} lanes")
     for env in peers.values():
         env.close()
     return [
         {
-            "lanes": PEER_LANES,
+            "lanes": lanes,
             "name": name,
-            "steps_per_second": PEER_LANES / float(np.median(taken)),
+            "steps_per_second": lanes / float(np.median(taken)),
             "slower_than_ours": ratio(taken, times[OURS]),
         }
         for name, taken in times.items()
@@ -307,15 +312,19 @@ def print_lanes(rows: Rows) -> None:
 
 
 def print_peer(rows: Rows | str) -> None:
-    print(f"\n3. ap_gym's CIFAR-10 task on the same images, {PEER_LANES} lanes")
+    print("\n3. ap_gym's CIFAR-10 task on the same images")
     if isinstance(rows, str):
         print(rows)
         return
     lines = [
-        [row["name"], f"{row['steps_per_second']:,.0f}", as_factor(row["slower_than_ours"])]
+        [
+            f"{row['lanes']:>5}  {row['name']}",
+            f"{row['steps_per_second']:,.0f}",
+            as_factor(row["slower_than_ours"]),
+        ]
         for row in rows
     ]
-    print(table(["environment", "steps/s", f"{OURS} is faster"], lines))
+    print(table(["lanes  environment", "steps/s", f"{OURS} is faster"], lines))
     print("ap_gym: glimpses of 8 x 8 pixels as float32, no zoom, step limit 8; its vectorised")
     print("environment on batches from memory; its next-step resets count as steps.")
 
@@ -355,7 +364,7 @@ def main() -> None:
         row for lanes in options.lanes for row in measure_lanes(dataset, lanes, options.seconds)
     ]
     print_lanes(results["lanes"])
-    results["ap_gym"] = measure_peer(dataset, options.seconds)
+    results["ap_gym"] = measure_peers(dataset, options.seconds)
     print_peer(results["ap_gym"])
     del dataset
     results["sides"] = measure_sides(options.sides, options.seconds)
