@@ -124,12 +124,12 @@ class GlimpseConfig:
 
     @cached_property
     def tracked(self) -> bool:
-        """Whether something moves, and the scene tells where the image is."""
-        return self.scene.moves and self._why_no_target() is None
+        """Whether the scene tells where the image is, and it moves, or to look at it is all."""
+        return (self.scene.moves or self.nobody_answers) and self._why_no_target() is None
 
     @property
     def follows(self) -> bool:
-        """Whether all there is to do is to follow what moves."""
+        """Whether all there is to do is to look at the image that an episode is about."""
         return self.nobody_answers and self.tracked
 
     @cached_property

@@ -230,8 +230,10 @@ class GlimpseCore(Lanes):
     def summary(self, lanes: NDArray[np.int64]) -> dict[str, list]:
         """Return what the infos say at the end of the episodes of ``lanes``, a list of n each.
 
-        Where something moves also the share of the glimpses whose window held the middle of the
-        target, ``on_target``. Where nobody answers, an episode is a success if its last one did.
+        Where something moves, or nobody answers, also the share of the glimpses whose window held
+        the middle of the target, ``on_target``: the first one left out, which the environment
+        takes; NaN where there was no other. Where nobody answers, an episode is a success if its
+        last one did.
         """
         config = self.config
         n_glimpses = self.n_glimpses[lanes]
@@ -240,7 +242,8 @@ class GlimpseCore(Lanes):
         followed = {}
         if config.tracked:
             held = self._targets.held(self._stream[lanes], self.history[lanes], n_glimpses)
-            followed["on_target"] = (held.sum(axis=1) / n_glimpses).tolist()
+            chosen = held[:, 1:].sum(axis=1) / np.where(n_glimpses > 1, n_glimpses - 1, np.nan)
+            followed["on_target"] = chosen.tolist()
             if config.nobody_answers:
                 success = held[np.arange(len(lanes)), n_glimpses - 1]
         return {

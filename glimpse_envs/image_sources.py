@@ -161,6 +161,9 @@ class LargeImages(SharedImages):
             height, width, _ = config.shape
             mirrored = self._mirrored[lanes]
             gaze = gaze.copy()
+            if mirrored.any():  # from whole pixels, or ties would be rounded otherwise
+                windows = config.geometry.sampled_windows(gaze[mirrored])
+                gaze[mirrored, 0] = (windows[:, 0] + 0.5 * windows[:, 2]) / width
             gaze[:, :2] -= (self._shifts[lanes] / (width, height)).astype(np.float32)
             gaze[mirrored, 0] = 1.0 - gaze[mirrored, 0]
         glimpses = config.sensor.read_pyramid(self.prepared, self.index[lanes], gaze)

@@ -148,8 +148,8 @@ class MovingCanvas(MovingScene):
         """Draw frames over what some canvases show, in place."""
         if self.objects > 1 and len(images) < 2:
             raise ValueError(
-                "got a split of one image, and several objects, which are different images: add "
-                "some, or take objects=1"
+                "got a split of one image, and several objects, of which the others show other "
+                "images: add some, or take objects=1"
             )
         channels = images.shape[3]
         rows, image_rows = (a.reshape(*a.shape[:2], -1) for a in (canvases, images))

@@ -14,11 +14,12 @@ from stable_baselines3.common.vec_env import VecMonitor
 
 from glimpse_envs.data.directory import data_directory
 from glimpse_lab.core_seconds import CoreSeconds, CoreTimer
+from glimpse_lab.kinds import GLIMPSE
 from glimpse_lab.logs import failed_writes_told_once, n_rows
 from glimpse_lab.recipes import RLLIB
 from glimpse_lab.runs import Run, RunError, write_failure
 from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
-from policies.classifier.cotraining import CoTrainingCallback
+from policies.classifier.cotraining import CoTrainingCallback, cores_of
 from policies.imitation import Imitation
 
 
@@ -135,7 +136,8 @@ def learn(
     """
     kind = run.config.kind
     statistics = EpisodeStatistics(kind.statistics)
-    progress = Progress(statistics, kind.progress)
+    follows = kind is GLIMPSE and cores_of(model.get_env())[0].config.follows
+    progress = Progress(statistics, "glimpses {n_glimpses:.2f}" if follows else kind.progress)
     cotraining = next((c for c in callbacks if isinstance(c, CoTrainingCallback)), None)
 
     timer = CoreTimer(_core_seconds_before(run, model))

@@ -1,5 +1,6 @@
 """Callbacks of training."""
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -58,8 +59,9 @@ class EpisodeStatistics(BaseCallback):
     """Log accuracy, glimpses, samples and coverage of the episodes that ended in each rollout.
 
     Recorded as ``rollout/accuracy`` and so on; ``latest`` holds the last rollout's. Where something
-    moves also ``rollout/on_target``, the share of the glimpses on what is followed; where nobody
-    answers, the accuracy is the share of the episodes that ended on it.
+    moves also ``rollout/on_target``, the share of the glimpses after the first on what is followed,
+    the mean over the episodes that had some; where nobody answers, the accuracy is the share of the
+    episodes that ended on it.
 
     :param keys: what is logged instead: keys of the infos by their names
     """
@@ -79,10 +81,12 @@ class EpisodeStatistics(BaseCallback):
         self.latest: dict[str, float] = {}
         self._sums: dict[str, float] = {}
         self._episodes = 0
+        self._followed: list[float] = []
 
     def _on_rollout_start(self) -> None:
         self._sums = dict.fromkeys(self.keys, 0.0)
         self._episodes = 0
+        self._followed = []
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
@@ -90,15 +94,17 @@ class EpisodeStatistics(BaseCallback):
             self._episodes += 1
             for name, key in self.keys.items():
                 self._sums[name] += infos[lane][key]
-            if self.MOVING in infos[lane]:
-                before = self._sums.get(self.MOVING, 0.0)
-                self._sums[self.MOVING] = before + infos[lane][self.MOVING]
+            share = infos[lane].get(self.MOVING, math.nan)
+            if not math.isnan(share):
+                self._followed.append(share)
         return True
 
     def _on_rollout_end(self) -> None:
         if not self._episodes:
             return
         self.latest = {name: total / self._episodes for name, total in self._sums.items()}
+        if self._followed:
+            self.latest[self.MOVING] = sum(self._followed) / len(self._followed)
         for name, value in self.latest.items():
             self.logger.record(f"rollout/{name}", value)
         self.logger.record("rollout/episodes", self._episodes)

@@ -123,16 +123,31 @@ def carry_out(work: Callable[[], None], *, debug: bool, interrupted: str) -> Non
     with forgiving_console(), _interrupted_at_most_twice():
         try:
             try:
-                _tell_failures(work, debug)
+                with _quiet_where_nobody_reads():
+                    _tell_failures(work, debug)
             except KeyboardInterrupt as interrupt:
                 _stop(interrupt, interrupted)
         except KeyboardInterrupt as second:  # while that was said
             _stop(second, interrupted)
 
 
+@contextmanager
+def _quiet_where_nobody_reads() -> Iterator[None]:
+    """End without a word where the reader of the output has ended: ``... | head -1``."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is left to write goes nowhere, or the interpreter would tell of it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
 def _tell_failures(work: Callable[[], None], debug: bool) -> None:
     try:
         work()
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if debug:
             raise
@@ -176,7 +191,9 @@ def _interrupted_at_most_twice() -> Iterator[None]:
     finally:
         sys.unraisablehook = tell
         # the interpreter, while it ends, would be killed by one more
-        signal.signal(signal.SIGINT, signal.SIG_IGN if heard else before)
+        # None: it was not Python that had set it
+        usual = signal.default_int_handler if before is None else before
+        signal.signal(signal.SIGINT, signal.SIG_IGN if heard else usual)
 
 
 def _stop(interrupt: BaseException, otherwise: str) -> NoReturn:

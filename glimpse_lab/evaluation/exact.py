@@ -14,6 +14,7 @@ from glimpse_envs.metrics.episodes import metrics
 from glimpse_envs.metrics.scanpaths import Scanpaths
 from glimpse_lab.config import RunError
 from glimpse_lab.core_seconds import CoreSeconds
+from glimpse_lab.evaluation.following import following_baselines
 from glimpse_lab.evaluation.matched_budget import matched_budget
 from glimpse_lab.evaluation.result import Baseline, BaselineKind, Evaluation
 from glimpse_lab.evaluation.rollout import evaluate
@@ -56,17 +57,22 @@ def evaluate_run(
 ) -> Evaluated:
     """Show every image of a split once to the agent, and once with its gaze drawn at random.
 
+    Where nobody answers also to a gaze that stays where it began: so easy may a task be.
+
     :param run: tells environment and seed
     :param model: the trained agent
     :param config: the environment with the split to evaluate, of ``run.evaluation_config``
     :param record_hidden: keep the classifier's features after each glimpse
     """
     begin = time.perf_counter()
-    with tqdm(
-        total=2 * len(config.shown_split), desc=f"evaluating on {config.split}", unit=" images"
-    ) as bar:
+    n_shown = (2 + config.follows) * len(config.shown_split)
+    with tqdm(total=n_shown, desc=f"evaluating on {config.split}", unit=" images") as bar:
         paths = evaluate(model, config, record_hidden=record_hidden, progress=bar.update)
         drawn = evaluate(model, config, random_gaze=True, seed=run.config.seed, progress=bar.update)
+        still = {}
+        if config.follows:
+            how = {"seed": run.config.seed, "advance": bar.update}
+            still = following_baselines(config, names=("stay",), **how)
     random_gaze = Baseline(
         **vars(metrics(drawn)),
         kind=BaselineKind.RANDOM_GAZE,
@@ -80,7 +86,7 @@ def evaluate_run(
         split=config.split,
         budget=config.budget,
         **vars(metrics(paths)),
-        baselines={_RANDOM_GAZE: random_gaze},
+        baselines={_RANDOM_GAZE: random_gaze, **still},
         seconds=round(time.perf_counter() - begin, 2),
         seed=run.config.seed,
         timesteps=model.num_timesteps,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,11 @@ def still_gazes() -> dict[str, ScriptedGaze]:
 
 
 def following_baselines(
-    config: GlimpseConfig, *, seed: int, advance: Callable[[int], Any]
+    config: GlimpseConfig,
+    *,
+    seed: int,
+    advance: Callable[[int], Any],
+    names: Collection[str] = tuple(NOTES),
 ) -> dict[str, Baseline]:
     """Return gazes beside an agent where nobody answers: how well each of them follows, by name.
 
@@ -55,10 +59,12 @@ def following_baselines(
     :param config: the environment, with the split to evaluate
     :param seed: of random gazes
     :param advance: called with the number of images after each batch of them
+    :param names: of those that are wanted
     """
     gazes: dict[str, ScriptedGaze | OracleGaze] = {**still_gazes(), "pursuit": PursuitGaze()}
     found = {}
-    for name, gaze in gazes.items():
+    for name in names:
+        gaze = gazes[name]
         oracle = isinstance(gaze, OracleGaze)
         paths = evaluate_gaze(gaze, config, seed=seed, progress=advance)
         found[name] = Baseline(

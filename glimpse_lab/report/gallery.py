@@ -216,8 +216,9 @@ def _sentence(paths: Scanpaths, row: int, classes: Sequence[str]) -> str:
     taken = f"{n} glimpse{'s' * int(n != 1)}"
     truth = f"truth {classes[label]}"
     if prediction < 0 and paths.targets.shape[2]:
-        on_target = held(paths.targets[row, :n], paths.windows[row, :n]).sum()
-        return f"{classes[label]} in the last frame, on target in {on_target} of {taken}"
+        on_target = held(paths.targets[row, 1:n], paths.windows[row, 1:n]).sum()
+        led = f"on target in {on_target} of {n - 1} after the first"
+        return f"{classes[label]} in the last frame, {led}"
     if prediction < 0:
         return f"{truth}, no answer after {taken}"
     verdict = "right" if prediction == label else "wrong"

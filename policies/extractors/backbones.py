@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 import torch as th
+import torch.nn.functional as F
 from torch import nn
 
 LIBRARIES = ("torchvision", "timm")
@@ -43,7 +44,7 @@ class Backbone(nn.Module):
 
     An update must compute what the rollout did, or PPO's ratio is not 1 where nothing has changed:
     nothing is dropped, and batch norms become group norms, or, of a pretrained network, keep the
-    statistics of the pretraining.
+    statistics of the pretraining, while their scales and shifts learn with the rest.
 
     :param name: ``"torchvision:resnet18"``, ``"timm:vit_tiny_patch16_224"`` and so on
     :param channels: channels of a glimpse; torchvision's networks see grey ones as RGB
@@ -68,7 +69,12 @@ class Backbone(nn.Module):
         black: float = 0.0,
     ) -> None:
         super().__init__()
-        name, _, weights = name.partition("@")
+        name, at, weights = name.partition("@")
+        if at and not weights:
+            raise ValueError(
+                f"got {name}@ without weights; wanted {name}@{PRETRAINED}, {name}@FILE.pth, or "
+                f"{name}, untrained"
+            )
         library, _, model = name.partition(":")
         if frozen and not weights:
             raise ValueError(
@@ -150,9 +156,24 @@ def _from_torchvision(model: str, side: int, output_dim: int, weights: str) -> _
         ) from error
     if weights:
         _load_file(net, weights)
+    _one_output(net, pretrained=bool(weights))
+    if weights:
         owner, place, last = _last_linear(net, model)
         setattr(owner, place, nn.Linear(last.in_features, output_dim))
     return net, *_IMAGENET
+
+
+def _one_output(net: nn.Module, *, pretrained: bool) -> None:
+    """Take away what two of torchvision's networks have beside their output, in place.
+
+    It depends on how they are made, and a saved model is made in another way than before.
+    """
+    if not hasattr(net, "aux_logits"):
+        return
+    net.aux_logits, net.transform_input = False, pretrained
+    for name in ("aux1", "aux2", "AuxLogits"):
+        if hasattr(net, name):
+            setattr(net, name, None)
 
 
 def _from_timm(
@@ -241,19 +262,34 @@ def _last_linear(net: nn.Module, name: str) -> tuple[nn.Module, str, nn.Linear]:
     return net.get_submodule(owner), place, last
 
 
+class _KeptStatistics(nn.Module):
+    """A batch norm whose mean and variance stay as they are; its scale and shift may learn.
+
+    :param norm: of any number of dimensions
+    """
+
+    def __init__(self, norm: nn.modules.batchnorm._BatchNorm) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.register_buffer("running_mean", norm.running_mean)
+        self.register_buffer("running_var", norm.running_var)
+
+    def forward(self, features: th.Tensor) -> th.Tensor:
+        """Return the normalised features, of the same shape, (B, C, ...)."""
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(features, *statistics, self.weight, self.bias, eps=self.eps)
+
+
 def _make_stateless(net: nn.Module, *, keeps_statistics: bool) -> None:
     """Replace batch norms, and switch off every random drop, in place.
 
     :param keeps_statistics: by norms with the statistics that they have, else by group norms
     """
-    from torchvision.ops import FrozenBatchNorm2d
-
     for name, module in net.named_children():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             channels = module.num_features
             if keeps_statistics:
-                norm: nn.Module = FrozenBatchNorm2d(channels, module.eps)
-                norm.load_state_dict(module.state_dict())
+                norm: nn.Module = _KeptStatistics(module)
             else:
                 norm = nn.GroupNorm(math.gcd(32, channels), channels)
             act = getattr(module, "act", None)  # timm's norms can hold an activation

@@ -306,7 +306,7 @@ def test_a_gaze_that_stays_loses_what_moves():
     assert step.ended.all()
     told = core.summary(core.lanes)
     assert 0.0 < np.mean(total) / 11 < 0.15
-    np.testing.assert_allclose(np.array(told["on_target"]) * 12, total + 1, atol=1e-5)
+    np.testing.assert_allclose(np.array(told["on_target"]) * 11, total, atol=1e-5)
     np.testing.assert_array_equal(told["is_success"], step.reward == 1.0)
 
 
@@ -316,7 +316,23 @@ def test_the_target_stands_still_where_nothing_moves():
     core.step(np.ones((5, 2), np.float32))
     np.testing.assert_array_equal(core.targets(), targets)
     np.testing.assert_array_equal(core.targets(ahead=3), targets)
-    assert "on_target" not in core.summary(core.lanes)
+
+
+def test_to_look_at_a_still_image_counts_where_nobody_answers():
+    still = {"scene": {"type": "TranslatedCanvas", "side": 24}, "reward": "TimeOnTarget"}
+    core = begun(config(**still, budget=4), n=20)
+    for _ in range(3):
+        step = core.step(np.zeros((20, 2), np.float32))
+        assert (step.reward == 1.0).all()
+    told = core.summary(core.lanes)
+    assert core.config.follows and told["on_target"] == [1.0] * 20 and all(told["is_success"])
+    answered = config(**still, scheme="Saccade", classifier=NumpyClassifier(4, 3))
+    assert not answered.tracked  # nothing moves, and a class is what counts
+
+
+def test_a_first_glimpse_alone_is_no_share_on_target():
+    core = begun(config(scene=MovingCanvas(40), budget=4), n=3)
+    assert np.isnan(core.summary(core.lanes)["on_target"]).all()
 
 
 def test_places_of_a_still_scene_are_those_at_any_time():

@@ -112,6 +112,16 @@ def test_large_images_are_shown_and_augmented_as_others(augment, source, monkeyp
         assert np.abs(difference).max() <= 1 and (difference == 0).mean() > 0.99
 
 
+def test_windows_between_two_pixels_are_rounded_alike_where_images_are_mirrored(monkeypatch):
+    # an odd crop in the middle of an even image
+    config = of_images(augment={"type": "ShiftFlip", "shift": 0, "flip": True}, start="centre")
+    config = replace(config, sensor=Crop(7))
+    assert config.shape[1] % 2 == 0
+    (_, seen), (large, also) = (play(config, size, monkeypatch) for size in (False, True))
+    assert large.source._mirrored.any() and not large.source._mirrored.all()
+    np.testing.assert_array_equal(seen[0]["glimpse"], also[0]["glimpse"])
+
+
 def test_what_reads_beyond_an_augmented_image_reads_copies(monkeypatch):
     monkeypatch.setattr(image_sources, "LARGEST_SHARED", 0)
     shifted = of_images(augment="ShiftFlip")

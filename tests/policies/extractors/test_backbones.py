@@ -17,7 +17,7 @@ from glimpse_envs import GlimpseConfig
 from glimpse_envs.strategies import Uniform
 from policies import GlimpsePolicy, TorchClassifier
 from policies.classifier.trainer import Fitter, pretrain
-from policies.extractors.backbones import Backbone, weights_come_later
+from policies.extractors.backbones import Backbone, _make_stateless, weights_come_later
 from policies.extractors.layers import GlimpseEncoder
 
 th.set_num_threads(1)
@@ -239,6 +239,30 @@ def test_a_pretrained_network_computes_what_it_learnt_up_to_its_last_layer(weigh
     th.testing.assert_close(shown(2.0 * glimpse - 1.0), net(glimpse), atol=1e-4, rtol=1e-4)
 
 
+def test_a_pretrained_network_with_more_outputs_is_made_alike_when_it_is_loaded(tmp_path: Path):
+    th.save(models.googlenet(init_weights=False).state_dict(), tmp_path / "net.pth")
+    arguments = (f"torchvision:googlenet@{tmp_path / 'net.pth'}", 3, 64, 64, 10)
+    net = Backbone(*arguments)
+    (tmp_path / "net.pth").unlink()
+    with weights_come_later():
+        loaded = Backbone(*arguments)
+    loaded.load_state_dict(net.state_dict())
+    glimpse = th.rand(2, 3, 64, 64)
+    th.testing.assert_close(loaded(glimpse), net(glimpse))
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"), [(nn.BatchNorm1d(6), (3, 6)), (nn.BatchNorm2d(6), (3, 6, 4, 4))]
+)
+def test_norms_keep_their_statistics_and_learn_their_scales(norm: nn.Module, shape: tuple):
+    norm.running_mean += th.rand(6)
+    features, net = th.randn(shape), nn.Sequential(norm)
+    wanted = norm.eval()(features)
+    _make_stateless(net, keeps_statistics=True)
+    th.testing.assert_close(net.train()(features), wanted)
+    assert len(list(net.parameters())) == 2 and len(list(net.buffers())) == 2
+
+
 def test_of_a_frozen_network_the_last_layer_learns(weights: Path):
     net = pretrained(weights, frozen=True)
     learning = [name for name, weight in net.named_parameters() if weight.requires_grad]
@@ -275,6 +299,7 @@ def test_a_classifier_learns_on_a_frozen_network_and_is_loaded_without_its_file(
     ("name", "frozen", "message"),
     [
         ("torchvision:resnet18", True, "untrained network 'torchvision:resnet18', frozen; wanted"),
+        ("torchvision:resnet18@", False, "without weights; wanted torchvision:resnet18@pretrained"),
         ("torchvision:resnet18@IMAGENET", False, "pretrained, IMAGENET1K_V1, DEFAULT"),
         ("torchvision:resnet18@nowhere.pth", False, "nowhere.pth cannot be loaded"),
         ("torchvision:resnet18@{weights}", False, "wanted a file of torch.save"),
