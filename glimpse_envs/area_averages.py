@@ -315,13 +315,19 @@ def _summed_area(images, tables):
 @kernel
 def _summed_area_of_one(image, table):
     height, width, channels = image.shape
-    table[0] = 0
+    # loops in the place of operations on rows, which take three times as long to compile
+    for x in range(width + 1):
+        for c in range(channels):
+            table[0, x, c] = 0
     for y in range(height):
-        table[y + 1, 0] = 0
+        for c in range(channels):
+            table[y + 1, 0, c] = 0
         for x in range(width):
             for c in range(channels):
                 table[y + 1, x + 1, c] = table[y + 1, x, c] + image[y, x, c]
-        table[y + 1] += table[y]
+        for x in range(width):
+            for c in range(channels):
+                table[y + 1, x + 1, c] += table[y, x + 1, c]
 
 
 @kernel

@@ -63,8 +63,10 @@ def _read(images, sums, written, has_table, rows, gaze, size, borders, out):
     shape, length = (height, width, channels), height * width * channels
     table_length = (height + 1) * (width + 1) * channels
     pixels, n_borders = images.reshape(-1), borders.shape[0]
-    left, top = borders[:, 0].min(), borders[:, 1].min()
-    right, bottom = borders[:, 2].max(), borders[:, 3].max()
+    left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
+    for k in range(n_borders):
+        left, top = min(left, borders[k, 0]), min(top, borders[k, 1])
+        right, bottom = max(right, borders[k, 2]), max(bottom, borders[k, 3])
     for i in range(rows.shape[0]):
         image = rows[i] * length
         x, y, side = sampled_window(

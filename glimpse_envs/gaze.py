@@ -213,7 +213,9 @@ def _shift(gaze, step, height, width, finest, padded):
 def _windows(gaze, height, width, finest):
     out = np.empty(gaze.shape, np.float64)
     for i in range(gaze.shape[0]):
-        out[i] = window_of(gaze[i, 0], gaze[i, 1], gaze[i, 2], height, width, finest)
+        out[i, 0], out[i, 1], out[i, 2] = window_of(
+            gaze[i, 0], gaze[i, 1], gaze[i, 2], height, width, finest
+        )
     return out
 
 
@@ -221,7 +223,9 @@ def _windows(gaze, height, width, finest):
 def _sampled_windows(gaze, height, width, finest):
     out = np.empty(gaze.shape, np.float64)
     for i in range(gaze.shape[0]):
-        out[i] = sampled_window(gaze[i, 0], gaze[i, 1], gaze[i, 2], height, width, finest)
+        out[i, 0], out[i, 1], out[i, 2] = sampled_window(
+            gaze[i, 0], gaze[i, 1], gaze[i, 2], height, width, finest
+        )
     return out
 
 
@@ -246,7 +250,8 @@ def _coverage(history, counts, span, height, width, finest):
             _insert(edges, 2 * t + 1, right)
             k = t
             while k > 0 and order[k - 1, 0] > top:
-                order[k] = order[k - 1]
+                for m in range(4):  # an assignment of rows would take long to compile
+                    order[k, m] = order[k - 1, m]
                 k -= 1
             order[k, 0], order[k, 1], order[k, 2], order[k, 3] = top, bottom, left, right
         if n > 0 and _covers_all(order[:n], height, width):

@@ -249,7 +249,7 @@ def _corner(key, k, time, columns, rows, slowest, fastest):
 @kernel
 def _places_at(keys, times, columns, rows, slowest, fastest, places):
     for i in range(keys.shape[0]):
-        places[i] = _corner(keys[i], 0, times[i], columns, rows, slowest, fastest)
+        places[i, 0], places[i, 1] = _corner(keys[i], 0, times[i], columns, rows, slowest, fastest)
 
 
 @kernel
@@ -265,7 +265,9 @@ def _draw(
     rows = float(canvases.shape[1] - height)
     for i in range(lanes.shape[0]):
         canvas, key = canvases[lanes[i]], keys[i]
-        canvas[:] = 0
+        for y in range(canvas.shape[0]):
+            for x in range(canvas.shape[1]):
+                canvas[y, x] = 0
         for k in range(objects - 1, -1, -1):
             shown = index[i]
             if k > 0:

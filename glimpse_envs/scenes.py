@@ -232,7 +232,7 @@ def _place(key, columns, rows):
 @kernel
 def _places(keys, columns, rows, places):
     for i in range(keys.shape[0]):
-        places[i] = _place(keys[i], columns, rows)
+        places[i, 0], places[i, 1] = _place(keys[i], columns, rows)
 
 
 @kernel

@@ -158,7 +158,8 @@ def unfold(canvases, values, shares, n_levels, out):
                             value = values[line[at]]
                             row[x, k] = value if finenesses[at] else values.dtype.type(0)
             for x in range(width):
-                count[:] = 0
+                for level in range(n_levels + 1):
+                    count[level] = 0
                 for dy in range(BLOCK):
                     for dx in range(BLOCK):
                         count[known[y * BLOCK + dy, x * BLOCK + dx]] += 1
