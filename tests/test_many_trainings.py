@@ -51,7 +51,7 @@ def test_seeds_are_interrupted_resumed_and_averaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["--runs", tmp_path, "--name", "many", "--seeds", "0-1"]
-    arguments += ["--total-timesteps", "8192"]
+    arguments += ["--total-timesteps", "4096"]
     folder = tmp_path / ENV / "many"
     process = ForkedScript(training.main, *TINY, *arguments)
     wait_until(lambda: lines(folder / "seed0" / "progress.csv") >= 2, process)
@@ -59,7 +59,7 @@ def test_seeds_are_interrupted_resumed_and_averaged(
     status, output, _ = finish(process)
     assert status == 130 and "stopped and saved" in output and "--seeds 0-1" in output
     saved = Run.open(folder / "seed0").saved_timesteps()
-    assert 0 < saved < 8192 and not (folder / "seed1").exists()
+    assert 0 < saved < 4096 and not (folder / "seed1").exists()
 
     monkeypatch.setattr(train_commands, "Processes", ThisProcess)
     output = train(*arguments)
