@@ -25,6 +25,7 @@ from timing import Subject, interleaved
 
 from glimpse_envs import GlimpseConfig, ImageDataset, load_dataset
 from glimpse_envs.core import GlimpseCore
+from glimpse_envs.data.datasets import DatasetError
 from glimpse_envs.pyramid import FINENESS, pyramid
 from glimpse_envs.sensors import Crop
 
@@ -98,7 +99,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--memory", metavar="FOLDER", help="of photographs")
     args = parser.parse_args(arguments)
     if args.memory:
-        print_memory(args.memory, args.lanes[0])
+        try:
+            print_memory(args.memory, args.lanes[0])
+        except DatasetError as error:
+            parser.error(str(error))
         return
     data = {side: images_of(side) for side in args.sides}
     print("| side | lanes | shifted | us for a step of a lane | of the smallest side's |")

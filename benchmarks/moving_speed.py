@@ -1,6 +1,6 @@
 """What frames cost: a step of a scene that moves beside one of the same canvas standing still.
 
-  python -m benchmarks.moving_speed [--lanes 256] [--steps 200]
+  python benchmarks/moving_speed.py [--lanes 256] [--steps 200]
 
 Processor time of the fastest of some rounds of steps with random shifts of the gaze, both kinds in
 turn; resets are left out, where both compose a canvas.
