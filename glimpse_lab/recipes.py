@@ -195,11 +195,13 @@ def find_recipe(folder: Path, env_id: str, otherwise: str = "ppo_lstm") -> Path:
 
     The first with an entry of its own.
 
-    :param otherwise: the algorithm whose file it is where none has one
+    :param otherwise: the algorithm whose file it is where none has one, or the first that is there
     """
     files = [folder / f"{name}.yml" for name in ("enumeration", "ppo", "ppo_lstm", "supervised")]
-    own = (file for file in files if file.exists() and env_id in (_read(file) or {}))
-    return next(own, folder / f"{otherwise}.yml")
+    there = [file for file in files if file.exists()]
+    own = (file for file in there if env_id in (_read(file) or {}))
+    usual = folder / f"{otherwise}.yml"
+    return next(own, usual if usual.exists() or not there else there[0])
 
 
 def make_callbacks(recipe: Recipe) -> list[BaseCallback]:

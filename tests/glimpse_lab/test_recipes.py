@@ -136,6 +136,12 @@ def test_callbacks_by_name_with_and_without_arguments() -> None:
         make_callbacks({"callback": name})
 
 
+def test_a_folder_of_one_file_for_all_ids_is_enough() -> None:
+    found = find_recipe(FOLDER / "reinforce", "GlimpseMNIST-RAM-v0")
+    assert found == FOLDER / "reinforce" / "ppo.yml"
+    assert find_recipe(FOLDER / "nowhere", "GlimpseMNIST-RAM-v0").stem == "ppo_lstm"
+
+
 def test_unknown_files_and_entries_are_refused(tmp_path: Path) -> None:
     (tmp_path / "dqn.yml").write_text("")
     with pytest.raises(RecipeError, match=r"ppo\.yml"):
