@@ -32,7 +32,7 @@ from glimpse_envs.data.datasets import (
 )
 from glimpse_envs.data.directory import data_directory
 from glimpse_envs.data.folder_layout import Kind, Listing, absolute_path, list_folder, placed
-from glimpse_envs.data.packed_images import name_of, pack
+from glimpse_envs.data.packed_images import Packed, name_of, pack
 from glimpse_envs.data.pictures import (
     BACKGROUNDS,
     FITS,
@@ -193,16 +193,28 @@ def _packed(
     packed = pack(
         files, how.shape, lambda file: read_image(file, how), folder, name_of(files, root, how)
     )
+    splits, digest = packed_splits(packed, listings)
+    return splits, packed.contrast, digest
+
+
+def packed_splits(packed: Packed, listings: dict[str, Listing]) -> tuple[dict[str, Split], str]:
+    """Return the splits as parts of what was packed, one after the other, and a digest.
+
+    :param packed: the images of the files of all splits, in their order
+    :param listings: by split
+    """
     splits, begin, sha = {}, 0, hashlib.sha256(packed.sha256.encode())
     for name in SPLITS:
         labels = listings[name].labels
         levels = tuple(level[begin : begin + len(labels)] for level in packed.levels)
         images = levels[0]
-        splits[name] = Split(images, labels, packed.touched, levels)
+        # one level may be a pyramid that lacks the others, which is made where it is asked for
+        pyramid = levels if len(levels) > 1 else None
+        splits[name] = Split(images, labels, packed.touched, pyramid)
         sha.update(f"{images.shape}".encode())
         sha.update(labels)
         begin += len(labels)
-    return splits, packed.contrast, sha.hexdigest()[:16]
+    return splits, sha.hexdigest()[:16]
 
 
 def _common_shape(headers: list[Header], size: int | None, fit: str) -> tuple[int, int, int]:

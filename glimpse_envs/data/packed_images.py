@@ -1,8 +1,8 @@
-"""Images that do not fit into memory: decoded once into one file, which is mapped.
+"""Images that do not fit into memory, or take long to decode: decoded once into a file, mapped.
 
 The file is an array of NumPy (``np.load(file, mmap_mode="r")`` opens it), named after what was
 decoded and how, so that a change of either packs anew. Beside it lies a file for each level of the
-images' pyramid. Packing that was stopped goes on where it was.
+images' pyramid, where one is wanted. Packing that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -98,25 +98,34 @@ def pack(
     decode: Callable[[Path], NDArray[np.uint8]],
     folder: Path,
     name: str,
+    *,
+    what: str = "images",
+    smaller: bool = True,
 ) -> Packed:
     """Return the images of files, decoded into one file if they were not before.
+
+    Several threads decode.
 
     :param files: of the images
     :param shape: (H, W, C) of each
     :param decode: returns the image of a file, uint8 (H, W, C)
     :param folder: where it is kept
     :param name: that tells these images, decoded so, from others: see :func:`name_of`
+    :param what: they are, for messages
+    :param smaller: with the further levels of their pyramid
     :raises DatasetError: for a broken image, or a disk that is full
     """
     from filelock import FileLock  # lazily, as tqdm below: most data sets need neither
 
     path = folder / f"{name}.npy"
+    n_bytes = len(files) * math.prod(shape)
+    n_copied = n_bytes // 3 if smaller else 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{name}.lock"):
             if not path.is_file() or not path.with_suffix(".json").is_file():
-                _write(files, shape, decode, path)
-            levels = _levels_of(path, shape)
+                _write(files, shape, decode, path, what, n_copied)
+            levels = _levels_of(path, shape) if smaller else []
             if not all(level.is_file() for level in levels):
                 _write_levels(path, levels)
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -126,10 +135,10 @@ def pack(
         if isinstance(error, DatasetError):
             raise
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = "is full" if full else f"cannot be used ({error})"
+        why = "is full" if full else f"cannot be used ({error})"
         raise DatasetError(
-            f"{folder}, where {len(files):,} images of {shape} are packed, {what}: make room "
-            f"({_gigabytes(len(files), shape)} in all; what was packed is kept), name another "
+            f"{folder}, where {len(files):,} {what} of {shape} are packed, {why}: make room "
+            f"({(n_bytes + n_copied) / 1e9:,.1f} GB in all; what was packed is kept), name another "
             "folder by GLIMPSE_DATA_DIR, or give a smaller size"
         ) from error
 
@@ -154,15 +163,17 @@ def _write(
     shape: tuple[int, int, int],
     decode: Callable[[Path], NDArray[np.uint8]],
     path: Path,
+    what: str,
+    n_copied: int,
 ) -> None:
+    """Write the images and what is known of them, with room left for copies of so many bytes."""
     from tqdm import tqdm
 
     header, partial = _header((len(files), *shape)), path.with_suffix(".partial")
     n_bytes, sha, contrast = math.prod(shape), hashlib.sha256(), ContrastCount()
     done = max(0, partial.stat().st_size - len(header)) // n_bytes if partial.is_file() else 0
     free = shutil.disk_usage(path.parent).free
-    # a third more for the other levels
-    if (len(files) - done) * n_bytes + len(files) * n_bytes / 3 > free:
+    if (len(files) - done) * n_bytes + n_copied > free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     # plain writing, not mapping: a full disk is then an error, and not the end of the process
     with partial.open("r+b" if done else "wb") as file:
@@ -173,7 +184,7 @@ def _write(
             contrast(image)
         file.truncate(len(header) + done * n_bytes)
         file.seek(0, os.SEEK_END)
-        with tqdm(total=len(files), initial=done, desc="Packing images", unit="file") as bar:
+        with tqdm(total=len(files), initial=done, desc=f"Packing {what}", unit="file") as bar:
             for image in _decoded(files[done:], decode):
                 file.write(image)
                 sha.update(image)
@@ -243,7 +254,3 @@ def _decoded(
             yield from pool.map(decode, files[first : first + _TOGETHER])
     finally:  # what was begun is not wanted any more
         pool.shutdown(cancel_futures=True)
-
-
-def _gigabytes(n: int, shape: tuple[int, int, int]) -> str:
-    return f"{n * math.prod(shape) * 4 / 3 / 1e9:,.1f} GB"
