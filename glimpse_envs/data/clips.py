@@ -1,29 +1,41 @@
 """Folders of short films: one folder for each class, with clips of any of the usual kinds in it.
 
 They lie as image folders do (:mod:`glimpse_envs.data.folders`): ``PATH/train/CLASS`` and
-``PATH/test/CLASS``, or ``PATH/CLASS``. ffmpeg decodes them, which comes with imageio.
+``PATH/test/CLASS``, or ``PATH/CLASS``. ffmpeg decodes them, which comes with imageio, once: they
+are packed into a file in the data directory (:mod:`glimpse_envs.data.packed_images`).
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse_envs.data.datasets import SPLITS, DatasetError, ImageDataset, Split
+from glimpse_envs.data.datasets import SPLITS, DatasetError, ImageDataset
+from glimpse_envs.data.directory import data_directory
 from glimpse_envs.data.folder_layout import Kind, absolute_path, placed
-from glimpse_envs.data.folders import LARGEST_IN_MEMORY, list_splits, three_splits
+from glimpse_envs.data.folders import LARGEST_IN_MEMORY, list_splits, packed_splits, three_splits
+from glimpse_envs.data.packed_images import name_of, pack
 from glimpse_envs.data.pictures import middle_square
 
 EXTENSIONS = frozenset(".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .webm .wmv".split())
 _KIND = Kind("clip", EXTENSIONS, EXTENSIONS)
 _MOST_FRAMES = 10_000
-_MANY = 50  # clips, from where on reading takes long enough for a progress bar
+
+
+class Reading(NamedTuple):
+    """How all clips of a folder are read; see :func:`load_clips`."""
+
+    size: int
+    frames: int
+    every: int
 
 
 def load_clips(path: str | Path, size: int = 64, frames: int = 16, every: int = 1) -> ImageDataset:
@@ -33,14 +45,19 @@ def load_clips(path: str | Path, size: int = 64, frames: int = 16, every: int = 
     its middle square, resized, antialiased, to ``size`` x ``size``, in colours. An image of the
     data set is a clip: its frames lie one below the other, (frames * size, size, 3).
 
-    All clips together lie in memory, and take at most 1 GiB; while they are read, a frame more.
+    Of a clip with a variable frame rate each frame counts once, however long it is shown.
+
+    All clips together take at most 1 GiB. They are decoded once, by several threads, into a file in
+    the data directory, of which memory holds what is looked at. What was stopped goes on where it
+    was.
 
     :param path: holds ``train`` and ``test`` with a folder for each class, or these folders
     :param size: side of the square frames, pixels
     :param frames: of each clip, at least 2
     :param every: take every so many frames of a file
     :raises DatasetError: if a folder is missing, there are fewer than two classes, a class has no
-        clip, a file cannot be decoded or is too short, or more than 1 GiB would be read
+        clip, a file cannot be decoded or is too short, more than 1 GiB would be read, or the data
+        directory has no room
     """
     root = Path(path)
     try:
@@ -57,21 +74,24 @@ def load_clips(path: str | Path, size: int = 64, frames: int = 16, every: int = 
             f"{n_bytes / 2**30:.1f} GiB; wanted at most {LARGEST_IN_MEMORY / 2**30:.0f}: take a "
             "smaller size or fewer frames, such as {'type': 'clips', 'path': ..., 'size': 32}"
         )
+    how = Reading(size, frames, every)
+    shape = (frames * size, size, 3)
     try:
-        splits = three_splits(folder.splits)
-    except DatasetError as error:
-        raise placed(root, error) from error
-    files = [file for name in SPLITS for file in splits[name].files]
-    strips = np.empty((n_clips, frames * size, size, 3), np.uint8)
-    for strip, file in zip(strips, _progress(files), strict=True):
-        strip[:] = _read(file, size, frames, every)
-    parts, begin = {}, 0
-    for name in SPLITS:
-        labels = splits[name].labels
-        parts[name] = Split(strips[begin : begin + len(labels)], labels)
-        begin += len(labels)
-    try:
-        return ImageDataset(root.name, classes=folder.classes, frames=frames, **parts)
+        listings = three_splits(folder.splits)
+        files = [file for name in SPLITS for file in listings[name].files]
+        packed = pack(
+            files,
+            shape,
+            lambda file: _read(file, how),
+            data_directory() / "packed",
+            name_of(files, root, how),
+            what="clips",
+            smaller=False,
+        )
+        splits, digest = packed_splits(packed, listings)
+        return ImageDataset(
+            root.name, classes=folder.classes, digest=digest, frames=frames, **splits
+        )
     except DatasetError as error:
         raise placed(root, error) from error
 
@@ -97,35 +117,55 @@ def clip_arguments(
     return arguments
 
 
-def _read(file: Path, size: int, frames: int, every: int) -> NDArray[np.uint8]:
+def _read(file: Path, how: Reading) -> NDArray[np.uint8]:
     """Return the frames of a clip, one below the other, uint8 (frames * size, size, 3)."""
-    with closing(_decoded(file)) as decoded:
-        wanted = itertools.islice(decoded, 0, (frames - 1) * every + 1, every)
-        kept = [_resized(frame, size) for frame in wanted]
-    if len(kept) < frames:
-        taken = "" if every == 1 else f" when every {every}th is taken"
+    n = (how.frames - 1) * how.every + 1  # of the file
+    with closing(_decoded(file, n)) as decoded:
+        kept = [_resized(frame, how.size) for frame in itertools.islice(decoded, 0, n, how.every)]
+    if len(kept) < how.frames:
+        taken = "" if how.every == 1 else f" when every {how.every}th is taken"
         raise DatasetError(
-            f"{file}: got {len(kept)} frames{taken}; wanted at least {frames}: the clip is too "
-            "short, or its file was cut off; remove it, or ask for fewer frames"
+            f"{file}: got {len(kept)} frames{taken}; wanted at least {how.frames}: the clip is too "
+            "short, or its file was cut off; remove it, or ask for fewer frames: --set "
+            f"'env_kwargs.dataset={{type: clips, path: PATH, frames: {max(2, len(kept))}}}'"
         )
     return np.concatenate(kept)
 
 
-def _decoded(file: Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of a file, uint8 (height, width, 3), one at a time."""
-    import imageio.v2 as imageio  # lazily: it looks for ffmpeg, which only this needs
+def _decoded(file: Path, n: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield at most the first n frames of a file, uint8 (height, width, 3), one at a time."""
+    import imageio_ffmpeg  # lazily: it looks for ffmpeg, which only this needs
 
+    # Several files are decoded at once, so each by one thread. An absolute path begins with no "-".
+    inputs, outputs = ["-threads", "1"], [*_each_frame_once(), "-frames:v", str(n)]
+    frames = imageio_ffmpeg.read_frames(file.absolute(), input_params=inputs, output_params=outputs)
     try:
-        with closing(imageio.get_reader(file, format="FFMPEG")) as reader:
-            yield from reader
-    except GeneratorExit:
-        raise
+        with closing(frames):
+            width, height = next(frames)["size"]
+            for frame in frames:
+                yield np.frombuffer(frame, np.uint8).reshape(height, width, 3)
     except Exception as error:  # ffmpeg fails in many ways, with its whole output for a message
-        said = [line.strip() for line in str(error).splitlines() if file.name in line]
-        why = said[-1] if said else type(error).__name__
         raise DatasetError(
-            f"{file} cannot be read as a clip ({why:.300}); replace it, or remove it"
+            f"{file} cannot be read as a clip ({_last_words(error):.300}); replace it, or remove it"
         ) from error
+
+
+@functools.cache
+def _each_frame_once() -> list[str]:
+    """Return the option by which ffmpeg repeats and drops no frame to keep a constant rate."""
+    import imageio_ffmpeg
+
+    version = re.match(r"n?(\d+)\.(\d+)", imageio_ffmpeg.get_ffmpeg_version())
+    if version and tuple(map(int, version.groups())) < (5, 1):
+        return ["-vsync", "0"]
+    return ["-fps_mode", "passthrough"]  # others are of a date
+
+
+def _last_words(error: Exception) -> str:
+    """Return what ffmpeg said last of what went wrong; lines of its parts begin with "[PART @"."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [re.sub(r"^(\[[^]]*\] )+", "", line) for line in lines if line.startswith("[")]
+    return "; ".join(said[-2:] or lines[-1:]) or type(error).__name__
 
 
 def _resized(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -135,9 +175,3 @@ def _resized(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if square.size != (size, size):
         square = square.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(square)
-
-
-def _progress(files: list[Path]) -> Iterator[Path]:
-    from tqdm import tqdm  # writes to stderr
-
-    return iter(tqdm(files, desc="Reading clips", unit="file", disable=len(files) < _MANY))

@@ -1,16 +1,20 @@
 """Folders of clips: decoded, cropped, scaled, shown frame by frame, and what is wrong with one."""
 
 import pickle
+import shutil
+import subprocess
 from pathlib import Path
 
 import gymnasium as gym
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from images import noise, write_image
 
 from glimpse_envs import GlimpseConfig
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.data.datasets import DatasetError, ImageDataset
+from glimpse_envs.data import clips, packed_images
+from glimpse_envs.data.datasets import SPLITS, DatasetError, ImageDataset
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.moving import Clips
 from glimpse_envs.render.videos import write_video
@@ -57,6 +61,19 @@ def test_clips_are_cropped_to_their_middle_scaled_and_kept_frame_below_frame(fol
             np.testing.assert_allclose(levels(clip), wanted, atol=4)  # the codec is not exact
     assert "not read: 1 .txt (no known kind of clip)" in capsys.readouterr().err
     assert pickle.loads(pickle.dumps(data)) is data
+    check_that_it_is_decoded_once(data, folder)
+
+
+def check_that_it_is_decoded_once(data: ImageDataset, folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clips, "_read", lambda *_: pytest.fail("decoded again"))
+        again = clips.load_clips(folder, SIZE, FRAMES)
+        patch.setattr(clips, "_read", lambda file, how: np.zeros((2 * SIZE, SIZE, 3), np.uint8))
+        other = clips.load_clips(folder, SIZE, 2)
+    assert again.digest == data.digest != other.digest and len(data.digest) == 16
+    assert again.frames == FRAMES and again.train.levels is None  # of clips there is no pyramid
+    np.testing.assert_array_equal(again.train.images, data.train.images)
+    assert not other.train.images.any()
 
 
 def test_every_second_frame(folder):
@@ -65,6 +82,36 @@ def test_every_second_frame(folder):
     label = data.test.labels[0]
     wanted = (40, 120)[label] + 40 * np.arange(3)
     np.testing.assert_allclose(levels(data.test.images[0], 3), wanted, atol=4)
+
+
+def transcode(file: Path, *outputs: str | Path) -> None:
+    exe = imageio_ffmpeg.get_ffmpeg_exe()
+    subprocess.run([exe, "-loglevel", "error", "-i", file, *outputs], check=True)
+
+
+def test_every_extension_is_read(tmp_path):
+    root = tmp_path / "kinds"
+    for name in ("a", "b"):
+        (root / name).mkdir(parents=True)
+    source = write_video(tmp_path / "source.mp4", film(40), fps=25)
+    outputs = []
+    for extension in sorted(clips.EXTENSIONS):
+        codec = ["-c:v", "mpeg4"] if extension == ".3gp" else []
+        outputs += [*codec, root / "a" / f"{extension[1:]}{extension}"]
+    transcode(source, *outputs, "-f", "mp4", root / "b" / "capitals.MP4", root / "b" / "c%d.mp4")
+    data = clips.load_clips(root, SIZE, FRAMES)
+    images = np.concatenate([data.split(name).images for name in SPLITS])
+    assert len(images) == len(clips.EXTENSIONS) + 2
+    for clip in images:
+        np.testing.assert_allclose(levels(clip), 40 + 20 * np.arange(FRAMES), atol=6)
+
+
+def test_each_frame_of_a_variable_rate_counts_once(tmp_path):
+    source = write_video(tmp_path / "source.mp4", film(40))
+    late = tmp_path / "late.mkv"
+    transcode(source, "-vf", "setpts=N*N/10/TB", "-fps_mode", "vfr", late)
+    clip = clips._read(late, clips.Reading(SIZE, 6, 1))
+    np.testing.assert_allclose(levels(clip, 6), 40 + 20 * np.arange(6), atol=4)
 
 
 def test_an_environment_shows_a_frame_for_each_glimpse_and_then_the_last(folder):
@@ -132,12 +179,12 @@ def classes_with(root: Path, name: str, content: bytes) -> Path:
 
 def test_a_file_that_is_no_clip_is_named(tmp_path):
     root = classes_with(tmp_path / "bad", "0.mp4", b"no film")
-    with pytest.raises(DatasetError, match=r"mp4 cannot be read as a clip \(.*replace it"):
+    with pytest.raises(DatasetError, match=r"mp4 cannot .* \(.*Invalid data found.*\); replace"):
         load_dataset(f"clips:{root}")
 
 
 def test_a_clip_that_is_too_short_or_cut_off_is_named(folder, tmp_path):
-    with pytest.raises(DatasetError, match=r"mp4: got 6 frames; wanted at least 16"):
+    with pytest.raises(DatasetError, match=r"mp4: got 6 frames; wanted at least 16.*frames: 6}'"):
         load_dataset(f"clips:{folder}")
     whole = write_video(tmp_path / "whole.mp4", film(10, n=12)).read_bytes()
     root = classes_with(tmp_path / "cut", "0.mp4", whole[: len(whole) // 2])
@@ -152,6 +199,13 @@ def test_a_folder_without_clips_or_none_at_all_is_refused(tmp_path):
         load_dataset(f"clips:{tmp_path}")
     with pytest.raises(DatasetError, match="there is no such folder"):
         load_dataset(f"clips:{tmp_path / 'nowhere'}")
+
+
+def test_a_full_disk_is_told_before_anything_is_decoded(folder, monkeypatch):
+    usage = shutil.disk_usage(folder)._replace(free=1000)
+    monkeypatch.setattr(packed_images.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DatasetError, match=r"12 clips of \(64, 16, 3\) are packed, is full: make"):
+        clips.load_clips(folder, SIZE, FRAMES)
 
 
 def test_more_than_fits_is_said_before_it_is_read(folder):
