@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glimpse_envs.arrays import read_only
-from glimpse_envs.components import nearest
+from glimpse_envs.components import is_integer, nearest
 from glimpse_envs.pyramid import Pyramid, pyramid
 from glimpse_envs.text import readable
 
@@ -108,7 +108,8 @@ class ImageDataset(_Shared):
         known; None to compute them
     :param frames: of each image, which is a clip then: so many frames one below the other, which
         environments show one after the other
-    :raises DatasetError: if image shapes differ, or labels and classes do not match
+    :raises DatasetError: if image shapes differ, or labels and classes do not match, or
+        ``frames`` is no integer from 1 that divides the images' height
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class ImageDataset(_Shared):
         digest: str | None = None,
         frames: int = 1,
     ) -> None:
-        self.name, self.frames = readable(name), frames
+        self.name, self.frames = readable(name), _checked_frames(frames)
         self.train = train
         self.validation = validation
         self.test = test
@@ -232,7 +233,7 @@ class ImageDataset(_Shared):
                     f"{name}: got labels in {lowest}..{highest}; wanted 0..{self.n_classes - 1} "
                     f"for {self.n_classes} classes: number the classes from 0, without gaps"
                 )
-        if self.frames < 1 or self.image_shape[0] % self.frames:
+        if self.image_shape[0] % self.frames:
             raise DatasetError(
                 f"got images {_by(self.image_shape)} of {self.frames} frames each; wanted equal "
                 "frames, one below the other"
@@ -289,6 +290,15 @@ def _named_split(name: str, images: ArrayLike, labels: ArrayLike) -> Split:
 
 def _rows(split: Split, indices: np.ndarray) -> Split:
     return Split(split.images[indices], split.labels[indices])
+
+
+def _checked_frames(frames: Any) -> int:
+    if not is_integer(frames) or frames < 1:
+        raise DatasetError(
+            f"got frames={frames!r:.80}; wanted an integer from 1: how many frames of a clip lie "
+            "one below the other in each image, or 1 for images that stand still"
+        )
+    return int(frames)
 
 
 def _checked_images(images: np.ndarray) -> np.ndarray:

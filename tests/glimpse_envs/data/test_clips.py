@@ -192,6 +192,15 @@ def test_a_clip_that_is_too_short_or_cut_off_is_named(folder, tmp_path):
         load_dataset({"type": "clips", "path": str(root), "frames": 12, "size": 8})
 
 
+@pytest.mark.parametrize("frames", ["4", 4.0, True, None, 0, -2])
+def test_a_number_of_frames_that_is_none_is_refused(frames):
+    split = arrays(4).train
+    with pytest.raises(DatasetError, match=r"got frames=.*; wanted an integer from 1"):
+        ImageDataset(
+            "odd", classes=("a", "b"), frames=frames, train=split, validation=split, test=split
+        )
+
+
 def test_a_folder_without_clips_or_none_at_all_is_refused(tmp_path):
     for label in ("a", "b"):
         write_image(tmp_path / label / "0.png", noise(1, 5, 5, 3)[0])
