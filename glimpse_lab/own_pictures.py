@@ -51,10 +51,9 @@ def fit_recipe(recipe: Recipe, data: ImageDataset) -> Recipe:
 
     :param recipe: of ``hyperparams/own_pictures``, whose comment has the numbers, or of an agent
         without a classifier
-    :param data: the pictures
+    :param data: the pictures, or clips
     """
-    height, width, _ = data.image_shape
-    side, n = min(height, width), len(data.split("train"))
+    side, n = min(_shown(data)), len(data.split("train"))
     cost = max(1.0, side / _USUAL_SIDE) ** 2
     size = min(max(8, 2 * round(side / 16)), 32, side)
     n_timesteps = round(min(max(50 * n / cost, _LEAST_TIMESTEPS), _MOST))
@@ -65,14 +64,14 @@ def fit_recipe(recipe: Recipe, data: ImageDataset) -> Recipe:
     }
     recipe = {**recipe, "env_kwargs": env_kwargs, "n_timesteps": n_timesteps}
     pretraining = round(min(max(50 * n / cost, _LEAST_PRETRAINING), _MOST))
-    return _with_pretraining(recipe, pretraining)
+    return _with_memory_in_time(_with_pretraining(recipe, pretraining), data)
 
 
 def fit_to_data(recipe: Recipe, own: str, data: ImageDataset) -> Recipe:
     """Return an id's recipe for other data than its own.
 
     As many passes over the images in the pretraining, at least 40,000 episodes; no mirror images,
-    which may be wrong for these.
+    which may be wrong for these, neither to train on nor to read.
 
     :param recipe: of the id
     :param own: name of the data set that the id is registered with
@@ -85,10 +84,13 @@ def fit_to_data(recipe: Recipe, own: str, data: ImageDataset) -> Recipe:
         scaled = max(_LEAST_PRETRAINING, round(passes * len(data.split("train"))))
         recipe = _with_pretraining(recipe, min(before, scaled))
     if _mirrors(recipe):
-        env_kwargs = recipe["env_kwargs"]
-        augment = {**env_kwargs["augment"], "flip": False}
-        recipe = {**recipe, "env_kwargs": {**env_kwargs, "augment": augment}}
-    return recipe
+        env_kwargs = {**recipe["env_kwargs"]}
+        env_kwargs["augment"] = {**env_kwargs["augment"], "flip": False}
+        if isinstance(classifier := env_kwargs.get("classifier"), Mapping):
+            read = {key: value for key, value in classifier.items() if key != "mirror"}
+            env_kwargs["classifier"] = read
+        recipe = {**recipe, "env_kwargs": env_kwargs}
+    return _with_memory_in_time(recipe, data)
 
 
 def say_fit(before: Recipe, after: Recipe, data: ImageDataset) -> None:
@@ -108,13 +110,38 @@ def say_fit(before: Recipe, after: Recipe, data: ImageDataset) -> None:
     sensors = [(recipe.get("env_kwargs") or {}).get("sensor") for recipe in (before, after)]
     if sensors[0] != sensors[1] and isinstance(sensors[1], Mapping):
         said.append(f"glimpses {sensors[1].get('size')} pixels wide")
+    if _is_canvas(before) and not _is_canvas(after):
+        classifier = (after.get("env_kwargs") or {}).get("classifier")
+        kind = classifier.get("type") if isinstance(classifier, Mapping) else classifier
+        said.append(f"the classifier {kind} in the place of a canvas, which takes scenes for still")
     if said:
-        height, width, _ = data.image_shape
-        n = len(data.split("train"))
+        (height, width), n = _shown(data), len(data.split("train"))
+        what = "images" if data.frames == 1 else f"clips of {data.frames} frames"
         _say(
-            f"the recipe is fitted to {data.name} ({n:,} images to train on, {height} x {width}): "
+            f"the recipe is fitted to {data.name} ({n:,} {what} to train on, {height} x {width}): "
             f"{', '.join(said)}; --set changes each"
         )
+
+
+def _shown(data: ImageDataset) -> tuple[int, int]:
+    """Return height and width of what is shown at a time: an image, or a frame of a clip."""
+    height, width, _ = data.image_shape
+    return height // data.frames, width
+
+
+def _with_memory_in_time(recipe: Recipe, data: ImageDataset) -> Recipe:
+    """Return a recipe whose classifier can tell what moves, where the data are clips.
+
+    A canvas cannot tell a clip from its frames in another order, such as left from right.
+    """
+    if data.frames == 1 or not _is_canvas(recipe):
+        return recipe
+    return {**recipe, "env_kwargs": {**recipe["env_kwargs"], "classifier": {"type": "gru"}}}
+
+
+def _is_canvas(recipe: Recipe) -> bool:
+    classifier = (recipe.get("env_kwargs") or {}).get("classifier")
+    return (classifier.get("type") if isinstance(classifier, Mapping) else classifier) == "canvas"
 
 
 def _pretraining(recipe: Recipe) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from images import noise, write_class
 
 from glimpse_envs import ImageDataset
+from glimpse_envs.render.videos import write_video
 from glimpse_lab import DEFAULT_ENV, own_pictures
 from glimpse_lab.classifiers import training_of
 from glimpse_lab.config import RunConfig, resolve_config
@@ -32,9 +34,11 @@ def folder(tmp_path: Path) -> str:
     return f"folder:{tmp_path / 'pictures'}"
 
 
-def pictures(n: int, height: int, width: int) -> ImageDataset:
-    images, labels = noise(n, height, width, 1), np.arange(n) % 2
-    return ImageDataset.from_arrays(images, labels, images[:4], labels[:4], name="own")
+def pictures(n: int, height: int, width: int, frames: int = 1) -> ImageDataset:
+    images, labels = noise(n, frames * height, width, 1), np.arange(n) % 2
+    whole = ImageDataset.from_arrays(images, labels, images[:4], labels[:4], name="own")
+    parts = {name: whole.split(name) for name in ("train", "validation", "test")}
+    return ImageDataset("own", classes=whole.classes, frames=frames, **parts)
 
 
 def pretraining(config: RunConfig) -> Any:
@@ -62,6 +66,38 @@ def test_the_recipe_grows_with_the_pictures(
     shift = min(height, width) // 16
     augment = {"type": "ShiftFlip", "shift": shift, "flip": False}
     assert recipe["env_kwargs"]["augment"] == augment
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(64, 64, 8), (64, 400, 8), (400, 200, 24)])
+def test_clips_are_measured_by_their_frames(height: int, width: int, size: int) -> None:
+    recipe = fit_recipe(load_recipe(FILE, OWN_PICTURES_ENV), pictures(12, height, width, 3))
+    assert recipe["env_kwargs"]["sensor"] == {"type": "Crop", "size": size}
+    assert recipe["env_kwargs"]["augment"]["shift"] == min(height, width) // 16
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    root = tmp_path_factory.mktemp("films")
+    film = write_video(root / "film.gif", list(noise(3, 64, 64, 3)))
+    for name in ("left", "right"):
+        (root / "films" / name).mkdir(parents=True)
+        for i in range(3):
+            shutil.copy(film, root / "films" / name / f"{i}.gif")
+    return {"type": "clips", "path": str(root / "films"), "frames": 3}
+
+
+@pytest.mark.parametrize("env_id", [None, CIFAR])
+def test_clips_get_a_classifier_with_a_memory_in_time(
+    env_id: str | None, films: dict[str, Any], capsys: Any
+) -> None:
+    config = resolve_config(env_id, overrides={"env_kwargs.dataset": films})
+    assert config.env_kwargs["classifier"] == {"type": "gru", "seed": 0}
+    said = capsys.readouterr().out
+    assert "(3 clips of 3 frames to train on, 64 x 64)" in said and "classifier gru in" in said
+    given = {"env_kwargs.dataset": films, "env_kwargs.classifier.type": "canvas"}
+    config = resolve_config(env_id, overrides=given)
+    assert config.env_kwargs["classifier"] == {"type": "canvas", "seed": 0}  # what is set stands
+    assert "classifier" not in capsys.readouterr().out
 
 
 def test_a_folder_alone_gets_the_recipe_for_own_pictures(folder: str, capsys: Any) -> None:
@@ -106,6 +142,7 @@ def test_an_id_keeps_its_recipe_and_its_passes_over_the_images(folder: str, caps
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and "40,000 episodes of pretraining" in said
     assert "no mirror images" in said and "wide" not in said
+    assert config.env_kwargs["classifier"] == {"type": "canvas", "width": 64, "seed": 0}
     few = resolve_config("GlimpseDigits-MultiCat-v0", dataset=folder)
     assert pretraining(few) == 40_000 and not capsys.readouterr().out  # never less than enough
     passes = {"env_kwargs.augment.flip": True, "callback.CoTrainingCallback.pretraining": 9}
