@@ -77,12 +77,12 @@ class GlimpseConfig:
         put("dataset", load_dataset(self.dataset))
         for name, base in _KINDS.items():
             put(name, resolve(getattr(self, name), base))
-        put("scene", scene_of(self.scene, self.dataset))
-        if self.augment is not None:
-            put("augment", resolve(self.augment, Augmentation))
         if self.start is None:
             put("start", self.scheme.start)
         _check_choice("start", self.start, STARTS)
+        put("scene", self._scene_shown())
+        if self.augment is not None:
+            put("augment", resolve(self.augment, Augmentation))
         if not is_integer(self.scene_seed) or not 0 <= self.scene_seed < 2**63:
             raise ValueError(f"got scene_seed={self.scene_seed!r}; wanted an integer from 0")
         self._check_budget()
@@ -174,6 +174,20 @@ class GlimpseConfig:
             parts["gazes"] = unit(self.budget, 3)
             parts["taken"] = unit(self.budget)
         return ObservationSpace(parts)
+
+    def _scene_shown(self) -> Scene:
+        """Return what shows the data set; tell all at once where clips do not fit."""
+        try:
+            return scene_of(self.scene, self.dataset)
+        except ValueError as error:
+            target = [f"reward {self.reward}"] if self.reward.needs_target else []
+            target += ['start="target"'] if self.start == "target" else []
+            if self.dataset.frames == 1 or not target:
+                raise
+            raise ValueError(
+                f"{error}; and no {' and '.join(target)}, as no clip tells where something is: "
+                "take an id that shows images as they are, such as GlimpseCIFAR-MultiCat-v0"
+            ) from None
 
     def _check_budget(self) -> None:
         low = self.scheme.least_budget

@@ -154,6 +154,15 @@ def test_clips_of_ones_own_arrays_are_augmented_alike_in_all_frames():
 def test_scenes_and_data_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"'mine', which has clips of 3 frames.*wanted \"Plain\""):
         GlimpseConfig(dataset=arrays(3), scene="MovingCanvas")
+    both = r'wanted "Plain".*and no reward NearTarget.* and start="target".*GlimpseCIFAR-MultiCat'
+    with pytest.raises(ValueError, match=both):
+        GlimpseConfig(
+            dataset=arrays(3),
+            scene="MovingCanvas",
+            scheme="Pursuit",
+            reward="NearTarget",
+            start="target",
+        )
     with pytest.raises(ValueError, match="which has images that stand still, and the scene Clips"):
         GlimpseConfig(scene={"type": "Clips", "length": 4})
     with pytest.raises(DatasetError, match="of 5 frames each; wanted equal frames"):
