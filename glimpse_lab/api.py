@@ -26,8 +26,9 @@ from glimpse_lab.kinds import GLIMPSE, INVERSE
 from glimpse_lab.overrides import lengths
 from glimpse_lab.recipes import trust
 from glimpse_lab.report.run_files import summary, write_film, write_report
-from glimpse_lab.runs import Agent, Run, RunError, new_name, run_folder, write_failure
+from glimpse_lab.runs import Agent, Run, RunError, new_name, run_folder
 from glimpse_lab.training import TrainingStoppedError, learn, make, restore, stopping
+from glimpse_lab.write_failures import write_failure
 from policies.ranges import checks_arguments
 
 

@@ -35,6 +35,7 @@ from glimpse_lab.checkpoint import (
 from glimpse_lab.config import RunConfig, RunError, package_of
 from glimpse_lab.logs import GrowingCSV, truncate_events
 from glimpse_lab.recipes import check_run_callbacks, check_training
+from glimpse_lab.write_failures import interrupted, write_failure
 from glimpse_lab.yaml_files import YamlError, read_yaml
 from policies.classifier.model import TorchClassifier
 from policies.ranges import in_range
@@ -286,7 +287,7 @@ class Run:
         try:
             save_checkpoint(self.model_file, model, extras)
         except (OSError, RuntimeError) as error:  # PyTorch raises the latter for a failed write
-            if _interrupted(error, earlier):  # and for one that Ctrl-C cut short
+            if interrupted(error, earlier):  # and for one that Ctrl-C cut short
                 raise KeyboardInterrupt from error
             kept = "the one before it is kept" if self.model_file.exists() else "none is saved yet"
             why = write_failure(error)
@@ -332,31 +333,6 @@ class Run:
         """Write a JSON file of the run under a temporary name and rename it."""
         with replacing(self.path / name) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _interrupted(error: BaseException, earlier: BaseException | None) -> bool:
-    """Whether it was Ctrl-C that an error came of, and not one that was there before."""
-    found: BaseException | None = error
-    while found is not None and found is not earlier:
-        if isinstance(found, KeyboardInterrupt):
-            return True
-        found = found.__context__
-    return False
-
-
-def write_failure(error: BaseException) -> str:
-    """Return in words of the system why a file could not be written.
-
-    PyTorch tells of its own source ("enforce fail at ..."), and the system's words come before it.
-
-    :param error: as a library raised it
-    """
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OSError):
-            return found.strerror or str(found)
-        found = found.__cause__ or found.__context__
-    return "the disk may be full" if "enforce fail" in str(error) else str(error)
 
 
 def run_folder(runs: Path, env_id: str, name: str) -> Path:

@@ -17,7 +17,8 @@ from glimpse_lab.core_seconds import CoreSeconds, CoreTimer
 from glimpse_lab.kinds import GLIMPSE
 from glimpse_lab.logs import failed_writes_told_once, n_rows
 from glimpse_lab.recipes import RLLIB
-from glimpse_lab.runs import Run, RunError, write_failure
+from glimpse_lab.runs import Run, RunError
+from glimpse_lab.write_failures import write_failure
 from policies.callbacks import Checkpoint, Diverged, EpisodeStatistics, Progress, check_weights
 from policies.classifier.cotraining import CoTrainingCallback, cores_of
 from policies.imitation import Imitation
