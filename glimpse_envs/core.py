@@ -232,7 +232,7 @@ class GlimpseCore(Lanes):
 
         Where something moves, or nobody answers, also the share of the glimpses whose window held
         the middle of the target, ``on_target``: the first one left out, which the environment
-        takes; NaN where there was no other. Where nobody answers, an episode is a success if its
+        takes; 0 where there was no other. Where nobody answers, an episode is a success if its
         last one did.
         """
         config = self.config
@@ -242,7 +242,7 @@ class GlimpseCore(Lanes):
         followed = {}
         if config.tracked:
             held = self._targets.held(self._stream[lanes], self.history[lanes], n_glimpses)
-            chosen = held[:, 1:].sum(axis=1) / np.where(n_glimpses > 1, n_glimpses - 1, np.nan)
+            chosen = held[:, 1:].sum(axis=1) / np.maximum(n_glimpses - 1, 1)
             followed["on_target"] = chosen.tolist()
             if config.nobody_answers:
                 success = held[np.arange(len(lanes)), n_glimpses - 1]

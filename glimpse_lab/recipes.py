@@ -195,13 +195,15 @@ def find_recipe(folder: Path, env_id: str, otherwise: str = "ppo_lstm") -> Path:
 
     The first with an entry of its own.
 
-    :param otherwise: the algorithm whose file it is where none has one, or the first that is there
+    :param otherwise: the algorithm whose file it is where none has one; in the place of
+        ``ppo_lstm.yml``, where that is not there, ``ppo.yml``
     """
     files = [folder / f"{name}.yml" for name in ("enumeration", "ppo", "ppo_lstm", "supervised")]
-    there = [file for file in files if file.exists()]
-    own = (file for file in there if env_id in (_read(file) or {}))
-    usual = folder / f"{otherwise}.yml"
-    return next(own, usual if usual.exists() or not there else there[0])
+    own = (file for file in files if file.exists() and env_id in (_read(file) or {}))
+    usual, other = folder / f"{otherwise}.yml", folder / "ppo.yml"
+    if otherwise == "ppo_lstm" and other.exists() and not usual.exists():
+        usual = other
+    return next(own, usual)
 
 
 def make_callbacks(recipe: Recipe) -> list[BaseCallback]:

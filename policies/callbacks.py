@@ -1,6 +1,5 @@
 """Callbacks of training."""
 
-import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -94,9 +93,8 @@ class EpisodeStatistics(BaseCallback):
             self._episodes += 1
             for name, key in self.keys.items():
                 self._sums[name] += infos[lane][key]
-            share = infos[lane].get(self.MOVING, math.nan)
-            if not math.isnan(share):
-                self._followed.append(share)
+            if self.MOVING in infos[lane] and infos[lane]["n_glimpses"] > 1:
+                self._followed.append(infos[lane][self.MOVING])
         return True
 
     def _on_rollout_end(self) -> None:

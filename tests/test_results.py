@@ -274,6 +274,9 @@ def test_seeds_have_a_mean_and_an_interval_over_them(results: Results) -> None:
 
 def test_a_plot_has_the_mean_curve_over_seeds(cells: Tables) -> None:
     name = "cluttered-mnist-saccade-shown"
+    for table in ("agents", "accuracy_by_glimpse"):  # one seed of it
+        further = (f"{name}-s1", f"{name}-s2")
+        cells[table] = [line for line in cells[table] if line["run"] not in further]
     (row,) = (row for row in cells["agents"] if row["group"] == name)
     other = {"run": f"{name}-s1", "seed": "1", "accuracy": "0.9606", "ci_low": "", "ci_high": ""}
     cells["agents"].append({**row, **other})
