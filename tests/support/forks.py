@@ -70,6 +70,8 @@ class ForkedScript:
     ) -> None:
         self._folder = TemporaryDirectory()
         self._files = [Path(self._folder.name, stream) for stream in ("output", "errors")]
+        for file in self._files:
+            file.touch()  # to be read, if the process is killed before it opens them
         words = [str(ROOT / name), *map(str, arguments)]
         call = (_run_script, (main, words, place), *self._files)
         self._process = _FORKS.Process(target=_redirected, args=call)
