@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import argparse
 import os
+import select
 import signal
 import sys
 import threading
@@ -137,10 +138,25 @@ def _quiet_where_nobody_reads() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
+    except BrokenPipeError as error:
+        if not _nobody_reads():  # it was another pipe that broke
+            _fail(told(error))
         # what is left to write goes nowhere, or the interpreter would tell of it at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _nobody_reads() -> bool:
+    """Whether the output is a pipe whose reader has ended."""
+    try:
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):  # it is no file
+        return False
+    if not hasattr(select, "poll"):  # as on Windows
+        return False
+    poll = select.poll()
+    poll.register(output, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _tell_failures(work: Callable[[], None], debug: bool) -> None:

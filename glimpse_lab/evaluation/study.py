@@ -87,7 +87,8 @@ def study(
     budgets = other_budgets(config)
     measure = _Baselines(config, paths, seed=result.seed)
     n_images = len(config.shown_split)
-    n_shown = n_images * (len(budgets) + len(FOLLOWING) * config.follows) + measure.n_shown
+    others = [name for name in FOLLOWING if config.follows and name not in result.baselines]
+    n_shown = n_images * (len(budgets) + len(others)) + measure.n_shown
     with _bar(n_shown, progress) as advance:
         at_budgets = {
             budget: metrics(evaluate(model, replace(config, budget=budget), progress=advance))
@@ -95,7 +96,9 @@ def study(
         }
         baselines = measure.all(advance)
         if config.follows:
-            baselines = following_baselines(config, seed=result.seed, advance=advance)
+            how = {"seed": result.seed, "advance": advance}
+            made = result.baselines | following_baselines(config, names=others, **how)
+            baselines = {name: made[name] for name in FOLLOWING}
     seconds = round(time.perf_counter() - begin, 2)
     baselines |= result.baselines | equally_trained(folder, result)
     disturbed = robustness(folder, result)

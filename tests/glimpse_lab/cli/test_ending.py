@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import time
@@ -68,6 +69,25 @@ def test_a_console_that_lacks_characters_gets_others(monkeypatch: pytest.MonkeyP
     assert console.buffer.getvalue() == b"caf? ? ?\n" and console.errors == "strict"
     with pytest.raises(UnicodeEncodeError):
         print("caf\xe9")
+
+
+def test_a_command_whose_reader_has_ended_ends_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(SystemExit) as end:
+            carry_out(lambda: print("x" * 100_000), debug=False, interrupted="")
+        monkeypatch.undo()
+    assert end.value.code == 1 and capsys.readouterr().err == ""
+
+
+def test_another_pipe_that_breaks_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        carry_out(lambda: raising(BrokenPipeError("ffmpeg")), debug=False, interrupted="")
+    assert capsys.readouterr().err == "error: ffmpeg\n"
 
 
 @pytest.fixture
