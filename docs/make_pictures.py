@@ -28,7 +28,6 @@ from glimpse_envs.files import replacing
 from glimpse_envs.inverse import InverseCore
 from glimpse_envs.inverse import make_config as make_inverse_config
 from glimpse_envs.inverse.frames import draw_frame
-from glimpse_envs.receptive_fields import seen_by
 from glimpse_envs.registration import DATA, INVERSE, SCHEMES
 from glimpse_envs.render.drawing import LIGHT, Sheet, draw_dot, enlarged, font
 from glimpse_envs.render.episode import Episode
@@ -146,7 +145,7 @@ def in_place(sensor: Sensor, glimpse: NDArray[np.uint8]) -> NDArray[np.uint8]:
         begin = (FIELD - len(part)) // 2
         shown[begin : begin + len(part), begin : begin + len(part)] = part
     if isinstance(sensor, Foveated):
-        shown[seen_by(sensor.plan) < 0] = 255
+        shown[sensor.seen_by < 0] = 255
     return shown
 
 

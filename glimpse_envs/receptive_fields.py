@@ -140,16 +140,18 @@ def receptive_fields(plan: Plan) -> NDArray[np.int64]:
     return fields
 
 
-@functools.lru_cache(maxsize=16)
-def seen_by(plan: Plan) -> NDArray[np.int64]:
+def seen_by(fields: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return which receptive field shows each pixel of the field, int64 (W, W).
 
     W is the field's width in sensor pixels. Of those that cover a pixel it is the one in whose
     middle it lies most, measured by its side; -1 where none does. They are numbered row by row.
+
+    :param fields: left, top and side of each, int64 (size, size, 3)
     """
-    fields = receptive_fields(plan).reshape(-1, 3)
-    low = math.floor(0.5 * plan.size - reach(plan))
-    pixels = np.arange(low, plan.size - low) + 0.5
+    size = len(fields)
+    low = math.floor(0.5 * size - reach(fields))
+    pixels = np.arange(low, size - low) + 0.5
+    fields = fields.reshape(-1, 3)
     half, side = 0.5 * fields[:, 2], fields[:, 2]
     across = np.abs(pixels[:, None] - fields[:, 0] - half) / side  # (W, size ** 2)
     down = np.abs(pixels[:, None] - fields[:, 1] - half) / side
@@ -182,9 +184,12 @@ def doubled_at(plan: Plan) -> float:
     return along if plan.layout == "cartesian" else min(along, plan.size / np.pi)
 
 
-def reach(plan: Plan) -> float:
-    """Return how far from the fixation receptive fields reach along an axis, sensor pixels."""
-    fields, half = receptive_fields(plan), 0.5 * plan.size
+def reach(fields: NDArray[np.int64]) -> float:
+    """Return how far from the fixation receptive fields reach along an axis, sensor pixels.
+
+    :param fields: left, top and side of each, int64 (size, size, 3)
+    """
+    half = 0.5 * len(fields)
     begin, end = fields[..., :2].min() - half, (fields[..., :2] + fields[..., 2:]).max() - half
     return float(max(-begin, end))
 

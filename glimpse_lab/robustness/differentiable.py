@@ -8,7 +8,7 @@ import torch as th
 from numpy.typing import NDArray
 
 from glimpse_envs.gaze import Geometry, has_whole_cells
-from glimpse_envs.sensors import Crop, Foveated, Retina, Sensor
+from glimpse_envs.sensors import Crop, Foveated, Lattice, Retina, Sensor
 from policies.classifier.model import TorchClassifier
 
 
@@ -52,9 +52,9 @@ def crop(
 
 
 def squares(
-    images: th.Tensor, gaze: NDArray[np.float32], geometry: Geometry, sensor: Foveated
+    images: th.Tensor, gaze: NDArray[np.float32], geometry: Geometry, sensor: Foveated | Lattice
 ) -> th.Tensor:
-    """Return what a ``Foveated`` sees, before it is rounded.
+    """Return what a ``Foveated`` or a ``Lattice`` sees, before it is rounded.
 
     :param images: float (B, C, H, W) in [0, 255]
     :param gaze: float32 (B, 3), clamped here
@@ -89,21 +89,22 @@ def see(sensor: Sensor, images: th.Tensor, gaze: NDArray[np.float32]) -> th.Tens
     Its very values, rounded ones of the rounded images, with the gradients of the exact averages (a
     straight-through estimator; Bengio et al. 2013).
 
-    :param sensor: a ``Crop``, ``Retina`` or ``Foveated``
+    :param sensor: a ``Crop``, ``Retina``, ``Foveated`` or ``Lattice``
     :param images: float32 (B, C, H, W) in [0, 255]
     :param gaze: float32 (B, T, 3), finite
     :return: float32 (B, T, C, h, w)
     :raises ValueError: for other sensors
     """
-    if type(sensor) not in (Crop, Retina, Foveated):
+    if type(sensor) not in (Crop, Retina, Foveated, Lattice):
         raise ValueError(
-            f"got sensor {sensor}, whose gradient is not known; wanted Crop, Retina or Foveated"
+            f"got sensor {sensor}, whose gradient is not known; wanted Crop, Retina, Foveated or "
+            "Lattice"
         )
     pixels = to_uint8(images)
     geometry = sensor.geometry(*pixels.shape[1:3])
     glimpses = []
     for t in range(gaze.shape[1]):
-        if isinstance(sensor, Foveated):
+        if isinstance(sensor, Foveated | Lattice):
             exact = squares(images, gaze[:, t], geometry, sensor)
         else:
             exact = crop(images, gaze[:, t], geometry, sensor.size, sensor.scales)

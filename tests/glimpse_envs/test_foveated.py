@@ -8,7 +8,7 @@ from images import noise
 
 from glimpse_envs.config import make_config
 from glimpse_envs.core import GlimpseCore
-from glimpse_envs.receptive_fields import eccentricities, magnification, seen_by
+from glimpse_envs.receptive_fields import eccentricities, magnification
 from glimpse_envs.sb3 import GlimpseVecEnv
 from glimpse_envs.sensors import Crop, Foveated, Retina
 from policies.classifier.model import ClassifierError, TorchClassifier, View
@@ -123,8 +123,8 @@ def test_log_polar_receptive_fields_widen_in_proportion_to_the_radius(size):
 
 @pytest.mark.parametrize("size", [4, 8, 9, 12, 13, 32])
 def test_no_pixel_of_the_field_is_left_out(size):
-    assert (seen_by(Foveated(size).plan) >= 0).all()
-    seen = seen_by(Foveated(size, "log_polar").plan)
+    assert (Foveated(size).seen_by >= 0).all()
+    seen = Foveated(size, "log_polar").seen_by
     from_middle = np.arange(len(seen)) + 0.5 - 0.5 * len(seen)
     disc = np.hypot(from_middle[:, None], from_middle) < 0.37 * len(seen)
     assert (seen[disc] >= 0).all()

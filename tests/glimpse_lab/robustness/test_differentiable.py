@@ -98,7 +98,7 @@ def test_a_sensor_of_ones_own_has_no_gradient() -> None:
     class Negative(Crop):
         """A crop of something else."""
 
-    with pytest.raises(ValueError, match="wanted Crop, Retina or Foveated"):
+    with pytest.raises(ValueError, match="wanted Crop, Retina, Foveated or Lattice"):
         see(Negative(8), th.zeros(1, 1, 32, 32), gazes(1)[:, None])
 
 
