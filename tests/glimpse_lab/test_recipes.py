@@ -44,7 +44,7 @@ def test_every_recipe_makes_a_model_that_learns(file: Path, env_id: str) -> None
         recipe |= {"n_steps": 4, "batch_size": 8, "n_epochs": 1}
     face = InverseVecEnv if inverse else GlimpseVecEnv
     shown = {}
-    if "scene" in recipe.get("env_kwargs", {}):  # for pictures of that size
+    if isinstance(recipe.get("env_kwargs", {}).get("scene"), dict):  # for pictures of that size
         shown["dataset"] = ImageDataset.from_arrays(**arrays(shape=(100, 100, 3)))
     env = face(actual, 4, seed=0, **recipe.get("env_kwargs", {}), **shown)
     model = make_model(file.stem, recipe, env, seed=0, device="cpu")

@@ -189,7 +189,7 @@ def understand_every_recipe(logs: str) -> None:
                 args, file.stem, asked, logs, config=str(file), verbose=0
             )
             raw, _ = made_by.read_hyperparameters()
-            if "scene" in raw["env_kwargs"]:  # for pictures of that size
+            if isinstance(raw.get("env_kwargs", {}).get("scene"), dict):  # of pictures that large
                 raw["env_kwargs"]["dataset"] = ImageDataset.from_arrays(
                     **arrays(shape=(100, 100, 3))
                 )
