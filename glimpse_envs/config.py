@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from glimpse_envs.actions import ActionScheme
 from glimpse_envs.classifier import GlimpseClassifier, resolve_classifier
@@ -19,6 +20,7 @@ from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.gaze import Geometry
 from glimpse_envs.moving import scene_of
 from glimpse_envs.observation_space import ObservationSpace, image_space
+from glimpse_envs.proportions import lane_geometry, smallest
 from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor
@@ -96,6 +98,8 @@ class GlimpseConfig:
         put("classifier", resolve_classifier(self.classifier, self))
         self._check_classifier()
         _ = self.shown_split, self.geometry  # an unknown split or a sensor that does not fit
+        if self.extents is not None:
+            self.sensor.geometry(*smallest(self.extents))  # nor the smallest image
         self._check_glimpse()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -142,6 +146,17 @@ class GlimpseConfig:
     def geometry(self) -> Geometry:
         """The gazes that are possible."""
         return self.sensor.geometry(*self.shape[:2])
+
+    @property
+    def extents(self) -> NDArray[np.int64] | None:
+        """Height and width of each image, int64 (N, 2); None where they fill what is shown."""
+        return None if self.scene.composed else self.shown_split.extents
+
+    def lane_geometry(self, n_lanes: int) -> Geometry:
+        """Return the gazes that are possible on so many lanes."""
+        if self.extents is None:
+            return self.geometry
+        return lane_geometry(self.geometry, self.extents, n_lanes)
 
     @cached_property
     def action_space(self) -> spaces.Space:

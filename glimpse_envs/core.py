@@ -43,7 +43,7 @@ class GlimpseCore(Lanes):
         fixed = None if config.split == "train" else config.scene_seed
         super().__init__(n_lanes, len(config.shown_split), fixed)
         self.config = config
-        self.geometry = config.geometry
+        self.geometry = config.lane_geometry(n_lanes)
         self.source = image_source(config, n_lanes)
         self._targets = Targets(config)
         self._stream = np.zeros(n_lanes, np.uint64)  # randomness of what is shown
@@ -82,6 +82,7 @@ class GlimpseCore(Lanes):
         self.labels[lanes] = config.shown_split.labels[index]
         self._stream[lanes] = stream
         self.source.reset(lanes, index, stream)
+        self.geometry.show(lanes, index)
         if config.observe_history:
             self.history[lanes] = 0.0
             self._seen[lanes] = 0
@@ -111,11 +112,8 @@ class GlimpseCore(Lanes):
         previous_belief = None if self.belief is None else self.belief.copy()
         # lanes that do not look have kept gaze and frame: reading again repeats their last glimpse
         glimpse = self._read(self.lanes, self.n_glimpses - ~took_glimpse)
-        if took_glimpse.all():
-            self._enter(self.lanes, glimpse)
-        else:
-            lanes = took_glimpse.nonzero()[0]
-            self._enter(lanes, glimpse[lanes])
+        lanes = self.lanes if took_glimpse.all() else took_glimpse.nonzero()[0]
+        self._enter(lanes, self._rows(glimpse, lanes))
         if config.scheme.answers:
             self.predictions = move.answers.copy()  # written to at the next reset
             ended = ~took_glimpse
@@ -237,7 +235,8 @@ class GlimpseCore(Lanes):
         """
         config = self.config
         n_glimpses = self.n_glimpses[lanes]
-        coverage = self.geometry.coverage(self.history[lanes], n_glimpses, config.sensor.span)
+        geometry, span = self.geometry.of(lanes), config.sensor.span
+        coverage = geometry.coverage(self.history[lanes], n_glimpses, span)
         success = self.predictions[lanes] == self.labels[lanes]
         followed = {}
         if config.tracked:
@@ -324,13 +323,14 @@ class GlimpseCore(Lanes):
     def _first_gaze(
         self, lanes: NDArray[np.int64], stream: NDArray[np.uint64]
     ) -> NDArray[np.float32]:
-        gaze = np.full((len(stream), 3), 0.5, np.float32)
+        gaze, geometry = np.full((len(stream), 3), 0.5, np.float32), self.geometry.of(lanes)
         if self.config.start == "random":
             gaze[:, 0], gaze[:, 1] = uniforms(stream, _START_X), uniforms(stream, _START_Y)
+            gaze = geometry.to_frame(gaze)
         elif self.config.start == "target":
             gaze[:, :2] = self._targets.fixations(stream, self.n_glimpses[lanes])
         gaze[:, 2] = self.config.scheme.start_zoom(self.config.start)
-        return self.geometry.clamp(gaze)
+        return geometry.clamp(gaze)
 
     def _read(self, lanes: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.uint8]:
         return self.source.read(lanes, self._rows(self.gaze, lanes), times)

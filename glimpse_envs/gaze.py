@@ -63,6 +63,33 @@ class Geometry:
     def _scalars(self) -> tuple[float, float, float, bool]:
         return float(self.height), float(self.width), float(self.finest), self.padded
 
+    @cached_property
+    def _limits(self) -> NDArray[np.float64]:
+        """Left, top, right and bottom of what may be looked at, pixels, and the least zoom, (1, 5).
+
+        Of each lane where they differ, (B, 5).
+        """
+        return np.array([[0.0, 0.0, self.width, self.height, 0.0]])
+
+    def show(self, lanes: NDArray[np.int64], index: NDArray[np.int64]) -> None:
+        """Note which images are shown on some lanes: nothing follows from it, but on frames.
+
+        :param lanes: int64 (n,)
+        :param index: the images of the split, int64 (n,)
+        """
+
+    def of(self, lanes: NDArray[np.int64]) -> Geometry:
+        """Return the gazes that are possible on some lanes: of all the same, but on frames."""
+        return self
+
+    def to_frame(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return gazes (B, 3), whose fixations are fractions of an image, in its frame."""
+        return gaze
+
+    def to_image(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return gazes (B, 3), whose fixations are fractions of a frame, in its image."""
+        return gaze
+
     def clamp(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the nearest gaze whose window lies inside the image, float32 (B, 3).
 
@@ -77,7 +104,7 @@ class Geometry:
         :param step: float32 (B, 3): sides of the new window to the right and downwards, and the
             difference of zoom
         """
-        return _shift(np.asarray(gaze, np.float32), step, *self._scalars)
+        return _shift(np.asarray(gaze, np.float32), step, *self._scalars, self._limits)
 
     def after_each(
         self, gaze: NDArray[np.float32], steps: NDArray[np.float32]
@@ -138,7 +165,7 @@ class Geometry:
         :param counts: int64 (B,), how many entries of each row count
         :param span: width of what the sensor reads, in windows (2 ^ (scales - 1) for a retina)
         """
-        return _coverage(history, counts, span, *self._scalars[:3])
+        return _coverage(history, counts, span, *self._scalars[:3], self._limits)
 
 
 def _stay(n: int) -> NDArray[np.float32]:
@@ -194,17 +221,22 @@ def has_whole_cells(left: float, top: float, cell: float) -> bool:
 
 
 @kernel
-def _shift(gaze, step, height, width, finest, padded):
+def _shift(gaze, step, height, width, finest, padded, limits):
+    """Shift and clamp; of n gazes for each lane those of a lane follow one another."""
     out = np.empty(gaze.shape, np.float32)
     for i in range(gaze.shape[0]):
-        zoom = min(max(gaze[i, 2] + step[i, 2], np.float32(0.0)), np.float32(1.0))
+        lane = i * limits.shape[0] // gaze.shape[0]
+        least = np.float32(limits[lane, 4])
+        zoom = min(max(gaze[i, 2] + step[i, 2], least), np.float32(1.0))
         side = window_side(zoom, height, width, finest)
         x = float(gaze[i, 0]) + float(step[i, 0]) * side / width
         y = float(gaze[i, 1]) + float(step[i, 1]) * side / height
         margin_x = 0.0 if padded else 0.5 * side / width
         margin_y = 0.0 if padded else 0.5 * side / height
-        out[i, 0] = min(max(x, margin_x), 1.0 - margin_x)
-        out[i, 1] = min(max(y, margin_y), 1.0 - margin_y)
+        left, right = limits[lane, 0] / width, limits[lane, 2] / width
+        top, bottom = limits[lane, 1] / height, limits[lane, 3] / height
+        out[i, 0] = min(max(x, left + margin_x), right - margin_x)
+        out[i, 1] = min(max(y, top + margin_y), bottom - margin_y)
         out[i, 2] = zoom
     return out
 
@@ -230,7 +262,7 @@ def _sampled_windows(gaze, height, width, finest):
 
 
 @kernel
-def _coverage(history, counts, span, height, width, finest):
+def _coverage(history, counts, span, height, width, finest, limits):
     """Return the area of a union of rectangles, as a share of the image.
 
     A sweep over the strips between neighbouring left and right edges; in a strip the rectangles,
@@ -240,12 +272,13 @@ def _coverage(history, counts, span, height, width, finest):
     edges = np.empty(2 * history.shape[1])
     order = np.empty((history.shape[1], 4))  # top, bottom, left, right of each rectangle
     for i in range(history.shape[0]):
-        n = counts[i]
+        n, lane = counts[i], i * limits.shape[0] // history.shape[0]
+        first_x, first_y, last_x, last_y = limits[lane, :4]
         for t in range(n):
             x, y = float(history[i, t, 0]) * width, float(history[i, t, 1]) * height
             half = 0.5 * span * window_side(history[i, t, 2], height, width, finest)
-            left, right = max(x - half, 0.0), min(x + half, width)
-            top, bottom = max(y - half, 0.0), min(y + half, height)
+            left, right = max(x - half, first_x), min(x + half, last_x)
+            top, bottom = max(y - half, first_y), min(y + half, last_y)
             _insert(edges, 2 * t, left)
             _insert(edges, 2 * t + 1, right)
             k = t
@@ -254,29 +287,29 @@ def _coverage(history, counts, span, height, width, finest):
                     order[k, m] = order[k - 1, m]
                 k -= 1
             order[k, 0], order[k, 1], order[k, 2], order[k, 3] = top, bottom, left, right
-        if n > 0 and _covers_all(order[:n], height, width):
+        if n > 0 and _covers_all(order[:n], first_x, first_y, last_x, last_y):
             out[i] = 1.0
             continue
         area = 0.0
         for k in range(2 * n - 1):
             if edges[k + 1] > edges[k]:
                 middle = 0.5 * (edges[k] + edges[k + 1])
-                length, reached = 0.0, 0.0
+                length, reached = 0.0, first_y
                 for t in range(n):
                     if order[t, 2] < middle < order[t, 3] and order[t, 1] > reached:
                         length += order[t, 1] - max(order[t, 0], reached)
                         reached = order[t, 1]
                 area += length * (edges[k + 1] - edges[k])
-        out[i] = area / (height * width)
+        out[i] = area / ((last_y - first_y) * (last_x - first_x))
     return out
 
 
 @kernel
-def _covers_all(windows, height, width):
+def _covers_all(windows, first_x, first_y, last_x, last_y):
     """Tell whether one window (top, bottom, left, right) is the whole image, as an overview is."""
     for t in range(windows.shape[0]):
         top, bottom, left, right = windows[t]
-        if top <= 0.0 and left <= 0.0 and bottom >= height and right >= width:
+        if top <= first_y and left <= first_x and bottom >= last_y and right >= last_x:
             return True
     return False
 

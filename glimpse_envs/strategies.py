@@ -22,9 +22,12 @@ class ScriptedGaze(Component):
     """Where to look next, whatever the image shows.
 
     :cvar schemeless: agents of any scheme that reach the same zooms would be given the same gazes
+    :cvar absolute: gazes are places in the image, whatever the present one: of an image in a frame
+        (:mod:`glimpse_envs.proportions`) they are fractions of the image
     """
 
     schemeless: ClassVar[bool] = False
+    absolute: ClassVar[bool] = False
 
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
@@ -50,7 +53,10 @@ class ScriptedGaze(Component):
         :param config: as of the call
         :param rng: as of the call
         """
-        return self(step, core.gaze, config, rng).clip(0.0, 1.0)
+        if not self.absolute:
+            return self(step, core.gaze, config, rng).clip(0.0, 1.0)
+        present = core.geometry.to_image(core.gaze)
+        return core.geometry.to_frame(self(step, present, config, rng).clip(0.0, 1.0))
 
     def identity(self, config: GlimpseConfig) -> str:
         """Return what tells the gazes it gives from those of others, image and sensor aside."""
@@ -71,7 +77,7 @@ class Uniform(ScriptedGaze):
     :param zoom: of all of them; None to draw it, too, from the zooms that steps reach
     """
 
-    schemeless = True
+    schemeless = absolute = True
 
     zoom: float | None = None
 
@@ -150,7 +156,7 @@ class Mixture(ScriptedGaze):
 class Glance(ScriptedGaze):
     """An overview, unless the environment itself begins with one, then random finest windows."""
 
-    schemeless = True
+    schemeless = absolute = True
 
     def __call__(
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
@@ -169,7 +175,7 @@ class Centre(ScriptedGaze):
     :param zoom: None for the finest
     """
 
-    schemeless = True
+    schemeless = absolute = True
 
     zoom: float | None = None
 
@@ -205,7 +211,7 @@ class Grid(ScriptedGaze):
     :param anywhere: begin at a random tile, not at the first
     """
 
-    schemeless = True
+    schemeless = absolute = True
 
     side: int = 2
     anywhere: bool = False
@@ -247,7 +253,7 @@ class Fixed(ScriptedGaze):
     :param gazes: x, y, zoom each, in [0, 1]
     """
 
-    schemeless = True
+    schemeless = absolute = True
 
     gazes: tuple[tuple[float, float, float], ...] = ()
 

@@ -51,6 +51,9 @@ class Split(_Shared):
         many: for images that lie in a mapped file
     :param levels: the images and ever smaller copies of them, see :mod:`glimpse_envs.pyramid`; None
         to make them when they are asked for
+    :param extents: height and width of each image, which lies in the middle of a frame of (H, W)
+        and is all that is looked at, see :mod:`glimpse_envs.proportions`; int64 (N, 2). None where
+        images fill their frames
     :raises DatasetError: if a shape or dtype is wrong, or there is no image
     """
 
@@ -58,6 +61,7 @@ class Split(_Shared):
     labels: np.ndarray
     touched: Callable[[int], None] | None = None
     levels: Pyramid | None = None
+    extents: np.ndarray | None = None
     _memo: dict[str, np.ndarray] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +69,9 @@ class Split(_Shared):
         labels = _checked_labels(np.asarray(self.labels), len(images))
         object.__setattr__(self, "images", read_only(images))
         object.__setattr__(self, "labels", read_only(labels))
+        if self.extents is not None:
+            extents = _checked_extents(np.asarray(self.extents), images.shape)
+            object.__setattr__(self, "extents", read_only(extents))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,7 +97,7 @@ class Split(_Shared):
     def __reduce__(self) -> tuple[Any, ...]:
         # What is derived can be derived again, and unpickled arrays must be made read-only anew.
         # What lay in a mapped file is unpickled into memory.
-        return Split, (self.images, self.labels)
+        return Split, (self.images, self.labels, None, None, self.extents)
 
 
 class ImageDataset(_Shared):
@@ -185,6 +192,8 @@ class ImageDataset(_Shared):
             sha.update(str(split.images.shape).encode())
             sha.update(split.images)
             sha.update(split.labels)
+            if split.extents is not None:
+                sha.update(split.extents)
         return sha.hexdigest()[:16]
 
     def split(self, name: str) -> Split:
@@ -289,7 +298,8 @@ def _named_split(name: str, images: ArrayLike, labels: ArrayLike) -> Split:
 
 
 def _rows(split: Split, indices: np.ndarray) -> Split:
-    return Split(split.images[indices], split.labels[indices])
+    extents = None if split.extents is None else split.extents[indices]
+    return Split(split.images[indices], split.labels[indices], extents=extents)
 
 
 def _checked_frames(frames: Any) -> int:
@@ -325,6 +335,21 @@ def _checked_labels(labels: np.ndarray, n_images: int) -> np.ndarray:
     if labels.shape != (n_images,):
         raise DatasetError(f"got labels {labels.shape}; wanted ({n_images},), one per image")
     return labels.astype(np.int64, copy=False)
+
+
+def _checked_extents(extents: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    integers = np.issubdtype(extents.dtype, np.integer)
+    if not integers or extents.shape != (shape[0], 2):
+        raise DatasetError(
+            f"got extents {extents.dtype} {extents.shape}; wanted integers ({shape[0]}, 2), height "
+            "and width of each image"
+        )
+    if extents.min() < 1 or (extents > shape[1:3]).any():
+        raise DatasetError(
+            f"got extents from {extents.min(axis=0)} to {extents.max(axis=0)}; wanted heights and "
+            f"widths of at least 1, within frames of {_by(shape[1:3])}"
+        )
+    return extents.astype(np.int64, copy=False)
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -15,6 +15,7 @@ import os
 import statistics
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,8 +83,10 @@ def load_folder(
 
     :param path: holds ``train`` and ``test`` with a folder for each class, or these folders
     :param size: side of the square images in pixels, or None
-    :param fit: "crop" takes the middle square, "letterbox" the whole image with bars beside it, in
-        which case ``size`` is the median of the longer sides, at most 256
+    :param fit: "crop" takes the middle square, "letterbox" the whole image with bars beside it, and
+        "keep" keeps each image's proportions: it lies in a frame as if letterboxed, and the gaze
+        stays on it, see :mod:`glimpse_envs.proportions`. With these two the longer side becomes
+        ``size``, by default the median of all longer sides, at most 256
     :param background: "white" or "black", of transparent images and of the bars
     :raises DatasetError: if a folder is missing, there are fewer than two classes, a class has no
         image, test has a class that train lacks, or a file cannot be read
@@ -105,6 +108,8 @@ def load_folder(
         listings = three_splits(folder.splits)
         read = _in_memory if len(files) * math.prod(shape) <= LARGEST_IN_MEMORY else _packed
         splits, contrast, digest = read(root, listings, how)
+        if how.keeps_proportions and _resized(headers, how):
+            splits = _framed(splits, listings, dict(zip(files, headers, strict=True)), how)
         in_order = [file for name in SPLITS for file in listings[name].files]
         _warn_of_contrast(root, in_order, contrast)
         return ImageDataset(root.name, classes=folder.classes, digest=digest, **splits)
@@ -197,6 +202,21 @@ def _packed(
     return splits, packed.contrast, digest
 
 
+def _framed(
+    splits: dict[str, Split],
+    listings: dict[str, Listing],
+    headers: dict[Path, Header],
+    how: Reading,
+) -> dict[str, Split]:
+    """Return the splits with what each image fills of its frame."""
+    framed = {}
+    for name, split in splits.items():
+        read = [headers[file] for file in listings[name].files]
+        extents = np.array([how.extents(header.height, header.width) for header in read])
+        framed[name] = replace(split, extents=extents)
+    return framed
+
+
 def packed_splits(packed: Packed, listings: dict[str, Listing]) -> tuple[dict[str, Split], str]:
     """Return the splits as parts of what was packed, one after the other, and a digest.
 
@@ -230,15 +250,22 @@ def _common_shape(headers: list[Header], size: int | None, fit: str) -> tuple[in
     return size, size, channels
 
 
+def _resized(headers: list[Header], how: Reading) -> list[Header]:
+    """Return the images that are not of the shape that all are brought to."""
+    return [header for header in headers if (header.height, header.width) != how.shape[:2]]
+
+
 def _what_is_done(headers: list[Header], how: Reading) -> str:
     height, width, _ = how.shape
-    resized = [header for header in headers if (header.height, header.width) != (height, width)]
-    oblong = sum(header.height != header.width for header in resized)
+    other = _resized(headers, how)
+    oblong = sum(header.height != header.width for header in other)
     done = []
-    if resized:
-        done.append(f"{len(resized)} images are resized to {height} x {width}")
-    if oblong and how.fit == "crop":
-        done.append(f"{oblong} are cropped to their middle square (fit='letterbox' keeps all)")
+    if other:
+        done.append(f"{len(other)} images are resized to {height} x {width}")
+    if oblong and how.keeps_proportions:
+        done.append(f"{oblong} keep their proportions, in frames of that size")
+    elif oblong and how.fit == "crop":
+        done.append(f"{oblong} are cropped to their middle square (fit='keep' keeps all of them)")
     elif oblong:
         done.append(f"{oblong} get {how.background} bars")
     if transparent := sum(header.transparent for header in headers):

@@ -27,7 +27,7 @@ EXTENSIONS = frozenset(
     ".apng .avif .bmp .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .jpx .mpo .pbm .pgm .png "
     ".pnm .ppm .qoi .tga .tif .tiff .webp".split()
 )
-FITS = ("crop", "letterbox")
+FITS = ("crop", "letterbox", "keep")
 BACKGROUNDS = {"white": 255, "black": 0}
 MANY_FILES = 2000  # from here on reading takes long enough for a progress bar
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
@@ -56,7 +56,7 @@ class Reading(NamedTuple):
     """How all files of a folder are read.
 
     :param shape: height, width and channels of the images
-    :param fit: "crop" or "letterbox", for images of another shape
+    :param fit: "crop", "letterbox" or "keep", for images of another shape
     :param background: "white" or "black"
     :param bits: of the pixels of images that may have more than 8
     """
@@ -65,6 +65,20 @@ class Reading(NamedTuple):
     fit: str
     background: str
     bits: int
+
+    @property
+    def keeps_proportions(self) -> bool:
+        """Whether images keep their proportions, in the middle of frames of the shape."""
+        return self.fit == "keep" and self.shape[0] == self.shape[1]
+
+    def extents(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width that an image has in its frame: its longer side is the frame's.
+
+        :param height: of the upright image
+        :param width: likewise
+        """
+        side, longer = self.shape[0], max(height, width)
+        return max(1, round(side * height / longer)), max(1, round(side * width / longer))
 
 
 def readable_extensions() -> set[str]:
@@ -184,10 +198,24 @@ def _pixels(image: Image, file: Path, how: Reading) -> NDArray[np.uint8]:
         ground = Image.new("RGBA", image.size, how.background)
         image = Image.alpha_composite(ground, image)
     image = image.convert("L" if channels == 1 else "RGB")
+    if how.keeps_proportions:
+        return _framed(image, how)
     if image.size != (width, height):
         square = middle_square(image) if how.fit == "crop" else _padded(image, how.background)
         image = square.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(how.shape)
+
+
+def _framed(image: Image, how: Reading) -> NDArray[np.uint8]:
+    """Return an image in its frame, zeros around it: what sensors read beyond an image."""
+    from PIL import Image
+
+    height, width = how.extents(image.height, image.width)
+    frame = np.zeros(how.shape, np.uint8)
+    top, left = (how.shape[0] - height) // 2, (how.shape[1] - width) // 2
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    frame[top : top + height, left : left + width] = pixels.reshape(height, width, how.shape[2])
+    return frame
 
 
 def middle_square(image: Image) -> Image:

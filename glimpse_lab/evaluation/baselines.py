@@ -61,8 +61,11 @@ def best_fixed(
     candidates = lattice(config, spacing)
     chosen: list[tuple[float, float, float]] = []
 
+    def everywhere(gaze: NDArray[np.float32]) -> NDArray[np.float32]:
+        return core.geometry.to_frame(np.tile(gaze, (len(index), 1)))
+
     def score(gaze: NDArray[np.float32]) -> float:
-        belief = core.lookahead(np.tile(gaze, (len(index), 1)))
+        belief = core.lookahead(everywhere(gaze))
         return float(log_probability(belief[core.lanes, core.labels]).mean())
 
     steps = config.budget - 1
@@ -75,7 +78,7 @@ def best_fixed(
                 scores[number] = score(gaze)
                 bar.update()
             best = candidates[int(scores.argmax())]
-            core.step(np.tile(best, (len(index), 1)))
+            core.step(everywhere(best))
             chosen.append(tuple(best.tolist()))
     return Fixed(tuple(chosen))
 

@@ -290,7 +290,7 @@ def test_letterboxing_keeps_the_whole_image(tmp_path, capsys):
             image[:, :2], image[:, -2:] = 0, 255
             save(tmp_path / name / f"{i}.png", image)
     cropped = load_dataset(f"folder:{tmp_path}")
-    assert "8 are cropped to their middle square (fit='letterbox'" in capsys.readouterr().err
+    assert "8 are cropped to their middle square (fit='keep'" in capsys.readouterr().err
     assert cropped.image_shape == (8, 8, 1) and np.unique(pixels(cropped)).tolist() == [100]
     whole = load_dataset({"type": "folder", "path": str(tmp_path), "fit": "letterbox"})
     assert "8 get white bars" in capsys.readouterr().err
