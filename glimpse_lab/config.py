@@ -23,6 +23,7 @@ from glimpse_lab.models import make_model
 from glimpse_lab.overrides import with_overrides
 from glimpse_lab.own_pictures import (
     OWN_PICTURES,
+    asked_dataset,
     choose_env,
     fit_recipe,
     fit_to_data,
@@ -292,8 +293,7 @@ def resolve_config(
     :param packages: of the user's own, imported already
     :raises ValueError: for what does not fit, or is not known
     """
-    overrides = overrides or {}
-    asked = overrides.get("env_kwargs.dataset") if dataset is None else dataset
+    asked, overrides = asked_dataset(dataset, overrides or {})
     for_own = env_id is None and recipe is None and is_own(asked)
     env_id = choose_env(env_id, asked)
     kind = kind_of(env_id, importing=True)
@@ -316,8 +316,8 @@ def resolve_config(
         say_fit(before, settings, load_dataset(asked))
     given = settings.pop("env_kwargs", None)
     env_kwargs = {**registered, **check_env_kwargs({} if given is None else given, kind)}
-    if dataset is not None:
-        env_kwargs["dataset"] = dataset
+    if asked is not None:
+        env_kwargs["dataset"] = asked
     settings, env_kwargs = kind.settle(
         settings, env_kwargs, classifier=classifier, price=price, seed=seed
     )

@@ -35,6 +35,42 @@ def is_own(dataset: Any) -> bool:
     return name is not None and name not in [parts["dataset"] for parts in DATA.values()]
 
 
+def asked_dataset(
+    dataset: str | None, overrides: Mapping[str, Any]
+) -> tuple[str | dict[str, Any] | None, dict[str, Any]]:
+    """Return the data set that is asked for, None for the environment's own, and other overrides.
+
+    ``env_kwargs.dataset`` is another way to say it, and ``env_kwargs.dataset.fit`` and so on say
+    more of a folder's.
+
+    :param dataset: by name, such as "folder:PATH", or None
+    :param overrides: hyperparameters by dotted keys
+    :raises ValueError: for two data sets, or more said of one that has no arguments
+    """
+    key = "env_kwargs.dataset"
+    inside = [name for name in overrides if name.startswith(f"{key}.")]
+    more = {name.removeprefix(f"{key}."): overrides[name] for name in inside}
+    said = overrides.get(key, dataset)
+    others = {name: value for name, value in overrides.items() if name not in (*inside, key)}
+    if key in overrides and said is None:
+        others[key] = None  # which is told to be none
+    if dataset is not None and key in overrides:
+        raise ValueError(
+            f"got --dataset {dataset} and {key}={overrides[key]!r}; wanted one of the two"
+        )
+    if not more:
+        return said, others
+    if isinstance(said, str) and ":" in said:
+        name, _, path = said.partition(":")
+        said = {"type": name, "path": path}
+    if not isinstance(said, Mapping):
+        raise ValueError(
+            f"got {inside[0]} for {said or 'the data set of the environment'}; wanted it beside "
+            "--dataset folder:PATH or clips:PATH"
+        )
+    return {**said, **more}, others
+
+
 def choose_env(env_id: str | None, dataset: Any) -> str:
     """Return the id that is trained.
 

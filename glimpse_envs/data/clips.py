@@ -124,12 +124,10 @@ def _read(file: Path, how: Reading) -> NDArray[np.uint8]:
         kept = [_resized(frame, how.size) for frame in itertools.islice(decoded, 0, n, how.every)]
     if len(kept) < how.frames:
         taken = "" if how.every == 1 else f" when every {how.every}th is taken"
-        every = "" if how.every == 1 else f", every: {how.every}"
-        fewer = f"{{type: clips, path: PATH, frames: {max(2, len(kept))}{every}}}"
         raise DatasetError(
             f"{file}: got {len(kept)} frames{taken}; wanted at least {how.frames}: the clip is too "
             "short, or its file was cut off; remove it, or ask for fewer frames: --set "
-            f"'env_kwargs.dataset={fewer}' in the place of --dataset"
+            f"env_kwargs.dataset.frames={max(2, len(kept))}"
         )
     return np.concatenate(kept)
 

@@ -42,10 +42,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--dataset",
         type=text,
         metavar="NAME",
-        help="digits, mnist, fashion_mnist, cifar10, folder:PATH, clips:PATH (short films; fewer "
-        "frames: --set 'env_kwargs.dataset={type: clips, path: PATH, frames: 8}'), or NAME of a "
-        "NAME.npz in GLIMPSE_DATA_DIR; default: the environment's own. With --resume: where the "
-        "data of the run are now, if they were moved",
+        help="digits, mnist, fashion_mnist, cifar10, folder:PATH (photographs that keep their "
+        "proportions: --set env_kwargs.dataset.fit=keep), clips:PATH (short films; fewer frames: "
+        "--set env_kwargs.dataset.frames=8), or NAME of a NAME.npz in GLIMPSE_DATA_DIR; default: "
+        "the environment's own. With --resume: where the data of the run are now, if they were "
+        "moved",
     )
     what.add_argument(
         "--classifier",

@@ -160,3 +160,29 @@ def test_known_data_and_recipes_of_the_user_stay_as_they_are(
     config = resolve_config(recipe=mine, dataset=folder)
     assert (config.n_timesteps, config.env_kwargs["budget"]) == (64, 3)
     assert not capsys.readouterr().out
+
+
+def test_more_is_said_of_a_folder_beside_its_name(folder: str) -> None:
+    said = {"env_kwargs.dataset.size": 12, "env_kwargs.dataset.fit": "letterbox"}
+    config = resolve_config(dataset=folder, overrides=said)
+    path = folder.partition(":")[2]
+    whole = {"type": "folder", "path": path, "size": 12, "fit": "letterbox"}
+    assert config.env_kwargs["dataset"] == whole
+    assert resolve_config(overrides={"env_kwargs.dataset": whole}).env_kwargs == config.env_kwargs
+    smaller = {"env_kwargs.dataset": whole, "env_kwargs.dataset.size": 9}
+    assert resolve_config(overrides=smaller).env_kwargs["dataset"] == {**whole, "size": 9}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "overrides", "match"),
+    [
+        ("digits", {"env_kwargs.dataset": "mnist"}, "got --dataset digits and env_kwargs.dataset="),
+        ("digits", {"env_kwargs.dataset.size": 8}, "got env_kwargs.dataset.size for digits"),
+        (None, {"env_kwargs.dataset.fit": "keep"}, "for the data set of the environment; wanted"),
+    ],
+)
+def test_two_data_sets_and_words_for_none_are_refused(
+    dataset: str | None, overrides: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ValueError, match=match):
+        resolve_config("GlimpseDigits-MultiCat-v0", dataset=dataset, overrides=overrides)
