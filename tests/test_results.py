@@ -274,7 +274,7 @@ def test_seeds_have_a_mean_and_an_interval_over_them(results: Results) -> None:
 
 def test_a_plot_has_the_mean_curve_over_seeds(cells: Tables) -> None:
     name = "cluttered-mnist-saccade-shown"
-    for table in ("agents", "accuracy_by_glimpse"):  # one seed of it
+    for table in ("agents", "gazes", "accuracy_by_glimpse"):  # one seed of it
         further = (f"{name}-s1", f"{name}-s2")
         cells[table] = [line for line in cells[table] if line["run"] not in further]
     (row,) = (row for row in cells["agents"] if row["group"] == name)
