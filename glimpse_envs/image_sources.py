@@ -7,6 +7,7 @@ decided here alone.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -14,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse_envs.config import GlimpseConfig
-from glimpse_envs.pyramid import Pyramid
+from glimpse_envs.pyramid import Pyramid, level_of
 
 #: bytes of images of a split that are prepared for the sensor together; what is prepared takes
 #: several times as many
 LARGEST_SHARED = 2**28
 
-#: bytes of a mapped file that a glimpse may bring into memory: some rows of pixels, a page each
-_TOUCHED = 64 * 4096
+#: bytes of a mapped file that a row of pixels may bring into memory
+_PAGE = 4096
 
 
 class ImageSource(ABC):
@@ -170,8 +171,15 @@ class LargeImages(SharedImages):
         if config.augmented:
             glimpses[mirrored] = glimpses[mirrored, :, ::-1]
         if config.shown_split.touched is not None:
-            config.shown_split.touched(len(lanes) * _TOUCHED)
+            config.shown_split.touched(self._touched(gaze))
         return glimpses
+
+    def _touched(self, gaze: NDArray[np.float32]) -> int:
+        """Return how many bytes the glimpses of some gazes have brought into memory, about."""
+        sensor, sides = self.config.sensor, self.config.geometry.windows(gaze)[:, 2]
+        rows = sides / 2.0 ** level_of(sides / sensor.size, len(self.prepared))
+        scales = 1 + round(math.log2(sensor.span))  # a wider one is read from a coarser level
+        return scales * int(np.ceil(rows).sum()) * _PAGE
 
     def images(self, times: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return what is shown to all lanes, uint8 (B, H, W, C)."""

@@ -11,7 +11,14 @@ from benchmarks.results.columns import GAZES
 from benchmarks.results.formats import code, percent, table, with_interval
 from benchmarks.results.reading import Results
 from benchmarks.results.rows import RunRow
-from benchmarks.results.summaries import Summary, over_seeds, scripted, summaries
+from benchmarks.results.summaries import (
+    SENSOR,
+    Summary,
+    mean_curve,
+    over_seeds,
+    scripted,
+    summaries,
+)
 
 # ---- runs
 
@@ -188,6 +195,28 @@ def published(results: Results) -> str:
     return table(("run", "setting", "error here", *sources), lines)
 
 
+def sensors(results: Results) -> str:
+    """Sensors of equal samples beside each other, accuracy after some numbers of glimpses."""
+    found = [s for s in summaries(results.runs("variants")) if SENSOR in s.group]
+    lines = []
+    for summary in found:
+        curve = mean_curve(results, summary)
+        shown = [f"{100 * curve[n - 1]:.1f}" if n <= len(curve) else None for n in (1, 2, 3, 4)]
+        size = summary.mean_samples / summary.mean_glimpses
+        lines.append(
+            (
+                code(summary.first.env),
+                summary.group.partition(SENSOR)[2],
+                f"{size:.0f}",
+                *shown,
+                _accuracy(summary),
+                percent(summary.random_gaze),
+            )
+        )
+    header = ("task", "sensor", "samples", "after 1", "2", "3", "4", "all", "random gaze")
+    return table(header, lines)
+
+
 # ---- the saccader report, disturbed images, and the rest
 
 
@@ -301,6 +330,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "gazes": gazes,
     "by-glimpse": by_glimpse,
     "published": published,
+    "sensors": sensors,
     "saccader": saccader,
     "saccader-pairs": saccader_pairs,
     "robustness": robustness,

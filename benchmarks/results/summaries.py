@@ -16,6 +16,9 @@ from benchmarks.results.rows import GazeRow, RunRow
 
 _NUMBERS = ("mean_glimpses", "mean_samples", "pixel_share", "random_gaze", "core_minutes")
 
+#: in the group's name of runs that differ in the sensor alone, before the sensor's name
+SENSOR = "-sensor-"
+
 #: that a mean gets an interval for
 _FEWEST_SEEDS = 3
 
@@ -84,6 +87,13 @@ def over_seeds(
     half = Decimal(float(t.ppf(0.975, len(values) - 1)) * error)
     low, high = max(mean - half, Decimal(0)), min(mean + half, Decimal(1))
     return mean.quantize(unit), (low.quantize(unit), high.quantize(unit))
+
+
+def mean_curve(results: Results, summary: Summary) -> list[float]:
+    """Return the agent's accuracy after each glimpse, the mean over the runs of a group."""
+    curves = [results.curves.get((row.run, "learned"), []) for row in summary.rows]
+    columns = zip(*([float(row.accuracy) for row in curve] for curve in curves), strict=True)
+    return [statistics.fmean(column) for column in columns]
 
 
 def scripted(results: Results, summary: Summary) -> dict[str, list[GazeRow]]:

@@ -9,6 +9,7 @@ from images import noise
 from glimpse_envs import GlimpseConfig, ImageDataset, image_sources
 from glimpse_envs.area_averages import averages, averages_from_pyramid
 from glimpse_envs.core import GlimpseCore
+from glimpse_envs.data.datasets import Split
 from glimpse_envs.pyramid import FINENESS, level_of, level_shapes, pyramid
 from glimpse_envs.sensors import Crop, Foveated, Retina
 
@@ -129,3 +130,22 @@ def test_what_reads_beyond_an_augmented_image_reads_copies(monkeypatch):
     for sensor in (Retina(6, 2), Foveated(6)):
         assert image_sources.have_own_images(replace(shifted, sensor=sensor))
     assert not image_sources.have_own_images(replace(shifted, sensor=Retina(6, 2), augment=None))
+
+
+@pytest.mark.parametrize(
+    ("sensor", "zoom", "rows"),
+    [(Crop(8), 1.0, 8), (Retina(8, 2), 1.0, 16), (Crop(8), 0.0, 32)],
+)
+def test_memory_is_given_back_after_so_many_rows_as_are_read(sensor, zoom, rows, monkeypatch):
+    monkeypatch.setattr(image_sources, "LARGEST_SHARED", 0)
+    told, images, labels = [], noise(4, 256, 256, 3), np.arange(4) % 2
+    other = Split(images, labels)
+    parts = {"train": Split(images, labels, told.append), "validation": other, "test": other}
+    data = ImageDataset("large", classes=["a", "b"], **parts)
+    core = GlimpseCore(GlimpseConfig(dataset=data, sensor=sensor), 10)
+    core.seed_all(0)
+    core.reset(core.lanes)
+    told.clear()
+    gaze = np.tile(np.float32([0.5, 0.5, zoom]), (10, 1))
+    core.source.read(core.lanes, gaze, np.zeros(10, np.int64))
+    assert told == [10 * rows * 4096]

@@ -193,7 +193,9 @@ def test_a_file_that_is_no_clip_is_named(tmp_path):
 
 
 def test_a_clip_that_is_too_short_or_cut_off_is_named(folder, tmp_path):
-    with pytest.raises(DatasetError, match=r"mp4: got 6 frames; wanted at least 16.*dataset\.frames=6"):
+    with pytest.raises(
+        DatasetError, match=r"mp4: got 6 frames; wanted at least 16.*dataset\.frames=6"
+    ):
         load_dataset(f"clips:{folder}")
     whole = write_video(tmp_path / "whole.mp4", film(10, n=12)).read_bytes()
     root = classes_with(tmp_path / "cut", "0.mp4", whole[: len(whole) // 2])
