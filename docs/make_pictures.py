@@ -20,8 +20,10 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from yaml import safe_load
 
 import glimpse_envs  # noqa: F401  # registers the environments
+from glimpse_envs.components import resolve
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.files import replacing
@@ -33,7 +35,7 @@ from glimpse_envs.render.drawing import LIGHT, Sheet, draw_dot, enlarged, font
 from glimpse_envs.render.episode import Episode
 from glimpse_envs.render.image_panel import draw_image
 from glimpse_envs.render.scanpath_figure import draw_scanpath
-from glimpse_envs.sensors import Crop, Foveated, Retina, Sensor
+from glimpse_envs.sensors import Crop, Foveated, Lattice, Retina, Sensor
 from glimpse_envs.strategies import Blind, OnTarget, Walk
 from glimpse_lab.evaluation.rollout import evaluate, evaluate_gaze
 from glimpse_lab.report.gallery import HELPED, choose, recorded_episodes
@@ -47,14 +49,17 @@ HEIGHT = 220  # of a scanpath figure, pixels
 HEADING = 30
 COLOURS = 128  # of a file
 
+#: of `python -m glimpse_lab.learned_sensor`
+LEARNT = Path(__file__).parents[1] / "benchmarks" / "sensors" / "cluttered_mnist100.yml"
 #: of equal samples
 SENSORS = {
-    "Crop, 16 x 16": Crop(16),
-    "Retina, 4 scales of 8 x 8": Retina(8, 4),
-    "Foveated, cartesian": Foveated(16),
-    "Foveated, log_polar": Foveated(16, "log_polar"),
+    "Crop, 12 x 12": Crop(12),
+    "Retina, 4 scales of 6 x 6": Retina(6, 4),
+    "Foveated, cartesian": Foveated(12),
+    "Foveated, log_polar": Foveated(12, "log_polar"),
+    "Lattice, learnt on digits": resolve(safe_load(LEARNT.read_text()), Sensor),
 }
-FIELD = 64  # pixels around the fixation that are shown
+FIELD = 48  # pixels around the fixation that are shown
 #: a validation image of each, and where in the picture or digit the fixation lies
 SEEN = {"ClutteredCIFAR": (28, 0.45, 0.3), "ClutteredMNIST100": (3, 0.5, 0.5)}
 PANEL, GAP = 168, 8  # pixels
@@ -135,7 +140,7 @@ def in_place(sensor: Sensor, glimpse: NDArray[np.uint8]) -> NDArray[np.uint8]:
     :return: uint8 (FIELD, FIELD, 3), white where it tells nothing
     """
     shown = np.full((FIELD, FIELD, 3), 255, np.uint8)
-    if isinstance(sensor, Foveated):
+    if isinstance(sensor, Foveated | Lattice):
         parts = [sensor.picture(glimpse)]
     else:  # the widest window first, finer ones over it
         size = sensor.size
@@ -144,7 +149,7 @@ def in_place(sensor: Sensor, glimpse: NDArray[np.uint8]) -> NDArray[np.uint8]:
     for part in parts:
         begin = (FIELD - len(part)) // 2
         shown[begin : begin + len(part), begin : begin + len(part)] = part
-    if isinstance(sensor, Foveated):
+    if isinstance(sensor, Foveated | Lattice):
         shown[sensor.seen_by < 0] = 255
     return shown
 
