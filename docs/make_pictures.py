@@ -54,10 +54,10 @@ LEARNT = Path(__file__).parents[1] / "benchmarks" / "sensors" / "cluttered_mnist
 #: of equal samples
 SENSORS = {
     "Crop, 12 x 12": Crop(12),
-    "Retina, 4 scales of 6 x 6": Retina(6, 4),
+    "Retina, 4 of 6 x 6": Retina(6, 4),
     "Foveated, cartesian": Foveated(12),
     "Foveated, log_polar": Foveated(12, "log_polar"),
-    "Lattice, learnt on digits": resolve(safe_load(LEARNT.read_text()), Sensor),
+    "Lattice, learnt": resolve(safe_load(LEARNT.read_text()), Sensor),
 }
 FIELD = 48  # pixels around the fixation that are shown
 #: a validation image of each, and where in the picture or digit the fixation lies
@@ -156,7 +156,8 @@ def in_place(sensor: Sensor, glimpse: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def draw_sensors() -> None:
     """Draw what each sensor sees at one fixation: the glimpse as it is, and in its place."""
-    columns, step = 1 + len(SENSORS), PANEL + GAP
+    panel = 156  # pixels
+    columns, step = 1 + len(SENSORS), panel + GAP
     size = (columns * step + GAP, (2 * len(SEEN)) * step + GAP + HEADING)
     sheet = Image.new("RGB", size, LIGHT.background)
     draw = ImageDraw.Draw(sheet)
@@ -173,8 +174,8 @@ def draw_sensors() -> None:
         image = core.image(0)
         middle = np.array([left + x * width, top + y * height]).round()
         upper = HEADING + 2 * row * step + GAP
-        scale = PANEL / len(image)
-        sheet.paste(enlarged(image, PANEL, PANEL), (GAP, upper))
+        scale = panel / len(image)
+        sheet.paste(enlarged(image, panel, panel), (GAP, upper))
         at = np.array([GAP, upper]) + scale * middle
         box = (*(at - 0.5 * scale * FIELD), *(at + 0.5 * scale * FIELD))
         draw.rectangle(box, outline=LIGHT.current, width=2)
@@ -182,7 +183,7 @@ def draw_sensors() -> None:
         padded = np.pad(image, ((FIELD, FIELD), (FIELD, FIELD), (0, 0)))
         begin = middle.astype(int) + FIELD - FIELD // 2
         around = padded[begin[1] : begin[1] + FIELD, begin[0] : begin[0] + FIELD]
-        sheet.paste(enlarged(around, PANEL, PANEL), (GAP, upper + step))
+        sheet.paste(enlarged(around, panel, panel), (GAP, upper + step))
         gaze = np.float32([[*(middle / image.shape[1::-1]), 1.0]])
         for column, sensor in enumerate(SENSORS.values(), start=1):
             glimpse = sensor(image[None], gaze)[0]
@@ -193,8 +194,8 @@ def draw_sensors() -> None:
             shown = np.broadcast_to(in_place(sensor, glimpse), (FIELD, FIELD, 3))
             for line, picture in enumerate((tiles, shown)):
                 corner = (GAP + column * step, upper + line * step)
-                sheet.paste(enlarged(picture, PANEL, PANEL), corner)
-                edge = (*corner, corner[0] + PANEL - 1, corner[1] + PANEL - 1)
+                sheet.paste(enlarged(picture, panel, panel), corner)
+                edge = (*corner, corner[0] + panel - 1, corner[1] + panel - 1)
                 draw.rectangle(edge, outline=LIGHT.track)
     write("Sensors", np.array(sheet))
 
