@@ -263,9 +263,10 @@ class GlimpseConfig:
 
     def _check_classifier(self) -> None:
         how = (
-            "attach one: gymnasium.make(id, classifier=...) with a kind by name, such as "
-            '{"type": "file", "path": "model.zip"} (after import policies), or an object that '
-            "has n_classes, hidden_size, start and update (see glimpse_envs.GlimpseClassifier)"
+            "attach one: gymnasium.make(id, classifier=...) with a kind by name (after import "
+            'policies), such as "gru", which begins untrained, or {"type": "file", "path": '
+            '"model.zip"}, the one of a run; or an object that has n_classes, hidden_size, start '
+            "and update (see glimpse_envs.GlimpseClassifier)"
         )
         if self.classifier is None:
             part = self._part_wanting_classifier()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from torch import nn
 from torch.nn.modules import activation
 
 from glimpse_envs.components import nearest
+from glimpse_envs.config import GlimpseConfig
+from glimpse_envs.inverse.config import InverseConfig
 from glimpse_lab.recipes import ALGORITHMS, Recipe, RecipeError, import_class
 from policies.limits import check_memory, limited_parameters
 from policies.minibatches import check_rows
@@ -24,6 +27,8 @@ from policies.ranges import argument_types, checked, in_range
 #: arguments of an algorithm that no recipe gives, and keys of a recipe that are none
 _MADE = ("self", "env", "_init_setup_model", "seed", "device", "verbose", "tensorboard_log")
 _OURS = ("n_envs", "n_timesteps", "env_kwargs", "callback")
+_ENVIRONMENTS = {field.name for kind in (GlimpseConfig, InverseConfig) for field in fields(kind)}
+"""Arguments of environments, which are easily named without ``env_kwargs``."""
 
 
 def make_model(
@@ -97,7 +102,10 @@ def _checked_arguments(cls: type[BaseAlgorithm], arguments: dict[str, Any]) -> d
     known = [name for name in inspect.signature(cls).parameters if name not in _MADE]
     for key in arguments:
         if key not in known:
-            hint = nearest(str(key), [*known, *_OURS])
+            if key in _ENVIRONMENTS:
+                hint = f"did you mean 'env_kwargs.{key}', which environments have?"
+            else:
+                hint = nearest(str(key), [*known, *_OURS])
             raise RecipeError(f"{cls.__name__} has no hyperparameter {key!r}; {hint}")
     return checked(arguments, argument_types(cls))
 

@@ -238,7 +238,9 @@ def torch_device(name: str) -> str:
         try:
             th.zeros(1, device=name).cpu()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise ValueError(f"device {name!r} cannot be used: {error}") from error
+            raise ValueError(
+                f"device {name!r} cannot be used; wanted cpu, cuda or auto ({error})"
+            ) from error
     return name
 
 

@@ -79,7 +79,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         type=integer(0, 10_000),
         default=0,
         metavar="N",
-        help="draw the episodes of these images as a picture, too",
+        help="draw the episodes of N images as a picture, scanpaths.png",
     )
     out.add_argument("--json", action="store_true", help="print metrics.json, not the summary")
     out.add_argument(

@@ -70,8 +70,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         type=path,
         metavar="FILE",
         help="hyperparameters by environment id, in a file named after the algorithm "
-        "(ppo_lstm.yml, ppo.yml, enumeration.yml); default: the one in hyperparams/ with an entry "
-        "for it",
+        "(ppo_lstm.yml, ppo.yml, enumeration.yml), or a folder of such files; default: the one in "
+        "hyperparams/ with an entry for it",
     )
     how.add_argument(
         "--set",

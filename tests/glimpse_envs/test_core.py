@@ -373,7 +373,7 @@ def test_a_step_after_the_end_is_refused_until_the_reset():
             r"observe_classifier_features=True needs a classifier.*attach one",
         ),
         ({"reward": NegativeCrossEntropy()}, r"reward NegativeCrossEntropy needs a classifier"),
-        ({"scheme": "Saccade"}, r"scheme Saccade needs a classifier"),
+        ({"scheme": "Saccade"}, r'scheme Saccade needs a classifier.*"gru"'),
         ({"classifier": 3}, r"got classifier 3; attach one"),
         ({"classifier": NumpyClassifier(7)}, r"knows 7 classes, data set 'mnist' has 10"),
         (
