@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hint
 
 import numpy as np
 
+from glimpse_envs.components import nearest
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -168,10 +170,16 @@ def checks_arguments(function: F) -> F:
 
     @functools.wraps(function)
     def checking(*args: Any, **kwargs: Any) -> Any:
-        bound, hints = signature.bind(*args, **kwargs), _hints(function)
-        given = {name: value for name, value in bound.arguments.items() if name in hints}
         inherited = args and getattr(type(args[0]), "__init__", None) is checking
         owner = f"{type(args[0]).__name__ if inherited else defined_by}: "
+        try:
+            bound, hints = signature.bind(*args, **kwargs), _hints(function)
+        except TypeError as error:  # which names neither the function nor what it knows
+            unknown = [name for name in kwargs if name not in signature.parameters]
+            known = [name for name in signature.parameters if name != "self"]
+            hint = f"; {nearest(unknown[0], known)}" if unknown else ""
+            raise TypeError(f"{owner}{error}{hint}") from None
+        given = {name: value for name, value in bound.arguments.items() if name in hints}
         bound.arguments.update(checked(given, hints, owner))
         for name, value in given.items():
             _check_class(name, value, hints[name], owner)

@@ -84,6 +84,15 @@ def integer(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def number(word: str) -> float:
+    """Return a number of the command line, such as 2e5."""
+    try:
+        return float(word)
+    except ValueError:
+        message = f"got {word!r}; wanted a number, such as 20000 or 2e5"
+        raise argparse.ArgumentTypeError(message) from None
+
+
 def threads(word: str) -> int:
     """Return a number of threads, not more than this machine has cores."""
     number, cores = integer(1, 2**31)(word), os.cpu_count() or 1

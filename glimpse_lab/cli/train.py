@@ -23,6 +23,7 @@ from glimpse_lab.cli.ending import (
     add_machine_arguments,
     carry_out,
     integer,
+    number,
     path,
     text,
 )
@@ -61,7 +62,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--seed", type=integer(0, 2**31 - 1), metavar="N", help="of everything; default: 0"
     )
     how = parser.add_argument_group("how to train")
-    how.add_argument("--total-timesteps", type=float, metavar="N", help="steps of all lanes")
+    how.add_argument("--total-timesteps", type=number, metavar="N", help="steps of all lanes")
     how.add_argument(
         "--n-envs", type=integer(1, 16_384), metavar="N", help="lanes stepped together"
     )
@@ -86,7 +87,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     many.add_argument(
         "--sweep-cost",
         nargs="+",
-        type=float,
+        type=number,
         metavar="PRICE",
         help="train at each price of a glimpse, and plot accuracy against samples",
     )

@@ -272,6 +272,7 @@ ARGUMENTS = [
     ["--total-timesteps", "inf"],
     ["--total-timesteps", "-5"],
     ["--total-timesteps", "1.5"],
+    ["--total-timesteps", "2k"],
     ["--seed", "-1"],
     ["--seed", str(2**40)],
     ["--n-envs", "1.5"],

@@ -82,6 +82,16 @@ def test_a_function_gets_what_fits() -> None:
     assert type(function(np.int64(3))[0]) is int
 
 
+def test_an_argument_that_is_not_known_is_named_with_what_is() -> None:
+    @checks_arguments
+    def scale(image: str, factor: float = 1.0) -> None: ...
+
+    with pytest.raises(TypeError, match=r"unexpected keyword.*'factr'; did you mean 'factor'\?"):
+        scale("x", factr=2.0)
+    with pytest.raises(TypeError, match=r"missing a required argument: 'image'$"):
+        scale()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 import pytest
 
 from glimpse_lab.cli import ending
-from glimpse_lab.cli.ending import carry_out, one_line
+from glimpse_lab.cli.ending import carry_out, number, one_line
 from glimpse_lab.console import forgiving_console
 
 
@@ -165,3 +166,9 @@ def test_ctrl_c_in_a_callback_of_the_interpreter_is_heard_a_moment_later() -> No
     with pytest.raises(SystemExit) as stopped:
         carry_out(work, debug=False, interrupted="stopped")
     assert stopped.value.code == 130
+
+
+def test_a_number_of_the_command_line() -> None:
+    assert number("2e5") == 200_000
+    with pytest.raises(argparse.ArgumentTypeError, match=r"got '2k'; wanted a number, such as"):
+        number("2k")
