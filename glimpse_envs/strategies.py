@@ -223,6 +223,38 @@ class Grid(ScriptedGaze):
         self, step: int, gaze: NDArray[np.float32], config: GlimpseConfig, rng: np.random.Generator
     ) -> NDArray[np.float32]:
         """Return the next gaze of each lane, float32 (B, 3)."""
+        if step == 0 and self.anywhere:
+            return self._gazes(rng.integers(self.side**2, size=len(gaze)), config)
+        if step == 0:
+            return self._gazes(np.zeros(len(gaze), np.int64), config)
+        first, between, _ = self._layout(config)
+        place = np.rint((gaze[:, :2] - first) / np.maximum(between, 1e-6)).astype(np.int64)
+        column, row = place.clip(0, self.side - 1).T
+        return self._gazes((row * self.side + column + 1) % self.side**2, config)
+
+    def look(
+        self, step: int, core: GlimpseCore, config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Return the gaze of the next glimpse of all lanes, float32 (B, 3)."""
+        if core.geometry is config.geometry or self.anywhere:
+            return super().look(step, core, config, rng)
+        # of an image smaller than its frame a window lies elsewhere than its tile, and tells it not
+        tile = np.full(core.n_lanes, step % self.side**2)
+        return core.geometry.to_frame(self._gazes(tile, config))
+
+    def _gazes(self, tile: NDArray[np.int64], config: GlimpseConfig) -> NDArray[np.float32]:
+        """Return the gazes of some tiles, float32 (B, 3)."""
+        first, between, zoom = self._layout(config)
+        row, column = np.divmod(tile, self.side)
+        target = np.empty((len(tile), 3), np.float32)
+        target[:, 0], target[:, 1] = first[0] + column * between[0], first[1] + row * between[1]
+        target[:, 2] = zoom
+        return target
+
+    def _layout(
+        self, config: GlimpseConfig
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], np.float32]:
+        """Return the first tile's fixation, how far tiles are apart, (2,) each, and their zoom."""
         low, high = reachable_zooms(config)[[0, -1]]
         largest, finest = config.geometry.largest, config.geometry.finest
         window = max(largest / self.side, finest)
@@ -230,20 +262,7 @@ class Grid(ScriptedGaze):
         # windows larger than a tile touch the image's borders, and lie evenly between
         corner = np.float32([[0.5 / self.side, 0.5 / self.side, np.clip(zoom, low, high)]])
         first = config.geometry.clamp(corner)[0, :2]
-        between = (1.0 - 2.0 * first) / max(1, self.side - 1)
-        if step == 0 and self.anywhere:
-            tile = rng.integers(self.side**2, size=len(gaze))
-        elif step == 0:
-            tile = np.zeros(len(gaze), np.int64)
-        else:
-            place = np.rint((gaze[:, :2] - first) / np.maximum(between, 1e-6)).astype(np.int64)
-            column, row = place.clip(0, self.side - 1).T
-            tile = (row * self.side + column + 1) % self.side**2
-        row, column = np.divmod(tile, self.side)
-        target = np.empty((len(gaze), 3), np.float32)
-        target[:, 0], target[:, 1] = first[0] + column * between[0], first[1] + row * between[1]
-        target[:, 2] = corner[0, 2]
-        return target
+        return first, (1.0 - 2.0 * first) / max(1, self.side - 1), corner[0, 2]
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,13 @@ def test_scripted_gazes_are_fractions_of_the_image(gaze):
         target = gaze.look(step, core, core.config, rng)[:, :2]
         assert (target >= begin - 1e-6).all() and (target <= end + 1e-6).all()
         core.step(gaze.look(step, core, core.config, rng))
+    if isinstance(gaze, Grid):  # all four quarters, whose windows are half as wide as the frame
+        seen = core.geometry.windows(core.history[:, 1:5].reshape(-1, 3)).reshape(N, 4, 3)
+        wide = extents()[:, ::-1] > 18
+        apart = np.ptp(seen[..., :2], axis=1)
+        assert (apart[wide] > 0).all() and core.geometry.coverage(
+            core.history, np.full(N, 5)
+        ).min() > 0.7
     if isinstance(gaze, Fixed):
         corner = gaze.look(0, core, core.config, rng)
         np.testing.assert_allclose(corner[:, 0], begin[:, 0], atol=1e-6)
