@@ -15,12 +15,12 @@ from glimpse_envs.actions import ActionScheme
 from glimpse_envs.classifier import GlimpseClassifier, resolve_classifier
 from glimpse_envs.components import is_integer, nearest, resolve
 from glimpse_envs.data.augmentation import Augmentation
-from glimpse_envs.data.datasets import Split
+from glimpse_envs.data.datasets import SPLITS, Split
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.gaze import Geometry
 from glimpse_envs.moving import scene_of
 from glimpse_envs.observation_space import ObservationSpace, image_space
-from glimpse_envs.proportions import lane_geometry, smallest
+from glimpse_envs.proportions import lane_geometry, least_side
 from glimpse_envs.rewards import Reward
 from glimpse_envs.scenes import Scene
 from glimpse_envs.sensors import Sensor
@@ -95,11 +95,10 @@ class GlimpseConfig:
         self._check_target()
         if self.augment is not None:
             self.augment.check_shape(*self.shape[:2])
+        self._check_proportions()
         put("classifier", resolve_classifier(self.classifier, self))
         self._check_classifier()
         _ = self.shown_split, self.geometry  # an unknown split or a sensor that does not fit
-        if self.extents is not None:
-            self.sensor.geometry(*smallest(self.extents))  # nor the smallest image
         self._check_glimpse()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -156,7 +155,8 @@ class GlimpseConfig:
         """Return the gazes that are possible on so many lanes."""
         if self.extents is None:
             return self.geometry
-        return lane_geometry(self.geometry, self.extents, n_lanes)
+        augment = self.augment if self.augmented else None
+        return lane_geometry(self.geometry, self.extents, augment, n_lanes)
 
     @cached_property
     def action_space(self) -> spaces.Space:
@@ -225,6 +225,33 @@ class GlimpseConfig:
                 f"got images of {height} x {width} and glimpses of shape {tuple(glimpse)}; wanted "
                 f"at most {MOST_PIXELS:,} pixels: take a smaller scene or sensor"
             )
+
+    def _check_proportions(self) -> None:
+        """Refuse what images that do not fill their frames cannot be shown with."""
+        kept = {name: self.dataset.split(name).extents for name in SPLITS}
+        kept = {name: extents for name, extents in kept.items() if extents is not None}
+        if not kept:
+            return
+        if self.scene.composed:
+            raise ValueError(
+                f"got {self.scene} of images that keep their proportions in frames (fit: keep), "
+                "which would lie on it as bars; wanted scene Plain, or fit: crop"
+            )
+        if self.augment is not None and not self.augment.is_motion:
+            raise ValueError(
+                f"got {self.augment} for images that keep their proportions in frames (fit: keep); "
+                "wanted a motion, such as ShiftFlip that fills with zeros"
+            )
+        shift = getattr(self.augment, "shift", 0)
+        for name, extents in kept.items():
+            least = least_side(extents, self.shape[:2], shift if name == "train" else 0)
+            if least < self.sensor.size:
+                raise ValueError(
+                    f"a sensor of {self.sensor.size} pixels does not fit the narrowest image of "
+                    f"{name}, {extents.min()} pixels in a frame of {self.shape[0]} x "
+                    f"{self.shape[1]} (moved by up to {shift}; proportions are kept by fit: keep): "
+                    "take a smaller sensor or shift, leave the image out, or fit: crop"
+                )
 
     def _check_target(self) -> None:
         """Refuse what depends on where the image lies, where the scene does not tell that."""

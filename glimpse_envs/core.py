@@ -82,7 +82,7 @@ class GlimpseCore(Lanes):
         self.labels[lanes] = config.shown_split.labels[index]
         self._stream[lanes] = stream
         self.source.reset(lanes, index, stream)
-        self.geometry.show(lanes, index)
+        self.geometry.show(lanes, index, stream)
         if config.observe_history:
             self.history[lanes] = 0.0
             self._seen[lanes] = 0

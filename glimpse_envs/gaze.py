@@ -71,12 +71,19 @@ class Geometry:
         """
         return np.array([[0.0, 0.0, self.width, self.height, 0.0]])
 
-    def show(self, lanes: NDArray[np.int64], index: NDArray[np.int64]) -> None:
+    def show(
+        self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]
+    ) -> None:
         """Note which images are shown on some lanes: nothing follows from it, but on frames.
 
         :param lanes: int64 (n,)
         :param index: the images of the split, int64 (n,)
+        :param stream: randomness of each, uint64 (n,)
         """
+
+    def bounds(self, n_lanes: int) -> NDArray[np.float64]:
+        """Return left, top, right and bottom of what may be looked at, pixels, float64 (B, 4)."""
+        return np.repeat(self._limits[:, :4], n_lanes, axis=0)
 
     def of(self, lanes: NDArray[np.int64]) -> Geometry:
         """Return the gazes that are possible on some lanes: of all the same, but on frames."""

@@ -145,8 +145,7 @@ class RunConfig:
     def moved(self, dataset: str) -> RunConfig:
         """Return the configuration with its data at another place.
 
-        :param dataset: the same data, by a name such as "folder:PATH"; what else was said of them,
-            such as the size of images, stays
+        :param dataset: the same data, by a name such as "folder:PATH"; what else was said stays
         :raises RunError: if they are others
         """
         if self.dataset is None:
@@ -285,8 +284,7 @@ def resolve_config(
     :param env_id: of a registered environment; None for one that fits the data set
     :param recipe: a file, or a folder of them; None for those that come with this package
     :param seed: of everything
-    :param dataset: as :func:`glimpse_envs.load_dataset` takes it by name; None for the
-        environment's own
+    :param dataset: by name, such as "folder:PATH"; None for the environment's own
     :param classifier: as :func:`glimpse_lab.classifiers.choose_classifier` takes it
     :param overrides: hyperparameters by dotted keys, such as ``{"env_kwargs.budget": 4}``
     :param price: of a glimpse, in whatever reward there is; None to leave the reward
@@ -372,6 +370,8 @@ def portable(env_kwargs: dict[str, Any]) -> dict[str, Any]:
     if isinstance(dataset, str) and dataset.startswith(("folder:", "clips:")):
         kind, _, path = dataset.partition(":")
         kwargs["dataset"] = f"{kind}:{Path(path).name}"
+    elif isinstance(dataset, dict) and "path" in dataset:
+        dataset["path"] = Path(dataset["path"]).name
     return kwargs
 
 

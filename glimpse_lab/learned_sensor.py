@@ -1,17 +1,19 @@
 """Learn where the receptive fields of a sensor pay, and write it as a sensor.
 
-python -m glimpse_lab.learned_sensor ID FILE.yml                 such as GlimpseMNIST-RAM-v0
-python train.py --env ID --set env_kwargs.sensor="$(cat FILE.yml)"
+python -m glimpse_lab.learned_sensor ID FILE.yml           such as GlimpseMNIST-RAM-v0
 
 A layer of S x S units, each of which keeps the average of one square of a wide window, is trained
-with a recurrent classifier behind it, on episodes along a scripted gaze. Places and sizes of the
-squares, on whole pixels, are the sensor (a ``Lattice``); the classifier is forgotten.
+with a recurrent classifier behind it, on episodes along a scripted gaze at zoom 1. Places and sizes
+of the squares, on whole pixels, are the sensor (a ``Lattice``); the classifier is forgotten. What
+trains an agent with it is printed at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,11 @@ from matplotlib.patches import Rectangle
 from torch import nn
 
 import glimpse_envs  # noqa: F401  # registers the environments
+from glimpse_envs.actions import Saccade
 from glimpse_envs.components import nearest, resolve
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.files import replacing
+from glimpse_envs.registration import REGISTERED
 from glimpse_envs.sensors import Lattice, Retina
 from glimpse_envs.strategies import Blind, ScriptedGaze
 from glimpse_lab.cli.ending import Parser, carry_out, integer, path, text, threads
@@ -62,6 +66,8 @@ def learn(
     :param progress: show a progress bar
     :raises ValueError: for a window that is not wider than S pixels, or wider than the image
     """
+    if not math.isfinite(field):
+        raise ValueError(f"got field={field}; wanted a number of windows, such as 4")
     window = round(size * field)
     window -= (window - size) % 2  # so that the fixation is in the middle of both, on whole pixels
     shorter = min(config.shape[:2])
@@ -73,6 +79,8 @@ def learn(
     wide = replace(
         config,
         sensor=Retina(window, scales=1),
+        scheme=Saccade(),  # at zoom 1, where squares are as wide as they are learnt
+        start="random" if config.start == "overview" else config.start,
         classifier=Blind(config.dataset.n_classes),
         reward="Terminal",
         observe_classifier_features=False,
@@ -165,13 +173,16 @@ def _run(args: argparse.Namespace) -> None:
         f"{sensor.samples} receptive fields, {sides.min()} to {sides.max()} pixels wide, over "
         f"{sensor.span:.3g} windows: {args.file}, drawn in {picture}"
     )
-    print(f'next:  python train.py --env {args.env} --set env_kwargs.sensor="$(cat {args.file})"')
+    words = ["python", "train.py", "--env", args.env]
+    words += ["--dataset", args.dataset] if args.dataset else []
+    sensor_of = f'env_kwargs.sensor="$(cat {shlex.quote(str(args.file))})"'
+    reader = shlex.quote("env_kwargs.classifier={type: gru, encoder: mlp}")
+    print(f"next:  {shlex.join(words)} --set {sensor_of} {reader}")
 
 
 def _environment(env_id: str, dataset: str | None) -> GlimpseConfig:
-    ids = [name for name in gymnasium.registry if name.startswith("Glimpse")]
-    if env_id not in ids:
-        raise ValueError(f"got {env_id!r}; {nearest(env_id, ids)}")
+    if env_id not in REGISTERED:
+        raise ValueError(f"got {env_id!r}; {nearest(env_id, REGISTERED)}")
     parts = dict(gymnasium.spec(env_id).kwargs)
     if dataset is not None:
         parts["dataset"] = dataset

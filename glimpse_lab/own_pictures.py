@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from glimpse_envs.data.datasets import ImageDataset
+from glimpse_envs.data.datasets import SPLITS, ImageDataset
 from glimpse_envs.registration import DATA
 from glimpse_lab.classifiers import training_of, with_training
 from glimpse_lab.defaults import DEFAULT_ENV
@@ -49,6 +49,8 @@ def asked_dataset(
     """
     key = "env_kwargs.dataset"
     inside = [name for name in overrides if name.startswith(f"{key}.")]
+    if dataset is None and key not in overrides:
+        return None, dict(overrides)  # they say more of the recipe's own
     more = {name.removeprefix(f"{key}."): overrides[name] for name in inside}
     said = overrides.get(key, dataset)
     others = {name: value for name, value in overrides.items() if name not in (*inside, key)}
@@ -60,14 +62,15 @@ def asked_dataset(
         )
     if not more:
         return said, others
-    if isinstance(said, str) and ":" in said:
+    if isinstance(said, str) and said.startswith(("folder:", "clips:")):
         name, _, path = said.partition(":")
         said = {"type": name, "path": path}
     if not isinstance(said, Mapping):
         raise ValueError(
-            f"got {inside[0]} for {said or 'the data set of the environment'}; wanted it beside "
-            "--dataset folder:PATH or clips:PATH"
+            f"got {inside[0]} for {said}; wanted it beside --dataset folder:PATH or clips:PATH"
         )
+    if again := more.keys() & {"type", "path"}:
+        raise ValueError(f"got {key}.{min(again)} beside {dict(said)}, which says it already")
     return {**said, **more}, others
 
 
@@ -91,12 +94,14 @@ def fit_recipe(recipe: Recipe, data: ImageDataset) -> Recipe:
     """
     side, n = min(_shown(data)), len(data.split("train"))
     cost = max(1.0, side / _USUAL_SIDE) ** 2
-    size = min(max(8, 2 * round(side / 16)), 32, side)
+    narrowest = _narrowest(data)
+    size = min(max(8, 2 * round(side / 16)), 32, narrowest)
+    shift = side // 16 if narrowest == side else min(side // 16, narrowest - size)
     n_timesteps = round(min(max(50 * n / cost, _LEAST_TIMESTEPS), _MOST))
     env_kwargs = {
         **(recipe.get("env_kwargs") or {}),
         "sensor": {"type": "Crop", "size": size},
-        "augment": {"type": "ShiftFlip", "shift": side // 16, "flip": False},
+        "augment": {"type": "ShiftFlip", "shift": shift, "flip": False},
     }
     recipe = {**recipe, "env_kwargs": env_kwargs, "n_timesteps": n_timesteps}
     pretraining = round(min(max(50 * n / cost, _LEAST_PRETRAINING), _MOST))
@@ -163,6 +168,13 @@ def _shown(data: ImageDataset) -> tuple[int, int]:
     """Return height and width of what is shown at a time: an image, or a frame of a clip."""
     height, width, _ = data.image_shape
     return height // data.frames, width
+
+
+def _narrowest(data: ImageDataset) -> int:
+    """Return the shortest side of all images, which may be less than that of their frames."""
+    kept = [data.split(name).extents for name in SPLITS]
+    sides = [int(extents.min()) for extents in kept if extents is not None]
+    return min(sides, default=min(_shown(data)))
 
 
 def _with_memory_in_time(recipe: Recipe, data: ImageDataset) -> Recipe:

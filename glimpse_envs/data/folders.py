@@ -87,7 +87,7 @@ def load_folder(
         "keep" keeps each image's proportions: it lies in a frame as if letterboxed, and the gaze
         stays on it, see :mod:`glimpse_envs.proportions`. With these two the longer side becomes
         ``size``, by default the median of all longer sides, at most 256
-    :param background: "white" or "black", of transparent images and of the bars
+    :param background: "white" or "black", of transparent images and of the bars of "letterbox"
     :raises DatasetError: if a folder is missing, there are fewer than two classes, a class has no
         image, test has a class that train lacks, or a file cannot be read
     """
@@ -108,8 +108,9 @@ def load_folder(
         listings = three_splits(folder.splits)
         read = _in_memory if len(files) * math.prod(shape) <= LARGEST_IN_MEMORY else _packed
         splits, contrast, digest = read(root, listings, how)
-        if how.keeps_proportions and _resized(headers, how):
-            splits = _framed(splits, listings, dict(zip(files, headers, strict=True)), how)
+        if how.keeps_proportions and any(header.height != header.width for header in headers):
+            by_file = dict(zip(files, headers, strict=True))
+            splits, digest = _framed(splits, digest, listings, by_file, how)
         in_order = [file for name in SPLITS for file in listings[name].files]
         _warn_of_contrast(root, in_order, contrast)
         return ImageDataset(root.name, classes=folder.classes, digest=digest, **splits)
@@ -204,17 +205,19 @@ def _packed(
 
 def _framed(
     splits: dict[str, Split],
+    digest: str | None,
     listings: dict[str, Listing],
     headers: dict[Path, Header],
     how: Reading,
-) -> dict[str, Split]:
-    """Return the splits with what each image fills of its frame."""
-    framed = {}
+) -> tuple[dict[str, Split], str | None]:
+    """Return the splits with what each image fills of its frame, and their digest."""
+    framed, sha = {}, hashlib.sha256(f"{digest}".encode())
     for name, split in splits.items():
         read = [headers[file] for file in listings[name].files]
         extents = np.array([how.extents(header.height, header.width) for header in read])
         framed[name] = replace(split, extents=extents)
-    return framed
+        sha.update(framed[name].extents)
+    return framed, None if digest is None else sha.hexdigest()[:16]
 
 
 def packed_splits(packed: Packed, listings: dict[str, Listing]) -> tuple[dict[str, Split], str]:
@@ -260,13 +263,15 @@ def _what_is_done(headers: list[Header], how: Reading) -> str:
     other = _resized(headers, how)
     oblong = sum(header.height != header.width for header in other)
     done = []
-    if other:
+    if how.keeps_proportions:
+        scaled = sum(max(header.height, header.width) != height for header in headers)
+        if scaled:
+            done.append(f"the longer side of {scaled} images becomes {height}, their shapes stay")
+    elif other:
         done.append(f"{len(other)} images are resized to {height} x {width}")
-    if oblong and how.keeps_proportions:
-        done.append(f"{oblong} keep their proportions, in frames of that size")
-    elif oblong and how.fit == "crop":
+    if oblong and how.fit == "crop":
         done.append(f"{oblong} are cropped to their middle square (fit='keep' keeps all of them)")
-    elif oblong:
+    elif oblong and how.fit == "letterbox":
         done.append(f"{oblong} get {how.background} bars")
     if transparent := sum(header.transparent for header in headers):
         done.append(f"{transparent} with transparency are laid on {how.background}")

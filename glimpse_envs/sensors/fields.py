@@ -22,6 +22,8 @@ from glimpse_envs.receptive_fields import (
 )
 from glimpse_envs.sensors.base import _AreaSensor, check_degrees
 
+_MOST_ROWS, _FARTHEST = 64, 1024  # of a lattice
+
 
 class _FieldSensor(_AreaSensor):
     """Receptive fields of several sizes around the fixation; beyond the image there are zeros."""
@@ -171,11 +173,16 @@ class Lattice(_FieldSensor):
                 f"got Lattice of squares {self.squares!r:.80}; wanted S rows of S squares (left, "
                 "top, side), integers"
             )
-        if not 1 <= len(given) <= 256 or abs(given).max() > 4096 or given[..., 2].min() < 1:
+        if not 1 <= len(given) <= _MOST_ROWS:
             raise ValueError(
-                f"got Lattice of {len(given)} rows of squares, from {given[..., :2].min()} on, "
-                f"with sides from {given[..., 2].min()} to {abs(given).max()}; wanted at most 256 "
-                "rows, sides from 1, and all within 4096 pixels of the window"
+                f"got Lattice of {len(given)} rows of squares; wanted 1 to {_MOST_ROWS}"
+            )
+        ends = given.min(axis=(0, 1)), given.max(axis=(0, 1))
+        if min(ends[0][:2]) < -_FARTHEST or max(ends[1]) > _FARTHEST or ends[0][2] < 1:
+            raise ValueError(
+                f"got Lattice of squares (left, top, side) from {ends[0].tolist()} to "
+                f"{ends[1].tolist()}; wanted places within {_FARTHEST} pixels, and sides from 1 to "
+                "as many"
             )
         rows = tuple(tuple(map(tuple, row)) for row in given.tolist())
         object.__setattr__(self, "squares", rows)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.metrics.information import entropy
+from glimpse_envs.proportions import LaneGeometry
 from glimpse_lab.evaluation.baselines import lattice
 
 
@@ -43,20 +44,29 @@ class SaliencyGaze(OracleGaze):
         grey = core.images().mean(axis=3, dtype=np.float32)  # (B, H, W)
         slopes = np.gradient(grey, axis=(1, 2))
         strength = np.hypot(*slopes)
+        bounds = np.rint(core.geometry.bounds(core.n_lanes)).astype(np.int64)
+        framed = isinstance(core.geometry, LaneGeometry)
+        if framed:  # there is no edge where an image ends
+            strength *= _inside(bounds + [1, 1, -1, -1], strength.shape)
         for t in range(step + 1):
             windows = _pixels(core.geometry.windows(core.history[:, t]))
-            strength *= ~_inside(windows, strength.shape) | _whole(windows, strength.shape)
+            strength *= ~_inside(windows, strength.shape) | _whole(windows, bounds)
         table = np.zeros((len(grey), grey.shape[1] + 1, grey.shape[2] + 1))
         table[:, 1:, 1:] = strength.cumsum(axis=1).cumsum(axis=2)
         gazes = lattice(config)
         gazes = gazes[gazes[:, 2] == gazes[:, 2].max()]
+        gazes = np.tile(gazes, (core.n_lanes, 1))
+        if framed:  # each image has its own
+            gazes = core.geometry.clamp(core.geometry.to_frame(gazes))
         left, top, right, bottom = _pixels(core.geometry.windows(gazes)).clip(0).T
         right, bottom = right.clip(max=grey.shape[2]), bottom.clip(max=grey.shape[1])
+        lane = np.repeat(core.lanes, len(gazes) // core.n_lanes)
         sums = (
-            table[:, bottom, right] - table[:, top, right]
-            - table[:, bottom, left] + table[:, top, left]
+            table[lane, bottom, right] - table[lane, top, right]
+            - table[lane, bottom, left] + table[lane, top, left]
         )  # fmt: skip
-        return gazes[sums.argmax(axis=1)]
+        best = sums.reshape(core.n_lanes, -1).argmax(axis=1)
+        return gazes.reshape(core.n_lanes, -1, 3)[core.lanes, best]
 
     def reads(self, config: GlimpseConfig) -> int:
         """Return how many pixels it reads in an episode beside its samples."""
@@ -98,7 +108,7 @@ def _inside(pixels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.boo
     return rows[:, :, None] & columns[:, None, :]
 
 
-def _whole(pixels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _whole(pixels: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which windows (B, 4) are as high or wide as the image: overviews, (B, 1, 1)."""
-    left, top, right, bottom = pixels.T
-    return ((right - left >= shape[2]) | (bottom - top >= shape[1]))[:, None, None]
+    sides, most = (corners[:, 2:] - corners[:, :2] for corners in (pixels, bounds))
+    return (sides >= most).any(axis=1)[:, None, None]

@@ -257,7 +257,10 @@ def _evaluate(
         if progress is not None:
             progress(len(batch))
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    return Scanpaths(**columns, pixels=config.shape[0] * config.shape[1])
+    pixels = config.shape[0] * config.shape[1]
+    if config.extents is not None:  # of the images in their frames
+        pixels = round(float(config.extents[index].prod(axis=1).mean()))
+    return Scanpaths(**columns, pixels=pixels)
 
 
 def image_numbers(config: GlimpseConfig, index: _Index) -> NDArray[np.int64]:

@@ -62,6 +62,11 @@ class Database(Module):
                 f"got the scene {config.scene}, which moves, and a Database shows one image an "
                 "episode; wanted a scene that stands still"
             )
+        if config.extents is not None:
+            raise GraphError(
+                "got images that keep their proportions in frames (fit: keep), which a Database "
+                "does not tell croppers; wanted fit: crop or letterbox"
+            )
         self.config = config
         self[":img"] = np.ndarray, config.shape, np.uint8
         self._source: ImageSource | None = None

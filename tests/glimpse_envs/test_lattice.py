@@ -88,7 +88,11 @@ def test_a_classifier_is_bound_to_its_squares():
         ([[(0.5, 0, 1)]], "integers"),
         ("here", "wanted S rows of S squares"),
         ([[(0, 0, 0)]], "sides from 1"),
-        ([[(0, 5000, 1)]], "within 4096 pixels"),
+        ([[(0, 5000, 1)]], "places within 1024 pixels"),
+        ([[(-(2**63), 0, 1)]], "places within 1024 pixels"),
+        ([[(0, 0, 1025)]], "sides from 1 to as many"),
+        (np.zeros((0, 0, 3), int), "got Lattice of 0 rows"),
+        (np.ones((65, 65, 3), int), "got Lattice of 65 rows"),
     ],
 )
 def test_squares_that_are_none_are_refused(squares, match):

@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glimpse_envs import image_sources
 from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.data import folders
 from glimpse_envs.data.datasets import DatasetError, ImageDataset, Split
 from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.gaze import Geometry
-from glimpse_envs.proportions import lane_geometry
+from glimpse_envs.proportions import LaneGeometry, lane_geometry, least_side
 from glimpse_envs.sb3 import GlimpseVecEnv
-from glimpse_envs.strategies import Blind, Fixed, Grid, Uniform
+from glimpse_envs.strategies import Blind, Fixed, Grid, Uniform, Walk
+from glimpse_lab.evaluation.oracle_gaze import SaliencyGaze
+from glimpse_lab.evaluation.rollout import evaluate_gaze
+from glimpse_lab.graph import Database
 
 FRAME, N = 32, 24
 INSIDE = 200  # grey level of images; their frames are black
@@ -86,8 +90,8 @@ def test_all_of_it_can_be_reached():
 
 def test_of_an_image_that_fills_its_frame_nothing_differs():
     frame, rng = Geometry(24, 32, 6), np.random.default_rng(0)
-    lanes = lane_geometry(frame, np.array([[24, 32]]), 5)
-    lanes.show(np.arange(5), np.zeros(5, np.int64))
+    lanes = lane_geometry(frame, np.array([[24, 32]]), None, 5)
+    lanes.show(np.arange(5), np.zeros(5, np.int64), np.zeros(5, np.uint64))
     gaze, step = rng.random((2, 5, 3)).astype(np.float32)
     np.testing.assert_array_equal(lanes.shift(gaze, step), frame.shift(gaze, step))
     steps = rng.random((4, 3), np.float32)
@@ -102,22 +106,26 @@ def test_of_an_image_that_fills_its_frame_nothing_differs():
 
 def test_what_a_sensor_reads_beyond_the_image_is_not_seen_of_it():
     frame, middle = Geometry(32, 32, 8, padded=True), np.full((1, 1, 3), [0.5, 0.5, 1], np.float32)
-    lanes = lane_geometry(frame, np.array([[16, 32]]), 1)
-    lanes.show(np.arange(1), np.zeros(1, np.int64))
+    lanes = lane_geometry(frame, np.array([[16, 32]]), None, 1)
+    lanes.show(np.arange(1), np.zeros(1, np.int64), np.zeros(1, np.uint64))
     assert lanes.coverage(middle, np.array([1]))[0] == pytest.approx(8 * 8 / (16 * 32))
     assert lanes.coverage(middle, np.array([1]), span=4.0)[0] == 1.0
     up = lanes.clamp(np.float32([[0.5, 0.0, 1.0]]))
     assert up[0, 1] == pytest.approx(0.25)  # the fixation stays on the image
 
 
-def test_masks_know_each_lanes_image():
+def test_masks_are_those_of_each_image_alone():
     core = begun(scheme="GreedyMap", start="random")
     masks = core.action_masks()[:, :6]
-    for action in range(6):
-        gaze = core.gaze.copy()
-        space = np.full(N, action)
-        moved = core.config.scheme.decode(space, gaze, core.geometry, 3).gaze
-        np.testing.assert_array_equal(masks[:, action], (abs(moved - gaze) > 1e-6).any(axis=1))
+    for lane, (height, width) in enumerate(extents()):
+        alone = Geometry(int(height), int(width), 8)
+        left, top, side = core.geometry.windows(core.gaze[lane : lane + 1])[0]
+        x0, y0 = (FRAME - width) // 2, (FRAME - height) // 2
+        room = [left - x0, x0 + width - left - side, top - y0, y0 + height - top - side]
+        np.testing.assert_array_equal(masks[lane, :4], np.array(room) > 1e-3)
+        assert masks[lane, 4] == (side > 8 + 1e-3)
+        assert masks[lane, 5] == (side < alone.largest - 1e-3)
+    assert 0 < masks.mean() < 1
 
 
 @pytest.mark.parametrize("gaze", [Uniform(), Grid(2), Fixed(((0.0, 1.0, 1.0), (1.0, 0.0, 1.0)))])
@@ -146,6 +154,7 @@ def test_the_faces_agree():
     parts = {"scene": "Plain", "sensor": {"type": "Crop", "size": 8}, "budget": 6}
     env_id = "GlimpseDigits-MultiCat-v0"
     single = gym.make(env_id, dataset=oblong(), **parts)
+    assert isinstance(single.unwrapped.core.geometry, LaneGeometry)
     lanes = GlimpseVecEnv(env_id, 3, dataset=oblong(), seed=5, **parts)
     seen, (own, _) = lanes.reset(), single.reset(seed=7)
     single.action_space.seed(0)
@@ -170,9 +179,104 @@ def test_they_survive_pickling_and_tell_data_sets_apart():
 _SPLITS = ("train", "validation", "test")
 
 
-def test_a_sensor_that_does_not_fit_the_smallest_is_refused():
-    with pytest.raises(ValueError, match="does not fit an image of"):
-        config(sensor={"type": "Crop", "size": 16})
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("flip", [False, True])
+def test_what_moves_the_images_moves_what_may_be_looked_at(flip, large, monkeypatch):
+    if large:
+        monkeypatch.setattr(image_sources, "LARGEST_SHARED", 0)
+    core = begun(200, augment={"type": "ShiftFlip", "shift": 4, "flip": flip}, start="random")
+    wanted = image_sources.LargeImages if large else image_sources.ComposedImages
+    assert type(core.source) is wanted
+    space = gym.vector.utils.batch_space(core.config.action_space, 200)
+    space.seed(0)
+    zoomed = core.geometry.windows(core.gaze)[:, 2] > 9
+    for _ in range(10):
+        glimpse = core.observation()["glimpse"]
+        assert (glimpse[~zoomed] == INSIDE).all()
+        actions = space.sample()
+        actions[:, 2] = 0
+        core.step(actions)
+        core.reset((core.n_glimpses == 6).nonzero()[0])
+        zoomed = core.geometry.windows(core.gaze)[:, 2] > 9
+        if not large:  # coarse pixels of smaller copies hold some of the bars
+            zoomed[:] = False
+    moved = core.geometry.bounds(200)
+    shown = core.images()[..., 0] == INSIDE
+    for lane in range(200):
+        y, x = shown[lane].nonzero()
+        assert [x.min(), y.min(), x.max() + 1, y.max() + 1] == moved[lane].tolist()
+
+
+def test_what_a_shift_leaves_of_the_narrowest_image():
+    assert least_side(np.array([[32, 20]]), (32, 32), 4) == 20  # there is room beside it
+    assert least_side(np.array([[32, 20]]), (32, 32), 10) == 16
+    assert least_side(np.array([[32, 32]]), (32, 32), 4) == 28
+
+
+@pytest.mark.parametrize(
+    ("parts", "match"),
+    [
+        ({"sensor": {"type": "Crop", "size": 16}}, "does not fit the narrowest image of train, 1"),
+        ({"augment": {"type": "ShiftFlip", "shift": 15}}, "moved by up to 15"),
+        ({"augment": {"type": "ShiftFlip", "fill": "reflect"}}, "wanted a motion"),
+        ({"scene": {"type": "TranslatedCanvas", "side": 60}}, "lie on it as bars"),
+    ],
+)
+def test_what_frames_cannot_be_shown_with_is_refused(parts, match):
+    for name in _SPLITS:
+        with pytest.raises(ValueError, match=match):
+            config(**parts, split=name)
+
+
+def test_walks_are_steps_of_the_agents_own():
+    core = begun(scheme="MultiCategorical", start="random")
+    gaze = core.gaze.copy()
+    walked = Walk().look(0, core, core.config, np.random.default_rng(3))
+    actions = np.zeros((N, 3), np.int64)
+    actions = core.config.scheme.with_random_gaze(actions, np.random.default_rng(3))
+    own = core.config.scheme.decode(actions, gaze, core.geometry, 3).gaze
+    np.testing.assert_array_equal(walked, own)
+
+
+def test_uniform_gazes_are_uniform_in_each_image():
+    images = np.zeros((3, 32, 32, 1), np.uint8)
+    parts = dict.fromkeys(_SPLITS, Split(images, np.arange(3), extents=np.array([[32, 16]] * 3)))
+    sensor = {"type": "Crop", "size": 8}
+    shown = make_config(dataset=_made(parts), scheme="Anywhere", classifier=Blind(3), sensor=sensor)
+    core = GlimpseCore(shown, 4000)
+    core.seed_all(0)
+    core.reset(core.lanes)
+    gaze = Uniform(1.0).look(0, core, core.config, np.random.default_rng(0))
+    left = core.geometry.windows(gaze)[:, 0] - 8
+    assert left.min() >= -1e-3 and left.max() <= 8 + 1e-3
+    assert np.histogram(left, 8, (0, 8))[0].min() > 400  # of 500 each
+
+
+def test_saliency_sees_no_edge_where_an_image_ends():
+    core = begun(scheme="Anywhere", classifier=Blind(3), start="overview")
+    rng = np.random.default_rng(0)
+    detail = np.array(core.images())
+    spots = []
+    for lane, (left, top, right, bottom) in enumerate(core.geometry.bounds(N).astype(int)):
+        x, y = rng.integers(left + 2, right - 4), rng.integers(top + 2, bottom - 4)
+        detail[lane, y, x] = 120
+        spots.append((x, y))
+    core.images = lambda: detail
+    gaze = SaliencyGaze()(0, core, core.config)
+    left, top, side = core.geometry.windows(core.geometry.clamp(gaze)).T
+    x, y = np.array(spots).T
+    assert ((left <= x + 1) & (x <= left + side) & (top <= y + 1) & (y <= top + side)).all()
+
+
+def test_the_share_of_pixels_is_that_of_the_images():
+    shown = config(scheme="Anywhere", classifier=Blind(3), split="test")
+    paths = evaluate_gaze(Grid(2), shown, classifier=Blind(3))
+    assert paths.pixels == round(extents().prod(axis=1).mean())
+
+
+def test_a_graph_does_not_show_them():
+    with pytest.raises(ValueError, match="wanted fit: crop or letterbox"):
+        Database(oblong())
 
 
 @pytest.mark.parametrize(
@@ -202,8 +306,10 @@ def test_photographs_of_a_folder_keep_their_proportions(largest, tmp_path, monke
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (width, height), (INSIDE,) * 3).save(file)
     data = load_dataset({"type": "folder", "path": str(tmp_path / "photos"), "fit": "keep"})
-    assert "keep their proportions, in frames of that size" in capsys.readouterr().err
+    assert "longer side of 8 images becomes 40, their shapes stay" in capsys.readouterr().err
     assert data.image_shape == (40, 40, 3)
+    boxed = {"type": "folder", "path": str(tmp_path / "photos"), "fit": "letterbox"}
+    assert data.digest != load_dataset({**boxed, "background": "black"}).digest
     known = {(40, 30), (30, 40), (40, 40), (40, 10)}
     for split_name in _SPLITS:
         shown = data.split(split_name)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from images import noise, write_class
+from PIL import Image
 
 from glimpse_envs import ImageDataset
 from glimpse_envs.render.videos import write_video
@@ -178,7 +179,7 @@ def test_more_is_said_of_a_folder_beside_its_name(folder: str) -> None:
     [
         ("digits", {"env_kwargs.dataset": "mnist"}, "got --dataset digits and env_kwargs.dataset="),
         ("digits", {"env_kwargs.dataset.size": 8}, "got env_kwargs.dataset.size for digits"),
-        (None, {"env_kwargs.dataset.fit": "keep"}, "for the data set of the environment; wanted"),
+        ("folder:a", {"env_kwargs.dataset.path": "b"}, "got env_kwargs.dataset.path beside"),
     ],
 )
 def test_two_data_sets_and_words_for_none_are_refused(
@@ -186,3 +187,14 @@ def test_two_data_sets_and_words_for_none_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=match):
         resolve_config("GlimpseDigits-MultiCat-v0", dataset=dataset, overrides=overrides)
+
+
+def test_a_narrow_picture_gets_a_sensor_that_fits(tmp_path: Path) -> None:
+    for name in ("left", "right"):
+        write_class(tmp_path / name, 10, 192, 256, 3)
+    (tmp_path / "left" / "0.png").unlink(missing_ok=True)
+    Image.new("RGB", (256, 24), (9, 99, 0)).save(tmp_path / "left" / "narrow.png")
+    overrides = {"env_kwargs.dataset.fit": "keep"}
+    config = resolve_config(dataset=f"folder:{tmp_path}", overrides=overrides)
+    assert config.env_kwargs["sensor"]["size"] == 24
+    assert config.env_kwargs["augment"]["shift"] == 0
