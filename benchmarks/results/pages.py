@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.results import markdown, plots
+from benchmarks.results import markdown, plots, sensor_plot
 from benchmarks.results.reading import Results, ResultsError
 from glimpse_envs.files import replacing
 
@@ -41,6 +41,8 @@ def write(root: Path, results: Results) -> list[Path]:
     for data in _stale_plots(root, results):
         path = root / IMAGES / plots.file_name(data)
         changed.append(plots.draw(path, data, drawn[data]))
+    if _sensors_stale(root, results):
+        changed.append(sensor_plot.draw(root / IMAGES / sensor_plot.FILE, results))
     for path in _needless_plots(root, results):
         path.unlink()
         changed.append(path)
@@ -54,6 +56,8 @@ def stale(root: Path, results: Results) -> list[Path]:
     :raises ResultsError: for markers that are wrong
     """
     images = [root / IMAGES / plots.file_name(data) for data in _stale_plots(root, results)]
+    if _sensors_stale(root, results):
+        images.append(root / IMAGES / sensor_plot.FILE)
     return [*_stale_pages(root, results), *images, *_needless_plots(root, results)]
 
 
@@ -118,6 +122,11 @@ def _stale_plots(root: Path, results: Results) -> list[str]:
         for data, series in plots.plotted(results).items()
         if plots.drawn_digest(root / IMAGES / plots.file_name(data)) != plots.digest(data, series)
     ]
+
+
+def _sensors_stale(root: Path, results: Results) -> bool:
+    drawn = plots.drawn_digest(root / IMAGES / sensor_plot.FILE)
+    return drawn != sensor_plot.digest(results)
 
 
 def _needless_plots(root: Path, results: Results) -> list[Path]:

@@ -1,0 +1,64 @@
+"""Accuracy after each glimpse, of sensors of equal samples beside each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from matplotlib import rc_context
+
+from benchmarks.results.reading import Results
+from benchmarks.results.summaries import SENSOR, mean_curve, summaries
+from glimpse_lab.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    SKY,
+    YELLOW,
+    Percents,
+    finish,
+    large_print,
+    new_figure,
+    save,
+)
+
+FILE = "sensors.svg"
+
+_COLOURS = (BLUE, ORANGE, GREEN, PINK, GREY, SKY, YELLOW)
+
+
+def curves(results: Results) -> dict[str, list[float]]:
+    """Return the accuracies after 1, 2, ... glimpses by sensor, the mean over seeds."""
+    groups = [s for s in summaries(results.runs("variants")) if SENSOR in s.group]
+    return {
+        summary.group.partition(SENSOR)[2]: [round(v, 6) for v in mean_curve(results, summary)]
+        for summary in groups
+    }
+
+
+def digest(results: Results) -> str:
+    """Return 16 hexadecimal digits that tell the numbers of the plot from others."""
+    return hashlib.sha256(json.dumps(curves(results)).encode()).hexdigest()[:16]
+
+
+@large_print
+def draw(path: Path, results: Results) -> Path:
+    """Draw the plot.
+
+    :param path: ending in .svg
+    """
+    figure = new_figure(4.6)
+    axes = figure.subplots()
+    for (name, curve), colour in zip(curves(results).items(), _COLOURS, strict=False):
+        glimpses = range(1, len(curve) + 1)
+        axes.plot(glimpses, curve, color=colour, marker="o", linewidth=2.0, label=name)
+    axes.set(xlabel="glimpses", ylabel="accuracy", title="Sensors of equal samples")
+    axes.yaxis.set_major_formatter(Percents())
+    finish(axes)
+    axes.legend(frameon=False)
+    with rc_context({"svg.hashsalt": "results"}):
+        metadata = {"Date": None, "Description": f"results {digest(results)}"}
+        return save(figure, path, metadata=metadata)
