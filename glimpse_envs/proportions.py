@@ -68,6 +68,28 @@ class LaneGeometry(Geometry):
         """Return the gazes that are possible on some lanes."""
         return replace(self, limits=self.limits[lanes])
 
+    def shift(self, gaze: NDArray[np.float32], step: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the clamped gaze after a relative step, float32 (B, 3).
+
+        :raises ValueError: for gazes of other lanes than all: see :meth:`of`
+        """
+        self._check(len(gaze))
+        return super().shift(gaze, step)
+
+    def coverage(
+        self, history: NDArray[np.float32], counts: NDArray[np.int64], span: float = 1.0
+    ) -> NDArray[np.float32]:
+        """Return the fraction of each lane's image that the union of its windows covers, (B,).
+
+        :raises ValueError: for another number of lanes
+        """
+        self._check(len(history))
+        return super().coverage(history, counts, span)
+
+    def _check(self, n: int) -> None:
+        if n % max(1, len(self.limits)):
+            raise ValueError(f"got gazes {n}; wanted as many for each of {len(self.limits)} lanes")
+
     def to_frame(self, gaze: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return gazes (B, 3), whose fixations are fractions of an image, in its frame."""
         begin, length = self._in_frame(len(gaze))

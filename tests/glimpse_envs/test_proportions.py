@@ -104,6 +104,16 @@ def test_of_an_image_that_fills_its_frame_nothing_differs():
     np.testing.assert_allclose(lanes.to_frame(gaze), gaze, atol=1e-6)
 
 
+def test_gazes_of_some_lanes_alone_are_refused():
+    geometry, some = begun().geometry, np.arange(5)
+    with pytest.raises(ValueError, match=f"got gazes 5; wanted as many for each of {N} lanes"):
+        geometry.clamp(np.zeros((5, 3), np.float32))
+    with pytest.raises(ValueError, match="got gazes 5"):
+        geometry.coverage(np.zeros((5, 2, 3), np.float32), np.ones(5, np.int64))
+    assert geometry.of(some).clamp(np.zeros((5, 3), np.float32)).shape == (5, 3)
+    assert geometry.of(some[:0]).clamp(np.zeros((0, 3), np.float32)).shape == (0, 3)
+
+
 def test_what_a_sensor_reads_beyond_the_image_is_not_seen_of_it():
     frame, middle = Geometry(32, 32, 8, padded=True), np.full((1, 1, 3), [0.5, 0.5, 1], np.float32)
     lanes = lane_geometry(frame, np.array([[16, 32]]), None, 1)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import yaml
 from forks import ForkedScript
+from PIL import Image
 from scripts import finish
 
 from glimpse_envs.config import GlimpseConfig, make_config
@@ -51,9 +52,14 @@ def test_receptive_fields_gather_where_the_pixels_are_that_tell_the_class():
     assert told_apart(sensor) >= 9
 
 
-def test_it_can_be_drawn(tmp_path):
-    picture = draw(Lattice([[(0, 0, 1), (1, 0, 1)], [(-3, 1, 2), (1, 1, 4)]]), tmp_path / "a.png")
-    assert picture.stat().st_size > 5000
+def test_each_receptive_field_is_drawn(tmp_path):
+    sizes = []
+    for side in (1, 4):
+        lattice = Lattice([[(0, 0, 1), (1, 0, 1)], [(-3, 1, 2), (1, 1, side)]])
+        sizes.append(np.asarray(Image.open(draw(lattice, tmp_path / "a.png"))).std())
+    empty = Lattice([[(-3, 0, 1)] * 2] * 2)  # one on the other
+    sizes.append(np.asarray(Image.open(draw(empty, tmp_path / "b.png"))).std())
+    assert len(set(sizes)) == 3
 
 
 def test_the_command_writes_what_train_takes(tmp_path):
