@@ -279,7 +279,7 @@ def resolve_config(
     price: float | None = None,
     packages: Sequence[str] = (),
 ) -> RunConfig:
-    """Resolve recipe, overrides and arguments, in this order.
+    """Resolve recipe, overrides and arguments, in this order; of data sets only one may be said.
 
     :param env_id: of a registered environment; None for one that fits the data set
     :param recipe: a file, or a folder of them; None for those that come with this package

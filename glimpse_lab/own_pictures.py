@@ -48,7 +48,7 @@ def asked_dataset(
     :raises ValueError: for two data sets, or more said of one that has no arguments
     """
     key = "env_kwargs.dataset"
-    inside = [name for name in overrides if name.startswith(f"{key}.")]
+    inside = [name for name in overrides if str(name).startswith(f"{key}.")]
     if dataset is None and key not in overrides:
         return None, dict(overrides)  # they say more of the recipe's own
     more = {name.removeprefix(f"{key}."): overrides[name] for name in inside}

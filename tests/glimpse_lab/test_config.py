@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_recipe_overrides_and_arguments_in_this_order(file: Path) -> None:
-    overrides = {"gamma": 0.9, "env_kwargs.budget": 5, "env_kwargs.dataset": "mnist"}
+    overrides = {"gamma": 0.9, "env_kwargs.budget": 5}
     config = resolve_config(
         ENV_ID, file, seed=7, dataset="digits", overrides=overrides, price=0.1, packages=["mine"]
     )
