@@ -32,6 +32,7 @@ from glimpse_envs.config import GlimpseConfig, make_config
 from glimpse_envs.files import replacing
 from glimpse_envs.registration import REGISTERED
 from glimpse_envs.sensors import Lattice, Retina
+from glimpse_envs.sensors.fields import FARTHEST, MOST_ROWS
 from glimpse_envs.strategies import Blind, ScriptedGaze
 from glimpse_lab.cli.ending import Parser, carry_out, integer, path, text, threads
 from glimpse_lab.plots.style import BLUE, new_figure, save
@@ -64,18 +65,21 @@ def learn(
     :param n_images: episodes
     :param seed: of the initial weights, images, scenes and gaze
     :param progress: show a progress bar
-    :raises ValueError: for a window that is not wider than S pixels, or wider than the image
+    :raises ValueError: for a window that is not wider than S pixels, or wider than the image, or
+        more receptive fields than a ``Lattice`` has
     """
     if not math.isfinite(field):
         raise ValueError(f"got field={field}; wanted a number of windows, such as 4")
     window = round(size * field)
     window -= (window - size) % 2  # so that the fixation is in the middle of both, on whole pixels
     shorter = min(config.shape[:2])
-    if not size < window <= shorter:
+    if not size < window <= min(shorter, FARTHEST):
         raise ValueError(
             f"got size={size} and field={field:g}, a window of {window} pixels; wanted more than "
-            f"{size}, and at most the {shorter} of the image's shorter side"
+            f"{size}, and at most the {shorter} of the image's shorter side, or {FARTHEST}"
         )
+    if size > MOST_ROWS:  # said before the training, not after it
+        raise ValueError(f"got size={size}; wanted at most {MOST_ROWS}, as a Lattice has")
     wide = replace(
         config,
         sensor=Retina(window, scales=1),
@@ -129,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("file", type=path, metavar="FILE.yml", help="is written, and a FILE.png")
     parser.add_argument("--dataset", type=text, help="another one, as of train.py")
     parser.add_argument(
-        "--size", type=integer(2, 256), default=12, metavar="S", help="of S x S; default: 12"
+        "--size", type=integer(2, MOST_ROWS), default=12, metavar="S", help="of S x S; default: 12"
     )
     parser.add_argument(
         "--field",

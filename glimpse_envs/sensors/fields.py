@@ -22,7 +22,8 @@ from glimpse_envs.receptive_fields import (
 )
 from glimpse_envs.sensors.base import _AreaSensor, check_degrees
 
-_MOST_ROWS, _FARTHEST = 64, 1024  # of a lattice
+#: of a lattice: rows of squares, and pixels to the farthest and of the widest
+MOST_ROWS, FARTHEST = 64, 1024
 
 
 class _FieldSensor(_AreaSensor):
@@ -173,15 +174,15 @@ class Lattice(_FieldSensor):
                 f"got Lattice of squares {self.squares!r:.80}; wanted S rows of S squares (left, "
                 "top, side), integers"
             )
-        if not 1 <= len(given) <= _MOST_ROWS:
+        if not 1 <= len(given) <= MOST_ROWS:
             raise ValueError(
-                f"got Lattice of {len(given)} rows of squares; wanted 1 to {_MOST_ROWS}"
+                f"got Lattice of {len(given)} rows of squares; wanted 1 to {MOST_ROWS}"
             )
         ends = given.min(axis=(0, 1)), given.max(axis=(0, 1))
-        if min(ends[0][:2]) < -_FARTHEST or max(ends[1]) > _FARTHEST or ends[0][2] < 1:
+        if min(ends[0][:2]) < -FARTHEST or max(ends[1]) > FARTHEST or ends[0][2] < 1:
             raise ValueError(
                 f"got Lattice of squares (left, top, side) from {ends[0].tolist()} to "
-                f"{ends[1].tolist()}; wanted places within {_FARTHEST} pixels, and sides from 1 to "
+                f"{ends[1].tolist()}; wanted places within {FARTHEST} pixels, and sides from 1 to "
                 "as many"
             )
         rows = tuple(tuple(map(tuple, row)) for row in given.tolist())

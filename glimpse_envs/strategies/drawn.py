@@ -145,6 +145,14 @@ class Glance(ScriptedGaze):
             return np.full((len(gaze), 3), (0.5, 0.5, low), np.float32)
         return Uniform(high)(step, gaze, config, rng)
 
+    def look(
+        self, step: int, core: GlimpseCore, config: GlimpseConfig, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Return the gaze of the next glimpse of all lanes, float32 (B, 3)."""
+        if step == 0 and config.start != "overview":
+            return super().look(step, core, config, rng)
+        return Uniform(float(reachable_zooms(config)[-1])).look(step, core, config, rng)
+
 
 def _one_each(options: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return one of the options (n, B, 3) for each lane, drawn with equal probability."""

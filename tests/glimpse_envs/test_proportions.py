@@ -16,7 +16,7 @@ from glimpse_envs.data.loaders import load_dataset
 from glimpse_envs.gaze import Geometry
 from glimpse_envs.proportions import LaneGeometry, lane_geometry, least_side
 from glimpse_envs.sb3 import GlimpseVecEnv
-from glimpse_envs.strategies import Blind, Fixed, Grid, Uniform, Walk
+from glimpse_envs.strategies import Blind, Fixed, Glance, Grid, Uniform, Walk
 from glimpse_lab.evaluation.oracle_gaze import SaliencyGaze
 from glimpse_lab.evaluation.rollout import evaluate_gaze
 from glimpse_lab.graph import Database
@@ -248,7 +248,8 @@ def test_walks_are_steps_of_the_agents_own():
     np.testing.assert_array_equal(walked, own)
 
 
-def test_uniform_gazes_are_uniform_in_each_image():
+@pytest.mark.parametrize("gaze", [Uniform(1.0), Glance()])
+def test_uniform_gazes_are_uniform_in_each_image(gaze):
     images = np.zeros((3, 32, 32, 1), np.uint8)
     parts = dict.fromkeys(_SPLITS, Split(images, np.arange(3), extents=np.array([[32, 16]] * 3)))
     sensor = {"type": "Crop", "size": 8}
@@ -256,8 +257,8 @@ def test_uniform_gazes_are_uniform_in_each_image():
     core = GlimpseCore(shown, 4000)
     core.seed_all(0)
     core.reset(core.lanes)
-    gaze = Uniform(1.0).look(0, core, core.config, np.random.default_rng(0))
-    left = core.geometry.windows(gaze)[:, 0] - 8
+    looked = gaze.look(1, core, core.config, np.random.default_rng(0))
+    left = core.geometry.windows(looked)[:, 0] - 8
     assert left.min() >= -1e-3 and left.max() <= 8 + 1e-3
     assert np.histogram(left, 8, (0, 8))[0].min() > 400  # of 500 each
 

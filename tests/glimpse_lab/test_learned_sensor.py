@@ -85,6 +85,7 @@ def test_the_command_writes_what_train_takes(tmp_path):
             "a window of 15 pixels; wanted more than 3, and at most the 12",
         ),
         ({"size": 3, "field": 1.0}, "wanted more than 3"),
+        ({"size": 65, "field": 1.1}, "a window of 71 pixels"),
         ({"gaze": "Nowhere"}, "unknown ScriptedGaze 'Nowhere'"),
     ],
 )
@@ -97,6 +98,7 @@ def test_what_cannot_be_learnt_is_refused(settings, match):
     ("arguments", "match"),
     [
         (("GlimpseDigit-RAM-v0", "a.yml"), "GlimpseDigits-RAM-v0"),
+        (("GlimpseDigits-RAM-v0", "a.yml", "--size", "65"), "wanted an integer, 2 to 64"),
         (("GlimpseDigits-RAM-v0", "a.txt"), "a.txt; wanted a name that ends with .yml"),
     ],
 )
