@@ -86,6 +86,18 @@ class PlanesPerResolution(CanvasLayout):
             super().paint(painted, glimpses[rows, order], gaze[rows, order], count)
             canvas[:] = painted
 
+    def painted(
+        self,
+        glimpses: NDArray[np.uint8],
+        gaze: NDArray[np.float32],
+        counts: NDArray[np.int64],
+        side: int | None = None,
+    ) -> NDArray[np.uint8]:
+        """Return empty canvases painted as :meth:`paint` does; whole ones alone."""
+        canvases = self.around(side).empty(len(counts))
+        self.paint(canvases, glimpses, gaze, counts)
+        return canvases
+
     def planes(
         self, canvases: NDArray[np.uint8], device: th.device, dtype: th.dtype = th.float32
     ) -> th.Tensor:

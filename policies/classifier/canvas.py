@@ -99,48 +99,43 @@ class CanvasLayout:
         :param counts: how many glimpses of each row, int64 (n,)
         """
         origins = np.zeros((len(canvases), 2), np.int64)
-        self._paint(canvases, self.shape, origins, glimpses, gaze, counts)
+        planes = canvases.reshape(len(canvases), self.channels + 1, *self.shape)
+        kernels.paint(planes, origins, self.shape, False, glimpses, gaze, counts, *self._placing)
 
-    def paint_round(
+    def painted(
         self,
         glimpses: NDArray[np.uint8],
         gaze: NDArray[np.float32],
         counts: NDArray[np.int64],
-        side: int,
+        side: int | None = None,
     ) -> NDArray[np.uint8]:
-        """Return squares round the last gazes: what :meth:`cut` gives of painted canvases, sooner.
+        """Return empty canvases painted as :meth:`paint` does, or squares of them, sooner.
+
+        The squares lie round the last gaze of each row, which is rounded to whole entries. What
+        lies beyond the image is not known.
 
         :param glimpses: uint8 (n, T, size, scales * size, C)
         :param gaze: float32 (n, T, 3)
-        :param counts: how many glimpses of each row, from 1, int64 (n,)
-        :param side: of the squares, image pixels
-        :return: canvases of ``around(side)``, uint8 (n, bytes)
+        :param counts: how many glimpses of each row, int64 (n,); for squares at least 1
+        :param side: of the squares, image pixels; None for whole canvases
+        :return: uint8 (n, bytes), of the layout ``around(side)``
         """
         square = self.around(side)
-        squares, last = square.empty(len(gaze)), gaze[np.arange(len(gaze)), counts - 1]
-        self._paint(squares, square.shape, self._corners(last, square), glimpses, gaze, counts)
-        return squares
+        canvases = square.empty(len(gaze))
+        planes = canvases.reshape(len(gaze), self.channels + 1, *square.shape)
+        origins = self._origins(gaze, counts, side)
+        kernels.paint(planes, origins, self.shape, True, glimpses, gaze, counts, *self._placing)
+        return canvases
 
-    def _paint(
-        self,
-        canvases: NDArray[np.uint8],
-        shape: tuple[int, int],
-        origins: NDArray[np.int64],
-        glimpses: NDArray[np.uint8],
-        gaze: NDArray[np.float32],
-        counts: NDArray[np.int64],
-    ) -> None:
-        """Paint on canvases of a shape whose upper left entries are those of the image's canvas.
-
-        :param origins: their rows and columns there, int64 (n, 2); the rest as :meth:`paint` has it
-        """
-        planes = canvases.reshape(len(canvases), self.channels + 1, *shape)
-        kernels.paint(planes, origins, self.shape, glimpses, gaze, counts, *self._placing)
-
-    def _corners(self, gaze: NDArray[np.float32], square: "CanvasLayout") -> NDArray[np.int64]:
-        """Return row and column of the first entry of squares round gazes, int64 (n, 2)."""
-        middles = gaze[:, 1::-1] * np.float32([self.height, self.width])
-        half = np.float32(square.shape) / 2
+    def _origins(
+        self, gaze: NDArray[np.float32], counts: NDArray[np.int64], side: int | None
+    ) -> NDArray[np.int64]:
+        """Return row and column of the first entries of squares round last gazes, int64 (n, 2)."""
+        if side is None:
+            return np.zeros((len(gaze), 2), np.int64)
+        last = gaze[np.arange(len(gaze)), counts - 1]
+        middles = last[:, 1::-1] * np.float32([self.height, self.width])
+        half = np.float32(self.around(side).shape) / 2
         return np.rint(middles / self.finest_zoom_cell - half).astype(np.int64)
 
     @cached_property
@@ -152,52 +147,33 @@ class CanvasLayout:
             self.cells,
         )
 
-    def around(self, side: int) -> "CanvasLayout":
-        """Return the layout of a square of ``side`` image pixels, as :meth:`cut` gives it."""
-        return replace(self, height=side, width=side)
-
-    def cut(
-        self, canvases: NDArray[np.uint8] | th.Tensor, gaze: NDArray[np.float32], side: int
-    ) -> NDArray[np.uint8] | th.Tensor:
-        """Return squares round the gazes, canvases of ``around(side)``.
-
-        Gazes are rounded to whole entries. What lies beyond the image is not known.
-
-        :param canvases: (n, bytes), of uint8 or a tensor
-        :param gaze: their middles, float32 (n, 3); ``side`` is in image pixels
-        """
-        n, square = len(canvases), self.around(side)
-        first_rows, first_columns = self._corners(gaze, square).T
-        rows, above = _reach(first_rows, square.shape[0], self.shape[0])
-        columns, beside = _reach(first_columns, square.shape[1], self.shape[1])
-        seen = above[:, :, None] & beside[:, None, :]
-        planes = canvases.reshape(n, self.channels + 1, *self.shape)
-        lanes, tensors = np.arange(n), isinstance(canvases, th.Tensor)
-        if tensors:
-            parts = (lanes, rows, columns, seen)
-            lanes, rows, columns, seen = (th.as_tensor(p, device=canvases.device) for p in parts)
-        # (n, h, w, C + 1): what is indexed stands in front of what is not
-        cut = planes[lanes[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-        cut[..., -1] *= seen
-        return (cut.movedim(3, 1) if tensors else np.moveaxis(cut, 3, 1)).reshape(n, -1)
+    def around(self, side: int | None) -> "CanvasLayout":
+        """Return the layout of a square of ``side`` image pixels; None for this one."""
+        return self if side is None else replace(self, height=side, width=side)
 
     def gather(
-        self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
+        self,
+        glimpses: th.Tensor,
+        gaze: NDArray[np.float32],
+        counts: NDArray[np.int64],
+        side: int | None = None,
     ) -> th.Tensor:
-        """Paint as :meth:`paint` does, on empty canvases, so that gradients reach the glimpses.
+        """Paint as :meth:`painted` does, so that gradients reach the glimpses.
 
         Their pixels are looked up where painting would have taken them from.
 
         :param glimpses: float (n, T, C, size, scales * size) in [0, 255]
         :param gaze: float32 (n, T, 3)
-        :param counts: how many glimpses of each row, int64 (n,)
+        :param counts: how many glimpses of each row, int64 (n,); for squares at least 1
+        :param side: of the squares, image pixels; None for whole canvases
         :return: of the glimpses' type, (n, bytes) in [0, 255], for :meth:`unfold`; not rounded
         """
         n, _, channels, _, _ = glimpses.shape
-        index = np.zeros((4, n, *self.shape), np.int64)
-        weights = np.zeros((2, n, *self.shape), np.float32)
-        known = np.zeros((n, *self.shape), np.uint8)
-        kernels.index_of(index, weights, known, gaze, counts, *self._placing)
+        shape, origins = self.around(side).shape, self._origins(gaze, counts, side)
+        index = np.zeros((4, n, *shape), np.int64)
+        weights = np.zeros((2, n, *shape), np.float32)
+        known = np.zeros((n, *shape), np.uint8)
+        kernels.index_of(index, weights, known, origins, self.shape, gaze, counts, *self._placing)
         corners = th.as_tensor(index, device=glimpses.device).flatten(2)
         across, down = th.as_tensor(weights, device=glimpses.device).to(glimpses).flatten(2)
         pixels = glimpses.transpose(1, 2).flatten(2)  # (n, C, T * height * width)
@@ -253,19 +229,6 @@ class CanvasLayout:
         levels = th.arange(n_levels, 0, -1, device=planes.device)[:, None, None]
         masks = (fineness >= levels).float()
         return th.cat([F.pixel_unshuffle(values, BLOCK), F.avg_pool2d(masks, BLOCK)], dim=1)
-
-
-def _reach(
-    first: NDArray[np.int64], length: int, most: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return entries from some on, those of the canvas, and which there are, (n, length) each.
-
-    :param first: int64 (n,)
-    :param length: number of entries
-    :param most: entries of the canvas
-    """
-    entries = first[:, None] + np.arange(length)
-    return entries.clip(0, most - 1), (entries >= 0) & (entries < most)
 
 
 def planes_type(device: th.device) -> th.dtype:

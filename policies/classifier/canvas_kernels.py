@@ -10,10 +10,11 @@ BLOCK = 2
 
 
 @kernel
-def paint(canvases, origins, whole, glimpses, gaze, counts, image, glimpse, cells):
+def paint(canvases, origins, whole, empty, glimpses, gaze, counts, image, glimpse, cells):
     """See ``CanvasLayout.paint``; the last plane of a canvas says how finely it is known.
 
-    Canvases are parts, from their origins on, of the one of the whole image.
+    Canvases are parts, from their origins on, of the one of the whole image. On empty ones the last
+    glimpse comes first, so that nothing is painted that a later one would cover.
     """
     height, width, finest = image
     _, scales, interpolate = glimpse
@@ -21,7 +22,9 @@ def paint(canvases, origins, whole, glimpses, gaze, counts, image, glimpse, cell
     rows, columns = _axis(canvases.shape[2]), _axis(canvases.shape[3])
     (uppers, lowers, downs), (lefts, rights, shares) = rows, columns
     for i in range(canvases.shape[0]):
-        for t in range(counts[i]):
+        everywhere = 0  # fineness of a window over the whole canvas: coarser ones add nothing
+        for k in range(counts[i]):
+            t = counts[i] - 1 - k if empty else k
             left, top, side = sampled_window(
                 gaze[i, t, 0], gaze[i, t, 1], gaze[i, t, 2], height, width, finest
             )
@@ -29,13 +32,16 @@ def paint(canvases, origins, whole, glimpses, gaze, counts, image, glimpse, cell
                 fineness, (first_row, last_row), (first_column, last_column) = _place(
                     left, top, side, scale, glimpse, cells, rows, columns, origins[i], whole
                 )
+                if fineness <= everywhere:
+                    break
+                kept = fineness if empty else fineness + 1
                 for row in range(first_row, last_row):
                     y, lower, down = uppers[row], lowers[row], downs[row]
                     known = canvases[i, channels, row]
                     for c in range(channels):
                         line = canvases[i, c, row]
                         for column in range(first_column, last_column):
-                            if known[column] > fineness:
+                            if known[column] >= kept:
                                 continue
                             x = lefts[column]
                             if interpolate:
@@ -49,19 +55,22 @@ def paint(canvases, origins, whole, glimpses, gaze, counts, image, glimpse, cell
                                 line[column] = glimpses[i, t, y, x, c]
                     for column in range(first_column, last_column):
                         known[column] = max(known[column], fineness)
+                if empty and _covers(first_row, last_row, rows, origins[i, 0], whole[0]):
+                    if _covers(first_column, last_column, columns, origins[i, 1], whole[1]):
+                        everywhere = fineness
                 left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
 
 
 @kernel
-def index_of(index, weights, known, gaze, counts, image, glimpse, cells):
+def index_of(index, weights, known, origins, whole, gaze, counts, image, glimpse, cells):
     """Between which four pixels of its row's glimpses an entry lies, (4, n, height, width).
 
-    Upper left, upper right, lower left, lower right; the shares of the right and of the lower
-    ones; and how finely each entry is known.
+    Entries are parts, from their origins on, of the canvas of the whole image. Upper left, upper
+    right, lower left, lower right; the shares of the right and of the lower ones; and how finely
+    each entry is known.
     """
     height, width, finest = image
     size, scales, _ = glimpse
-    origin, whole = np.zeros(2, np.int64), (known.shape[1], known.shape[2])
     rows, columns = _axis(known.shape[1]), _axis(known.shape[2])
     (uppers, lowers, downs), (lefts, rights, shares) = rows, columns
     for i in range(index.shape[1]):
@@ -71,7 +80,7 @@ def index_of(index, weights, known, gaze, counts, image, glimpse, cells):
             )
             for scale in range(scales):
                 fineness, (first_row, last_row), (first_column, last_column) = _place(
-                    left, top, side, scale, glimpse, cells, rows, columns, origin, whole
+                    left, top, side, scale, glimpse, cells, rows, columns, origins[i], whole
                 )
                 for row in range(first_row, last_row):
                     upper = (t * size + uppers[row]) * scales * size
@@ -134,6 +143,12 @@ def _fill(axis, entry, start, side, size, shift, interpolate, origin, whole):
         )
         axis[0][k], axis[1][k] = pixel + shift, neighbour + shift
     return first, last
+
+
+@kernel(inline="always")
+def _covers(first, last, axis, origin, whole):
+    """Whether a range of entries is all that a canvas has of the image."""
+    return first == max(0, -origin) and last == min(axis[0].shape[0], whole - origin)
 
 
 @kernel

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from glimpse_envs.core import Sequences
 from policies.classifier.canvas import CanvasLayout, planes_type
+from policies.classifier.last_glimpses import LastGlimpses
 from policies.classifier.memory_base import Memory
 from policies.classifier.prefixes import Prefixes
 
@@ -38,7 +39,8 @@ class Canvas(Memory):
     :param frame: read a square of so many image pixels round the last glimpse, and not the whole
         canvas: for objects that are much smaller than the image. What is read then lies in the
         middle wherever it was found, and costs the same in images of any size. None for the whole
-    :raises ValueError: for a frame of less than 16 entries
+    :param keep: with a ``frame``: of how many glimpses it is painted, the last ones, 1 to 255
+    :raises ValueError: for a frame of less than 16 entries, or another number of glimpses
     """
 
     takes_bfloat16 = True
@@ -53,6 +55,7 @@ class Canvas(Memory):
         mirror: bool = False,
         interpolate: bool = False,
         frame: int | None = None,
+        keep: int = 16,
     ) -> None:
         super().__init__()
         self.mirror, self.frame = mirror, frame
@@ -63,8 +66,11 @@ class Canvas(Memory):
                 f"got frame={frame}; wanted at least {_LEAST_FRAME} pixels of the finest glimpse, "
                 f"{math.ceil(_LEAST_FRAME * layout.finest_zoom_cell)} of the image"
             )
+        if not 1 <= keep <= 255:
+            raise ValueError(f"got keep={keep}; wanted 1 to 255 glimpses")
+        self.last = LastGlimpses(keep, (layout.size, layout.scales * layout.size, layout.channels))
         #: of what is read
-        self.seen = layout = self.layout if frame is None else self.layout.around(frame)
+        self.seen = layout = self.layout.around(frame)
         self.residual = residual
         self._folded: list[list[nn.Conv2d]] | None = None
         #: read with the normalisations folded into the convolutions; not where someone wants to see
@@ -91,14 +97,11 @@ class Canvas(Memory):
         self.coarse = rows, columns
         self.hidden_size = channels + (place_channels + len(layout.cells)) * rows * columns
 
-    def encode(self, canvases: NDArray[np.uint8], gaze: NDArray[np.float32]) -> th.Tensor:
+    def encode(self, canvases: NDArray[np.uint8]) -> th.Tensor:
         """Return float32 (n, hidden_size), or (n, 2, hidden_size) with the mirrored view.
 
-        :param canvases: uint8 (n, bytes)
-        :param gaze: of the last glimpse on each, float32 (n, 3)
+        :param canvases: what is read, uint8 (n, bytes)
         """
-        if self.frame is not None:
-            canvases = self.layout.cut(canvases, gaze, self.frame)
         device = self.places.weight.device
         return self.read(self.seen.planes(canvases, device, planes_type(device)))
 
@@ -158,28 +161,30 @@ class Canvas(Memory):
         return self._folded
 
     def start(self, n: int) -> NDArray:
-        """Return the state before the first glimpse of n lanes."""
-        return self.layout.empty(n)
+        """Return the state before the first glimpse of n lanes, uint8 (n, bytes).
+
+        It is the canvas, or with a frame, which is painted anew, the last glimpses.
+        """
+        return self.layout.empty(n) if self.frame is None else self.last.empty(n)
 
     def step(
         self, state: NDArray, glimpse: NDArray[np.uint8], gaze: NDArray[np.float32]
     ) -> tuple[NDArray, th.Tensor]:
         """Return the next state, and hidden features (n, hidden_size), after one more glimpse."""
+        if self.frame is not None:
+            state = self.last.appended(state, glimpse, gaze)
+            return state, self.encode(self.canvases(*self.last.read(state)))
         state = state.copy()
         ones = np.ones(len(state), np.int64)
         self.layout.paint(state, glimpse[:, None], gaze[:, None], ones)
-        return state, self.encode(state, gaze)
+        return state, self.encode(state)
 
     def follow(
         self, glimpses: th.Tensor, gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> th.Tensor:
         """Return the hidden features after the first ``counts`` glimpses of each row."""
-        canvases = self.layout.gather(glimpses, gaze, counts)
-        if self.frame is not None:
-            canvases = self.layout.cut(
-                canvases, gaze[np.arange(len(counts)), counts - 1], self.frame
-            )
-        return self.read(self.seen.unfold(canvases))
+        kept = self._kept(glimpses, gaze, counts)
+        return self.read(self.seen.unfold(self.layout.gather(*kept, self.frame)))
 
     def outputs(self, glimpses: th.Tensor, gaze: NDArray[np.float32]) -> th.Tensor:
         """Return the hidden features after every glimpse, float32 (n, T, hidden_size).
@@ -193,17 +198,13 @@ class Canvas(Memory):
             raise ValueError("got mirror=True; wanted one hidden vector after each glimpse")
         n, steps = glimpses.shape[:2]
         pixels, places = glimpses.cpu().numpy(), th.as_tensor(gaze).cpu().numpy()
-        canvases, ones = self.layout.empty(n), np.ones(n, np.int64)
-        painted = np.empty((n, steps, canvases.shape[1]), np.uint8)
-        for t in range(steps):
-            self.layout.paint(canvases, pixels[:, t : t + 1], places[:, t : t + 1], ones)
-            painted[:, t] = canvases
+        painted = [self.canvases(pixels, places, np.full(n, 1 + t)) for t in range(steps)]
         fold, self.fold = self.fold, False  # what is folded has no gradients
         try:
-            hidden = self.encode(painted.reshape(n * steps, -1), places.reshape(-1, 3))
+            hidden = self.encode(np.concatenate(painted))
         finally:
             self.fold = fold
-        return hidden.unflatten(0, (n, steps))
+        return hidden.unflatten(0, (steps, n)).transpose(0, 1)
 
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
@@ -212,9 +213,7 @@ class Canvas(Memory):
         early = rng.random(len(total)) >= 1.0 / total
         counts = batch.counts.copy()
         counts[early] = rng.integers(1, batch.counts[early])
-        device = self.places.weight.device
-        canvases = self.canvases(batch.glimpses, batch.gaze, counts)
-        hidden = self.read(self.seen.planes(canvases, device, planes_type(device)))
+        hidden = self.encode(self.canvases(batch.glimpses, batch.gaze, counts))
         weights = np.full(len(counts), 1.0 / len(counts), np.float32)
         return Prefixes(hidden, np.arange(len(counts)), counts, weights)
 
@@ -222,8 +221,18 @@ class Canvas(Memory):
         self, glimpses: NDArray[np.uint8], gaze: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> NDArray[np.uint8]:
         """Return what is read after the first ``counts`` glimpses of each row, uint8 (n, bytes)."""
-        if self.frame is not None:
-            return self.layout.paint_round(glimpses, gaze, counts, self.frame)
-        canvases = self.layout.empty(len(counts))
-        self.layout.paint(canvases, glimpses, gaze, counts)
-        return canvases
+        return self.layout.painted(*self._kept(glimpses, gaze, counts), self.frame)
+
+    def _kept(
+        self,
+        glimpses: NDArray[np.uint8] | th.Tensor,
+        gaze: NDArray[np.float32],
+        counts: NDArray[np.int64],
+    ) -> tuple[NDArray[np.uint8] | th.Tensor, NDArray[np.float32], NDArray[np.int64]]:
+        """Return those of the first ``counts`` glimpses of each row that the state would have."""
+        most = self.last.most
+        if self.frame is None or counts.max(initial=0) <= most:
+            return glimpses, gaze, counts
+        rows = np.arange(len(counts))[:, None]
+        steps = np.maximum(counts - most, 0)[:, None] + np.arange(most)
+        return glimpses[rows, steps], gaze[rows, steps], np.minimum(counts, most)

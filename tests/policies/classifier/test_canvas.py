@@ -315,42 +315,60 @@ def test_a_sensor_whose_window_is_wider_than_its_glimpse_is_painted_as_wide():
 # ---- round a gaze ----
 
 
-def test_a_cut_is_what_lies_round_a_gaze_and_nothing_is_known_beyond_the_image():
+def cut(layout: CanvasLayout, canvas: np.ndarray, gaze: np.ndarray, side: int) -> np.ndarray:
+    """The part of a whole canvas round a gaze, as a canvas of its own."""
+    square = layout.around(side)
+    middle = gaze[1::-1] * np.float32([layout.height, layout.width]) / layout.finest_zoom_cell
+    top, left = np.rint(middle - np.float32(square.shape) / 2).astype(int)
+    wide = max(square.shape)
+    planes = np.pad(canvas.reshape(-1, *layout.shape), ((0, 0), (wide, wide), (wide, wide)))
+    rows, columns = square.shape
+    return planes[:, top + wide :, left + wide :][:, :rows, :columns].reshape(-1)
+
+
+def test_a_square_is_what_lies_round_a_gaze_and_nothing_is_known_beyond_the_image():
     layout, image = crop_layout(32, 3), noise(1, 32, 32, 3)[0]
-    canvas = paint(layout, Crop(8), image, tiling(4, 1.0))[None]
-    gaze = np.float32([[0.5, 0.5, 1.0], [0.0, 0.25, 1.0]])
-    cuts = layout.cut(np.repeat(canvas, 2, 0), gaze, 16)
-    small = layout.around(16)
-    assert cuts.shape == small.empty(2).shape and cuts.dtype == np.uint8
-    values, fineness = known(small, cuts[0])
-    np.testing.assert_array_equal(values, image[8:24, 8:24])
-    assert (fineness == 3).all()
-    values, fineness = known(small, cuts[1])
-    np.testing.assert_array_equal(values[:, 8:], image[:16, :8])
-    assert (fineness[:, 8:] == 3).all() and not fineness[:, :8].any()
-    np.testing.assert_array_equal(
-        layout.cut(th.as_tensor(np.repeat(canvas, 2, 0)), gaze, 16).numpy(), cuts
-    )
+    small, counts = layout.around(16), np.array([17])
+    for place, seen in (
+        ((0.5, 0.5, 1.0), image[8:24, 8:24]),
+        ((0.125, 0.25, 1.0), image[:16, :12]),
+    ):
+        gaze = np.concatenate([tiling(4, 1.0), np.float32([place])])
+        glimpses = look(Crop(8), image, gaze)
+        squares = layout.painted(glimpses, gaze[None], counts, 16)
+        assert squares.shape == small.empty(1).shape and squares.dtype == np.uint8
+        values, fineness = known(small, squares[0])
+        missing = 16 - seen.shape[1]
+        np.testing.assert_array_equal(values[:, missing:], seen)
+        assert (fineness[:, missing:] == 3).all() and not fineness[:, :missing].any()
 
 
-@pytest.mark.parametrize("side", [16, 20, 80])
+@pytest.mark.parametrize("side", [None, 16, 20, 80])
 @pytest.mark.parametrize("interpolate", [False, True])
 @pytest.mark.parametrize("sensor", [Crop(8), Retina(8, 3)])
-def test_what_is_painted_round_a_gaze_is_what_is_cut_there(sensor, interpolate, side):
+def test_what_is_painted_at_once_is_what_lies_there_of_glimpses_painted_in_turn(
+    sensor, interpolate, side
+):
     layout = replace(layout_of(sensor, "Hybrid", 40), interpolate=interpolate)
     rng, n, steps = np.random.default_rng(0), 50, 4
     glimpses = rng.integers(0, 256, (n, steps, *sensor.glimpse_shape(3))).astype(np.uint8)
     gaze = rng.random((n, steps, 3)).astype(np.float32)
     gaze[::5] = gaze[::5].round()  # corners of the image, too
+    gaze[1::5, :, :2] = gaze[1::5, :1, :2]  # one place, again and again
     counts = rng.integers(1, 1 + steps, n)
     canvases = layout.empty(n)
     layout.paint(canvases, glimpses, gaze, counts)
-    cuts = layout.cut(canvases, gaze[np.arange(n), counts - 1], side)
-    painted = layout.paint_round(glimpses, gaze, counts, side)
+    if side is not None:
+        last = gaze[np.arange(n), counts - 1]
+        canvases = np.stack([cut(layout, *pair, side) for pair in zip(canvases, last, strict=True)])
+    painted = layout.painted(glimpses, gaze, counts, side)
+    assert painted.any() and painted.shape == canvases.shape
+    tensor = th.as_tensor(glimpses).permute(0, 1, 4, 2, 3).float()
+    gathered = layout.gather(tensor, gaze, counts, side)
     square = layout.around(side)
-    assert painted.any() and painted.shape == cuts.shape
-    read = [square.unfold(th.as_tensor(canvases)) for canvases in (painted, cuts)]
-    th.testing.assert_close(*read, rtol=0, atol=0)
+    read = [square.unfold(th.as_tensor(these)) for these in (painted, canvases, gathered)]
+    th.testing.assert_close(*read[:2], rtol=0, atol=0)
+    th.testing.assert_close(read[0], read[2], rtol=0, atol=1.01 / 255)  # not rounded
 
 
 def test_an_object_looks_alike_wherever_it_is_found():
@@ -362,8 +380,8 @@ def test_an_object_looks_alike_wherever_it_is_found():
         middle = np.float32([(left + 8) / 96, (top + 8) / 96, 1.0])
         around = middle + np.float32([[-4, -4, 0], [4, -4, 0], [4, 4, 0], [-4, 4, 0]]) / 96
         gaze = np.concatenate([around, middle[None]])
-        canvas = paint(layout, Crop(8), image, gaze)
-        cuts.append(layout.cut(canvas[None], gaze[-1:], 24)[0])
+        glimpses = look(Crop(8), image, gaze)
+        cuts.append(layout.painted(glimpses, gaze[None], np.array([5]), 24)[0])
     np.testing.assert_array_equal(*cuts)
     values, _ = known(layout.around(24), cuts[0])
     np.testing.assert_array_equal(values[4:20, 4:20], thing)

@@ -13,10 +13,6 @@ from policies.classifier.model import TorchClassifier, View
 SHAPE = (8, 8, 1)
 
 
-#: what a memory of the whole canvas does not ask for
-NOWHERE = np.zeros((0, 3), np.float32)
-
-
 def memory(kind: str, **settings: object) -> Memory:
     return classifier(kind, **settings).memory
 
@@ -176,7 +172,7 @@ def test_a_canvas_of_any_size_is_read_on_a_grid_of_at_most_4_by_4(side):
     layout = CanvasLayout(side, side, 1, 8, 1, 8, 1.0, side / 8)
     reader = make_memory("canvas", SHAPE, layout, width=2, place_channels=1).eval()
     assert reader.hidden_size <= 8 + (1 + len(layout.cells)) * 16
-    assert reader.encode(layout.empty(2), NOWHERE).shape == (2, reader.hidden_size)
+    assert reader.encode(layout.empty(2)).shape == (2, reader.hidden_size)
 
 
 def test_residual_pairs_add_to_what_enters_them():
@@ -186,13 +182,13 @@ def test_residual_pairs_add_to_what_enters_them():
     memory("canvas").layout.paint(canvases, episodes.glimpses, episodes.gaze, episodes.counts)
     for residual in (True, False):
         reader = memory("canvas", residual=residual)
-        before = reader.encode(canvases, NOWHERE)
+        before = reader.encode(canvases)
         with th.no_grad():
             for piece in reader.trunk:
                 if len(piece) == 2:
                     piece[1][0].weight.zero_()
         reader._forget()
-        after = reader.encode(canvases, NOWHERE)
+        after = reader.encode(canvases)
         assert not th.allclose(before, after)
         readings.append(after[:, : reader.places.in_channels])  # the pooled features
     assert (readings[0] > 0).any(dim=1).all() and not readings[1].any()
@@ -248,9 +244,9 @@ def test_folded_normalisations_change_nothing_that_is_read():
         norm.running_mean.uniform_(-1, 1)
         norm.running_var.uniform_(0.5, 2)
     with th.no_grad():
-        folded = reader.encode(canvases, NOWHERE)
+        folded = reader.encode(canvases)
         reader.training = True  # the convolutions alone: the normalisations stay fixed
-        plain = reader.encode(canvases, NOWHERE)
+        plain = reader.encode(canvases)
     np.testing.assert_allclose(folded, plain, rtol=1e-4, atol=1e-5)
 
 
@@ -262,15 +258,15 @@ def test_a_canvas_looks_as_it_reads_unfolded_planes(dtype):
     reader.layout.paint(canvases, episodes.glimpses, episodes.gaze, episodes.counts)
     with th.autocast("cpu", dtype=dtype or th.bfloat16, enabled=dtype is not None):
         wanted = reader.read(reader.layout.unfold(th.as_tensor(canvases)))
-        assert th.equal(reader.encode(canvases, NOWHERE), wanted)
+        assert th.equal(reader.encode(canvases), wanted)
         with th.device("meta"):  # a default for new tensors
-            assert th.equal(reader.encode(canvases, NOWHERE), wanted)
+            assert th.equal(reader.encode(canvases), wanted)
 
 
 def test_a_canvas_that_has_read_reads_on_after_it_was_moved():
     reader = memory("canvas")  # a classifier reads one glimpse when its environment is made
     with th.inference_mode():
-        reader.encode(reader.start(2), NOWHERE)
+        reader.encode(reader.start(2))
     reader.to("meta")  # computes with weights from anywhere, a GPU does not
     layers = [layer for piece in reader._without_norms() for layer in piece]
     devices = {weight.device.type for layer in layers for weight in layer.parameters()}
