@@ -20,22 +20,33 @@ from policies.save_timer import SaveTimer
 N_IMAGES = 300_000
 
 _GAZE = Centre()  # there is no other
+_ROUND_A_GAZE = ("frame", "keep")
 
 
 def full_image_config(
-    config: GlimpseConfig, *, seed: int = 0, width: int | None = None
+    config: GlimpseConfig,
+    *,
+    seed: int = 0,
+    width: int | None = None,
+    resolution: int | None = None,
 ) -> GlimpseConfig:
-    """Return the environment of a single glance at full resolution, with an untrained classifier.
+    """Return the environment of a single glance at the whole image, with an untrained classifier.
 
-    The sensor is a ``Crop`` as large as the image's shorter side; of an image that is no square it
-    sees the middle. The classifier has the memory and the settings of the environment's own, or a
+    The sensor is a ``Crop`` as large as the image's shorter side, or as ``resolution`` asks; of an
+    image that is no square it sees the middle. The classifier has the memory and the settings of the environment's own, or a
     canvas of width 24 where that is no ``TorchClassifier``. A canvas that reads round the last
     glimpse alone (``frame``) reads the whole image here.
 
     :param config: of the agent; data, scene, split and augmentation stay
     :param seed: of the first weights
     :param width: take a canvas of this width, whatever the environment's classifier is
+    :param resolution: pixels a side that the image is shown with, each the mean of what it covers;
+        None for all
+    :raises ValueError: for a resolution above the image's
     """
+    side = min(config.shape[:2])
+    if resolution is not None and not 1 <= resolution <= side:
+        raise ValueError(f"got resolution={resolution}; wanted 1 to {side}, the image's own")
     own = config.classifier
     kind, settings = "canvas", {"width": width or 24}
     if width is None and isinstance(own, TorchClassifier):
@@ -43,7 +54,7 @@ def full_image_config(
         settings = {key: value for key, value in own.settings.items() if key != "frame"}
     glance = replace(
         config,
-        sensor=Crop(min(config.shape[:2])),
+        sensor=Crop(resolution or side),
         scheme=Anywhere(),
         reward="Terminal",
         budget=1,
@@ -52,7 +63,9 @@ def full_image_config(
         observe_classifier_features=False,
         observe_history=False,
     )
-    return replace(glance, classifier=TorchClassifier(View.of(glance), kind, seed=seed, **settings))
+    view = View.of(glance)
+    view = replace(view, finest_cell=view.coarsest_cell)  # it does not come closer
+    return replace(glance, classifier=TorchClassifier(view, kind, seed=seed, **settings))
 
 
 def full_image_classifier(
@@ -61,6 +74,7 @@ def full_image_classifier(
     n_images: int = N_IMAGES,
     seed: int = 0,
     width: int | None = None,
+    resolution: int | None = None,
     batch_size: int = 256,
     folder: Path | None = None,
     progress: bool = True,
@@ -77,13 +91,14 @@ def full_image_classifier(
     :param n_images: episodes, each used once
     :param seed: of first weights and episodes
     :param width: take a canvas of this width, whatever the environment's classifier is
+    :param resolution: pixels a side that the image is shown with; None for all
     :param batch_size: episodes of one update
     :param folder: where it is kept; None for ``classifiers`` in the data directory
     :param progress: show a progress bar
     :param fit: arguments of :class:`~policies.classifier.trainer.Fitter`
     :return: the classifier, and the environment that it reads
     """
-    glance = full_image_config(config, seed=seed, width=width)
+    glance = full_image_config(config, seed=seed, width=width, resolution=resolution)
     classifier = glance.classifier
     train = replace(glance, split="train")
     fitter = Fitter(classifier, **fit)
