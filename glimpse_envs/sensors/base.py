@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse_envs.area_averages import averages, averages_from_pyramid, summed_area
+from glimpse_envs.area_averages import averages, summed_area
 from glimpse_envs.components import Component, check_integer, check_number
 from glimpse_envs.gaze import Geometry
 from glimpse_envs.pyramid import Pyramid
+from glimpse_envs.pyramid_averages import averages_from_pyramid
 
 
 class Sensor(Component):

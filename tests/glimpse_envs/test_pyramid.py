@@ -7,10 +7,11 @@ import pytest
 from images import noise
 
 from glimpse_envs import GlimpseConfig, ImageDataset, image_sources
-from glimpse_envs.area_averages import averages, averages_from_pyramid
+from glimpse_envs.area_averages import averages
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.data.datasets import Split
 from glimpse_envs.pyramid import FINENESS, level_of, level_shapes, pyramid
+from glimpse_envs.pyramid_averages import averages_from_pyramid
 from glimpse_envs.sensors import Crop, Foveated, Retina
 
 

@@ -9,6 +9,7 @@ import pytest
 from episodes import classifier, config, quadrants
 
 from glimpse_envs import GlimpseConfig, ImageDataset
+from glimpse_envs.core import GlimpseCore
 from glimpse_envs.metrics.episodes import Metrics, metrics
 from glimpse_lab.evaluation import full_image
 from glimpse_lab.evaluation.full_image import full_image_classifier, full_image_config
@@ -60,6 +61,31 @@ def test_it_sees_the_whole_image_where_the_agent_reads_round_its_last_glimpse() 
     assert reader.settings == {"width": 2, "interpolate": True}
     assert reader.memory.layout.grid_shape == reader.memory.seen.grid_shape == (12, 12)
     assert full_image_config(agents, width=3).classifier.settings == {"width": 3}
+
+
+@pytest.mark.parametrize(("resolution", "cell"), [(24, 1), (12, 2), (8, 3)])
+def test_it_sees_the_whole_image_at_a_resolution(resolution: int, cell: int) -> None:
+    scene = {"type": "TranslatedCanvas", "side": 24}
+    agents = GlimpseConfig(scene=scene, scheme="Saccade", classifier="feedforward", split="test")
+    glance = full_image_config(agents, width=2, resolution=resolution)
+    layout = glance.classifier.memory.layout
+    assert layout.shape == (resolution, resolution) and layout.cells.tolist() == [cell]
+    core = GlimpseCore(glance, 5)
+    glimpses = core.reset(core.lanes)["glimpse"]
+    canvases = core.source.images(core.times).reshape(5, resolution, cell, resolution, cell, 1)
+    np.testing.assert_allclose(glimpses, canvases.mean((2, 4)), atol=0.5)
+    painted = layout.painted(glimpses[:, None], core.gaze[:, None], np.ones(5, np.int64))
+    painted = painted.reshape(5, 2, resolution, resolution)
+    np.testing.assert_array_equal(painted[:, 0], glimpses[..., 0])
+    assert painted[:, 1].all()
+
+
+@pytest.mark.parametrize("resolution", [0, 25])
+def test_a_resolution_that_the_image_does_not_have_is_refused(resolution: int) -> None:
+    scene = {"type": "TranslatedCanvas", "side": 24}
+    agents = GlimpseConfig(scene=scene, scheme="Saccade", classifier="feedforward")
+    with pytest.raises(ValueError, match=rf"resolution={resolution}; wanted 1 to 24"):
+        full_image_config(agents, resolution=resolution)
 
 
 def test_it_learns_and_is_found_again(
