@@ -109,7 +109,11 @@ def measure_compute(model: BaseAlgorithm, config: GlimpseConfig, n_images: int =
 
 
 def measure_full_image(
-    config: GlimpseConfig, *, width: int | None = None, n_images: int = _LANES
+    config: GlimpseConfig,
+    *,
+    width: int | None = None,
+    resolution: int | None = None,
+    n_images: int = _LANES,
 ) -> Part:
     """Return what one answer of a network that is shown the whole image costs.
 
@@ -117,9 +121,10 @@ def measure_full_image(
 
     :param config: of the agent
     :param width: of a canvas; None for the agent's own kind of classifier
+    :param resolution: pixels a side that the image is shown with; None for all
     :param n_images: that the means are over
     """
-    glance = full_image_config(config, width=width)
+    glance = full_image_config(config, width=width, resolution=resolution)
     network = glance.classifier
     if isinstance(config.classifier, nn.Module):
         network.to(next(config.classifier.parameters()).device)
