@@ -35,8 +35,10 @@ from glimpse_envs.sensors import Lattice, Retina
 from glimpse_envs.sensors.fields import FARTHEST, MOST_ROWS
 from glimpse_envs.strategies import Blind, ScriptedGaze
 from glimpse_lab.cli.ending import Parser, carry_out, integer, path, text, threads
+from glimpse_lab.dotted import with_value
+from glimpse_lab.own_pictures import asked_dataset
 from glimpse_lab.plots.style import BLUE, new_figure, save
-from glimpse_lab.recipes import parse_value
+from glimpse_lab.recipes import parse_settings, parse_value
 from policies.classifier.model import TorchClassifier, View
 from policies.classifier.trainer import Fitter, pretrain
 from policies.extractors.layers import GlimpseEncoder
@@ -133,6 +135,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("file", type=path, metavar="FILE.yml", help="is written, and a FILE.png")
     parser.add_argument("--dataset", type=text, help="another one, as of train.py")
     parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="env_kwargs.KEY=VALUE",
+        help="change the environment, as of train.py: env_kwargs.budget=4",
+    )
+    parser.add_argument(
         "--size", type=integer(2, MOST_ROWS), default=12, metavar="S", help="of S x S; default: 12"
     )
     parser.add_argument(
@@ -162,7 +172,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.file.suffix not in (".yml", ".yaml"):
         raise ValueError(f"got {args.file}; wanted a name that ends with .yml")
     sensor = learn(
-        _environment(args.env, args.dataset),
+        _environment(args.env, args.dataset, args.set),
         size=args.size,
         field=args.field,
         gaze=parse_value(args.gaze),
@@ -181,15 +191,22 @@ def _run(args: argparse.Namespace) -> None:
     words += ["--dataset", args.dataset] if args.dataset else []
     sensor_of = f'env_kwargs.sensor="$(cat {shlex.quote(str(args.file))})"'
     reader = shlex.quote("env_kwargs.classifier={type: gru, encoder: mlp}")
-    print(f"next:  {shlex.join(words)} --set {sensor_of} {reader}")
+    changes = "".join(f" {shlex.quote(setting)}" for setting in args.set)
+    print(f"next:  {shlex.join(words)} --set{changes} {sensor_of} {reader}")
 
 
-def _environment(env_id: str, dataset: str | None) -> GlimpseConfig:
+def _environment(env_id: str, dataset: str | None, settings: list[str]) -> GlimpseConfig:
     if env_id not in REGISTERED:
         raise ValueError(f"got {env_id!r}; {nearest(env_id, REGISTERED)}")
+    asked, changes = asked_dataset(dataset, parse_settings(settings))
     parts = dict(gymnasium.spec(env_id).kwargs)
-    if dataset is not None:
-        parts["dataset"] = dataset
+    if asked is not None:
+        parts["dataset"] = asked
+    for key, value in changes.items():
+        place, dot, inside = key.partition(".")
+        if place != "env_kwargs" or not dot:
+            raise ValueError(f"got {key}={value!r}; wanted env_kwargs.NAME=VALUE")
+        parts = with_value(parts, inside, value)
     watched = {"type": "feedforward", "encoder": "mlp"}  # some schemes ask for one
     return make_config(**{**parts, "classifier": watched, "reward": "Terminal"})
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch as th
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional as F
 
 _PACE = 16.0
 """With it, learning rates that suit weights make squares cross a window in some hundred updates."""
@@ -43,9 +44,11 @@ class LearnedFields(nn.Module):
         :param pixels: of the window, float32 (n, C, window, window)
         """
         left, top, side = self._places_and_sides()
-        columns, rows = self._overlaps(left, side), self._overlaps(top, side)
-        kernels = (rows[:, :, None] * columns[:, None, :]).flatten(1)  # (S * S, window ** 2)
-        return (pixels.flatten(2) @ kernels.T).unflatten(2, (self.size, self.size))
+        sums = F.pad(pixels.cumsum(2, dtype=th.float64).cumsum(3), (1, 0, 1, 0))
+        right, bottom = left + side, top + side
+        inside = _sum_to(sums, bottom, right) - _sum_to(sums, bottom, left)
+        inside = inside - _sum_to(sums, top, right) + _sum_to(sums, top, left)
+        return (inside / side.square()).unflatten(2, (self.size, self.size))
 
     def squares(self) -> NDArray[np.int64]:
         """Return left, top and side of each in pixels of the window, int64 (S, S, 3)."""
@@ -61,22 +64,24 @@ class LearnedFields(nn.Module):
         )
         return left, top, side
 
-    def _overlaps(self, begin: th.Tensor, side: th.Tensor) -> th.Tensor:
-        """Return the share of every square that lies in each column of pixels, (S * S, window)."""
-        pixel = th.arange(self.window, dtype=begin.dtype, device=begin.device)
-        end = begin + side
-        inside = _filled(end[:, None] - pixel) - _filled(begin[:, None] - pixel)
-        return inside / side[:, None]
 
+def _sum_to(sums: th.Tensor, rows: th.Tensor, columns: th.Tensor) -> th.Tensor:
+    """Return what lies above and left of corners, float32 (n, C, S * S).
 
-def _filled(lengths: th.Tensor) -> th.Tensor:
-    """Return how much of a pixel lies before an edge that far behind its beginning, 0 to 1.
+    With gradients of the corners: one between two pixels is half of what moving it by a pixel to
+    either side would add, since it lies at their border, where one side's would be either's.
 
-    With the gradient of an edge between two pixels, which is half of each: it lies at their border,
-    where one side's would be either's.
+    :param sums: summed-area tables, float64 (n, C, 1 + window, 1 + window)
+    :param rows: whole numbers, 0 to window, float32 (S * S,)
+    :param columns: likewise
     """
-    smooth = 0.5 * ((lengths + 0.5).clamp(0.0, 1.0) + (lengths - 0.5).clamp(0.0, 1.0))
-    return smooth + (lengths.clamp(0.0, 1.0) - smooth).detach()
+    last, y, x = sums.shape[2] - 1, rows.long(), columns.long()
+
+    def at(y: th.Tensor, x: th.Tensor) -> th.Tensor:
+        return sums[:, :, y.clamp(0, last), x.clamp(0, last)].float()
+
+    down, across = 0.5 * (at(y + 1, x) - at(y - 1, x)), 0.5 * (at(y, x + 1) - at(y, x - 1))
+    return at(y, x) + down * (rows - rows.detach()) + across * (columns - columns.detach())
 
 
 def _logits(shares: th.Tensor) -> th.Tensor:

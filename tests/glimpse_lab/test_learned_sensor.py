@@ -77,6 +77,23 @@ def test_the_command_writes_what_train_takes(tmp_path):
     assert env.reset(seed=0)[0]["glimpse"].shape == (4, 4, 1)
 
 
+def test_the_command_changes_the_environment(tmp_path, capsys, monkeypatch):
+    configs = []
+
+    def watched(config: GlimpseConfig, **settings: object) -> Lattice:
+        configs.append(config)
+        return Lattice([[(0, 0, 1), (1, 0, 1)]] * 2)
+
+    monkeypatch.setattr(learned_sensor, "learn", watched)
+    changes = ["env_kwargs.scene={type: ClutteredCanvas, side: 24}", "env_kwargs.budget=4"]
+    learned_sensor.main(["GlimpseDigits-RAM-v0", str(tmp_path / "a.yml"), "--set", *changes])
+    assert configs[0].shape == (24, 24, 1) and configs[0].budget == 4
+    assert (
+        "--set 'env_kwargs.scene={type: ClutteredCanvas, side: 24}' env_kwargs.budget=4 env_k"
+        in (capsys.readouterr().out)
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
@@ -100,6 +117,11 @@ def test_what_cannot_be_learnt_is_refused(settings, match):
         (("GlimpseDigit-RAM-v0", "a.yml"), "GlimpseDigits-RAM-v0"),
         (("GlimpseDigits-RAM-v0", "a.yml", "--size", "65"), "wanted an integer, 2 to 64"),
         (("GlimpseDigits-RAM-v0", "a.txt"), "a.txt; wanted a name that ends with .yml"),
+        (
+            ("GlimpseDigits-RAM-v0", "a.yml", "--set", "n_envs=4"),
+            "n_envs=4; wanted env_kwargs.NAME",
+        ),
+        (("GlimpseDigits-RAM-v0", "a.yml", "--set", "env_kwargs.bugdet=4"), "bugdet"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments, match, capsys, monkeypatch, tmp_path):
