@@ -237,19 +237,19 @@ class GlimpseConfig:
                 f"got {self.scene} of images that keep their proportions in frames (fit: keep), "
                 "which would lie on it as bars; wanted scene Plain, or fit: crop"
             )
-        if self.augment is not None and not self.augment.is_motion:
+        reach = 0 if self.augment is None else self.augment.reach
+        if reach is None:
             raise ValueError(
                 f"got {self.augment} for images that keep their proportions in frames (fit: keep); "
                 "wanted a motion, such as ShiftFlip that fills with zeros"
             )
-        shift = getattr(self.augment, "shift", 0)
         for name, extents in kept.items():
-            least = least_side(extents, self.shape[:2], shift if name == "train" else 0)
+            least = least_side(extents, self.shape[:2], reach if name == "train" else 0)
             if least < self.sensor.size:
                 raise ValueError(
                     f"a sensor of {self.sensor.size} pixels does not fit the narrowest image of "
                     f"{name}, {extents.min()} pixels in a frame of {self.shape[0]} x "
-                    f"{self.shape[1]} (moved by up to {shift}; proportions are kept by fit: keep): "
+                    f"{self.shape[1]} (moved by up to {reach}; proportions are kept by fit: keep): "
                     "take a smaller sensor or shift, leave the image out, or fit: crop"
                 )
 

@@ -142,7 +142,9 @@ class LargeImages(SharedImages):
         """
         if config.scene.composed or not config.sensor.reads_pyramid:
             return False
-        return not config.augmented or (config.augment.is_motion and not config.sensor.padded)
+        return not config.augmented or (
+            config.augment.reach is not None and not config.sensor.padded
+        )
 
     def reset(
         self, lanes: NDArray[np.int64], index: NDArray[np.int64], stream: NDArray[np.uint64]

@@ -36,17 +36,18 @@ class Augmentation(Component):
         raise NotImplementedError(f"{type(self).__name__} does not define __call__")
 
     @property
-    def is_motion(self) -> bool:
-        """Whether it moves and mirrors images and does nothing else: zeros come in at the borders.
+    def reach(self) -> int | None:
+        """How far it moves images in x or in y at most, pixels; None where it does not only that.
 
-        Windows can then be moved in the place of large images.
+        A number says that it moves and mirrors images and does nothing else, and that zeros come in
+        at the borders: windows can then be moved in the place of large images.
         """
-        return False
+        return None
 
     def motion(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return how images move: to the right and downwards, int64 (n, 2), mirrored before, (n,).
 
-        Asked for where it is a motion.
+        Asked for where ``reach`` is a number.
 
         :param keys: as the call takes them
         """
@@ -112,9 +113,9 @@ class ShiftFlip(Augmentation):
         return out
 
     @property
-    def is_motion(self) -> bool:
-        """Whether zeros come in at the borders."""
-        return self.fill == "zeros"
+    def reach(self) -> int | None:
+        """The largest shift, where zeros come in at the borders."""
+        return self.shift if self.fill == "zeros" else None
 
     def motion(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return shifts to the right and downwards, int64 (n, 2), and which are mirrored before."""
