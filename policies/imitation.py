@@ -12,6 +12,7 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from glimpse_envs.boxview import BoxView
@@ -36,7 +37,7 @@ class Imitation(BaseCallback):
     each step the agent is to do what comes nearest to the gaze, or to answer what the classifier
     holds for likeliest: now and then, so that both are tried afterwards, or as soon as the
     classifier is sure. Some episodes go where the agent goes, so that it learns to find back from
-    there. Its critic learns nothing.
+    there. Its critic learns nothing, unless it is told to: then the returns of these episodes.
 
     With a classifier that is trained beforehand it stands after the callback that trains it. A
     training that is resumed goes on with it where it was stopped; without a classifier, whose file
@@ -52,6 +53,9 @@ class Imitation(BaseCallback):
         where the classifier answers, none are
     :param answer_above: answer, in place of that share, whenever the classifier holds a class for
         likelier than this, in (0, 1); None: at random
+    :param critic: teach the critic the discounted rewards of these episodes, too, at whose end the
+        agent answers. A critic that knows nothing moves the layers that it shares with the actor
+        far in the first updates after imitation, which matters where the actor is to be exact
     :param learning_rate: of Adam, falling linearly to 0
     :param batch_size: episodes of one update
     """
@@ -65,6 +69,7 @@ class Imitation(BaseCallback):
         own_share: float = 0.5,
         answer_share: float = 0.1,
         answer_above: float | None = None,
+        critic: bool = False,
         learning_rate: float = 1e-3,
         batch_size: int = 128,
     ) -> None:
@@ -86,6 +91,7 @@ class Imitation(BaseCallback):
         self.episodes = int(episodes)
         self.own_share = own_share
         self.answer_share, self.answer_above = answer_share, answer_above
+        self.critic = critic
         self.learning_rate, self.batch_size = learning_rate, batch_size
         self.n_done = 0
         #: called with the model at intervals, so that a kill loses little
@@ -147,11 +153,15 @@ class Imitation(BaseCallback):
             for update in range(first, n_updates):
                 for group in optimizer.param_groups:
                     group["lr"] = self.learning_rate * (1.0 - update / n_updates)
-                observations, actions = lesson.give(policy)
+                observations, actions, rewards = lesson.give(policy)
                 policy.set_training_mode(True)
-                surprise = -_log_likelihood(policy, observations, actions, config.budget - 1).mean()
+                values, likelihood = _evaluate(policy, observations, actions, config.budget - 1)
+                surprise = loss = -likelihood.mean()
+                if self.critic:
+                    wanted = th.as_tensor(_returns(rewards, self.model.gamma)).to(values)
+                    loss = surprise + self.model.vf_coef * F.mse_loss(values, wanted)
                 optimizer.zero_grad()
-                surprise.backward()
+                loss.backward()
                 th.nn.utils.clip_grad_norm_(policy.parameters(), self.model.max_grad_norm)
                 optimizer.step()
                 bar.update(self.batch_size)
@@ -194,13 +204,16 @@ class _Lesson:
         self.view = BoxView(space) if isinstance(space, spaces.Dict) else None
         core.seed_all(int(self.rng.integers(2**31)))
 
-    def give(self, policy: Any) -> tuple[dict[str, NDArray], NDArray]:
-        """Return observations and actions, (lanes * steps, ...), lane by lane.
+    def give(self, policy: Any) -> tuple[dict[str, NDArray], NDArray, NDArray[np.float32]]:
+        """Return observations and actions, (lanes * steps, ...), lane by lane, and rewards.
+
+        Rewards are of these steps, and of the answer at the end, (lanes, steps + 1).
 
         :param policy: of the agent
         """
         core, scheme = self.core, self.core.config.scheme
         observation, seen, done, state = core.reset(core.lanes), [], [], None
+        rewards = np.zeros((core.n_lanes, core.config.budget), np.float32)
         for step in range(core.config.budget - 1):
             target = self.gaze.look(step, core, core.config, self.rng)
             wanted = actions = scheme.toward(target, core.gaze, core.geometry)
@@ -214,9 +227,14 @@ class _Lesson:
                 chosen, state = policy.predict(observation, state, starts)
                 target[self.own] = self._gaze_of(chosen)[self.own]
                 actions = scheme.toward(target, core.gaze, core.geometry)
-            observation = core.step(actions).observation
+            after = core.step(actions)
+            observation, rewards[:, step] = after.observation, after.reward
+        if scheme.answers:
+            chosen, _ = policy.predict(observation, state, np.zeros(core.n_lanes, bool))
+            actions = chosen if self.view is None else self.view.decode(chosen)
+            rewards[:, -1] = core.step(actions).reward
         together = {name: _lane_by_lane([step[name] for step in seen]) for name in seen[0]}
-        return together, _lane_by_lane(done)
+        return together, _lane_by_lane(done), rewards
 
     def _answering(self) -> NDArray[np.bool_]:
         """Return which lanes are to answer now, bool (lanes,)."""
@@ -238,10 +256,22 @@ def _lane_by_lane(steps: list[NDArray]) -> NDArray:
     return stacked.reshape(-1, *stacked.shape[2:])
 
 
-def _log_likelihood(
+def _returns(rewards: NDArray[np.float32], gamma: float) -> NDArray[np.float32]:
+    """Return the discounted rewards from each step on, episode by episode, (n * steps,).
+
+    :param rewards: of all steps and of what is done after them, (n, steps + 1)
+    :param gamma: the discount of a step
+    """
+    returns = rewards.copy()
+    for step in reversed(range(rewards.shape[1] - 1)):
+        returns[:, step] += gamma * returns[:, step + 1]
+    return returns[:, :-1].reshape(-1)
+
+
+def _evaluate(
     policy: Any, observations: dict[str, NDArray], actions: NDArray, n_steps: int
-) -> th.Tensor:
-    """Return the log-probabilities of actions, of whole episodes one after the other, (n,).
+) -> tuple[th.Tensor, th.Tensor]:
+    """Return values and log-probabilities of whole episodes one after the other, (n,) each.
 
     :param policy: of Stable-Baselines3, actor and critic
     :param observations: (n, ...)
@@ -251,10 +281,12 @@ def _log_likelihood(
     seen, _ = policy.obs_to_tensor(observations)
     taken = th.as_tensor(actions, device=policy.device)
     if not isinstance(policy, RecurrentActorCriticPolicy):
-        return policy.evaluate_actions(seen, taken)[1]
+        values, likelihood, _ = policy.evaluate_actions(seen, taken)
+        return values.flatten(), likelihood
     starts = np.arange(len(actions)) % n_steps == 0
     layers, _, size = policy.lstm_hidden_state_shape
     nothing = th.zeros(layers, int(starts.sum()), size, device=policy.device)
     states = RNNStates((nothing, nothing), (nothing, nothing))
     begins = th.as_tensor(starts, dtype=th.float32, device=policy.device)
-    return policy.evaluate_actions(seen, taken, states, begins)[1]
+    values, likelihood, _ = policy.evaluate_actions(seen, taken, states, begins)
+    return values.flatten(), likelihood

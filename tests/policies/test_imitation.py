@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch as th
 from episodes import config
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
 import glimpse_lab
+from glimpse_envs.components import resolve
 from glimpse_envs.core import GlimpseCore
 from glimpse_envs.sb3 import GlimpseVecEnv
-from glimpse_envs.strategies import Fixed, Grid
+from glimpse_envs.strategies import Fixed, Grid, ScriptedGaze
 from policies import (
     GlimpseLstmPolicy,
     GlimpsePolicy,
@@ -23,7 +25,7 @@ from policies import (
     PackedSequences,
 )
 from policies.classifier.model import TorchClassifier, View
-from policies.imitation import _Lesson
+from policies.imitation import _evaluate, _Lesson, _returns
 
 SCAN = Grid()
 
@@ -108,7 +110,7 @@ def test_who_is_sure_is_to_answer() -> None:
     core = GlimpseCore(env.config, 64)
     middle = float(np.median(_beliefs_of_first_glimpses(env)))
     lesson = _Lesson(core, SCAN, 0.0, (0.9, middle), [0])
-    observations, actions = lesson.give(Staying())
+    observations, actions, _ = lesson.give(Staying())
     first = actions.reshape(64, 3, 3)[:, 0]
     belief = observations["belief"].reshape(64, 3, -1)[:, 0]
     sure = belief.max(axis=1) > middle
@@ -125,12 +127,52 @@ def _beliefs_of_first_glimpses(env: GlimpseVecEnv) -> np.ndarray:
     return core.belief.max(axis=1)
 
 
+def test_rewards_are_those_of_the_way_and_of_the_answer_at_its_end() -> None:
+    env = environment({"type": "MultiCategorical", "stride": 1.0}, reward="Terminal")
+    core = GlimpseCore(env.config, 64)
+    lesson = _Lesson(core, SCAN, 0.0, (0.5, None), [0])
+    labels: list[np.ndarray] = []
+
+    class Guessing(Staying):
+        def predict(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, None]:
+            labels[:] = [core.labels.copy()]
+            return np.tile([4, 1, 3], (64, 1)), None  # class 2
+
+    _, _, rewards = lesson.give(Guessing())
+    assert rewards.shape == (64, 4) and not rewards[:, :3].any()
+    np.testing.assert_array_equal(rewards[:, 3] > 0, labels[0] == 2)
+    assert 0 < (labels[0] == 2).sum() < 64
+
+
+def test_returns_are_discounted_from_each_step_on() -> None:
+    rewards = np.float32([[1, 0, 2, 4], [0, 0, 0, 1]])
+    np.testing.assert_allclose(_returns(rewards, 0.5), [2, 2, 4, 0.125, 0.25, 0.5])
+
+
+@pytest.mark.parametrize("algorithm", [PPO, RecurrentPPO])
+def test_the_critic_is_taught_what_the_gaze_earns(algorithm: type) -> None:
+    """Three glimpses cost 0.25 each: what is left to pay is told by the time."""
+    env = environment("MultiCategorical", reward={"type": "GlimpseCost", "cost": 0.25})
+    policy = GlimpsePolicy if algorithm is PPO else GlimpseLstmPolicy
+    taught = Imitation(
+        gaze="Uniform", episodes=1_800, batch_size=16, learning_rate=1e-3, critic=True
+    )
+    model = learn(algorithm, policy, env, taught, gamma=1.0)
+    gaze = resolve("Uniform", ScriptedGaze)
+    lesson = _Lesson(GlimpseCore(env.config, 64), gaze, 0.0, (0.0, None), [1])
+    observations, actions, rewards = lesson.give(model.policy)
+    np.testing.assert_allclose(rewards, np.tile([-0.25] * 3 + [0.0], (64, 1)))
+    with th.no_grad():
+        values, _ = _evaluate(model.policy, observations, actions, 3)
+    assert abs(values.numpy() - _returns(rewards, 1.0)).mean() < 0.08  # 0.17 of a constant
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_some_episodes_go_where_the_agent_goes_and_are_told_the_way(share: float) -> None:
     """The agent stays where it is and answers; on the way it is told of the next quadrant."""
     env = environment({"type": "MultiCategorical", "stride": 1.0})
     lesson = _Lesson(GlimpseCore(env.config, 8), SCAN, share, (0.0, None), [0])
-    observations, actions = lesson.give(Staying())
+    observations, actions, _ = lesson.give(Staying())
     gaze, actions = observations["gaze"].reshape(8, 3, 3), actions.reshape(8, 3, 3)
     n = round(8 * share)
     assert (gaze[:n, :, 2] == 0.0).all()  # the overview, again and again
