@@ -94,7 +94,9 @@ class PlanesPerResolution(CanvasLayout):
         side: int | None = None,
     ) -> NDArray[np.uint8]:
         """Return empty canvases painted as :meth:`paint` does; whole ones alone."""
-        canvases = self.around(side).empty(len(counts))
+        if side is not None:
+            raise NotImplementedError("squares round a gaze are not defined for this layout")
+        canvases = self.empty(len(counts))
         self.paint(canvases, glimpses, gaze, counts)
         return canvases
 

@@ -143,6 +143,8 @@ def main() -> None:
     episodes, fit = training_of(run)
     episodes = args.episodes or episodes
     config = run.env_config(split="test")
+    for resolution in args.resolutions:
+        full_image_config(config, width=1, resolution=resolution)  # refused before hours of work
     model, _ = run.load()
     n_parameters = size(model.policy, config.classifier)
     compute = measure_compute(model, config)
@@ -150,7 +152,7 @@ def main() -> None:
     both = compute.policy.multiply_adds + compute.classifier.multiply_adds
     rows = {"agent": Row(metrics(evaluate(model, config)), n_parameters, both)}
     seen = replace(config, augment=run.env_config(split="train").augment)
-    for resolution in args.resolutions:
+    for resolution in dict.fromkeys(args.resolutions):
         width = args.width or width_of(config, n_parameters, resolution)
         print(f"{episodes:,} episodes for a canvas of width {width}", flush=True)
         network, glance = full_image_classifier(

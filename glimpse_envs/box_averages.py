@@ -55,7 +55,7 @@ def box_averages(
 
 @kernel
 def _read(images, sums, written, has_table, rows, gaze, size, borders, out):
-    """Read all lanes into ``out``; see ``area_averages`` for why positions are unsigned.
+    """Read all lanes into ``out``; see ``pixel_averages`` for why positions are unsigned.
 
     Without a table ``sums`` is what is ``written`` to.
     """

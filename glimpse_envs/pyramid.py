@@ -67,8 +67,27 @@ def level_of(cells: NDArray[np.float64], n_levels: int) -> NDArray[np.int64]:
     :param cells: their widths, image pixels, float64 (n,)
     :param n_levels: that there are
     """
-    wanted = np.floor(np.log2(np.maximum(cells, 1.0) / FINENESS))
-    return np.clip(wanted, 0, n_levels - 1).astype(np.int64)
+    levels = np.empty(len(cells), np.int64)
+    _levels_of(cells, n_levels, FINENESS, levels)
+    return levels
+
+
+@kernel
+def level_and_cell(cell, n_levels, fineness):
+    """Return the level that a glimpse pixel is read from, and its width there.
+
+    The fineness is an argument, as what is compiled elsewhere is kept when a constant here changes.
+    """
+    level = 0
+    while level + 1 < n_levels and cell >= 2.0 * fineness:
+        level, cell = level + 1, 0.5 * cell
+    return level, cell
+
+
+@kernel
+def _levels_of(cells, n_levels, fineness, levels):
+    for i in range(cells.shape[0]):
+        levels[i], _ = level_and_cell(cells[i], n_levels, fineness)
 
 
 @kernel

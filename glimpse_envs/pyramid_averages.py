@@ -9,7 +9,7 @@ from glimpse_envs.arrays import read_only
 from glimpse_envs.compiled import kernel
 from glimpse_envs.gaze import Geometry, has_whole_cells
 from glimpse_envs.pixel_averages import copy_pixels, fetch_rows, fractional_cells, whole_cells
-from glimpse_envs.pyramid import FINENESS, Pyramid
+from glimpse_envs.pyramid import FINENESS, Pyramid, level_and_cell
 
 
 def averages_from_pyramid(
@@ -32,7 +32,7 @@ def averages_from_pyramid(
 
 @kernel
 def _read(levels, rows, windows, size, scales, fineness):
-    """Read all lanes, each window from its level."""
+    """Read all lanes, each window from its level; compiled once for each number of levels."""
     n, (_, height, width, channels) = rows.shape[0], levels[0].shape
     out = np.zeros(n * scales * size * size * channels, np.uint8)
     stride = scales * size * channels
@@ -45,7 +45,7 @@ def _read(levels, rows, windows, size, scales, fineness):
             continue
         left, top, side = windows[i]
         for scale in range(scales):
-            level, cell = _level(side / size, len(levels), fineness)
+            level, cell = level_and_cell(side / size, len(levels), fineness)
             images = levels[level]
             shape = (images.shape[1], images.shape[2], channels)
             pixels, image = images.reshape(-1), rows[i] * shape[0] * shape[1] * channels
@@ -70,20 +70,11 @@ def _read(levels, rows, windows, size, scales, fineness):
 
 
 @kernel
-def _level(cell, n_levels, fineness):
-    """Return the level that a glimpse pixel is read from, and its width there."""
-    level = 0
-    while level + 1 < n_levels and cell >= 2.0 * fineness:
-        level, cell = level + 1, 0.5 * cell
-    return level, cell
-
-
-@kernel
 def _fetch(levels, row, window, size, scales, fineness):
     """Ask for the lines of memory that a lane's glimpse reads."""
     left, top, side = window
     for _ in range(scales):
-        level, cell = _level(side / size, len(levels), fineness)
+        level, cell = level_and_cell(side / size, len(levels), fineness)
         images, share = levels[level], 1.0 / (1 << level)
         height, width, channels = images.shape[1:]
         fetch_rows(

@@ -46,6 +46,7 @@ from policies.extractors.learned_fields import LearnedFields
 
 BATCH = 128
 GAZE = "Uniform"
+_GIVEN = ("sensor", "classifier", "reward", "split")
 
 
 def learn(
@@ -90,6 +91,7 @@ def learn(
         classifier=Blind(config.dataset.n_classes),
         reward="Terminal",
         observe_classifier_features=False,
+        split="train",
     )
     view = View.of(wide)
     classifier = TorchClassifier(view, "gru", seed=seed, encoder="mlp")
@@ -206,6 +208,8 @@ def _environment(env_id: str, dataset: str | None, settings: list[str]) -> Glimp
         place, dot, inside = key.partition(".")
         if place != "env_kwargs" or not dot:
             raise ValueError(f"got {key}={value!r}; wanted env_kwargs.NAME=VALUE")
+        if inside.partition(".")[0] in _GIVEN:
+            raise ValueError(f"got {key}; {', '.join(_GIVEN)} are chosen here")
         parts = with_value(parts, inside, value)
     watched = {"type": "feedforward", "encoder": "mlp"}  # some schemes ask for one
     return make_config(**{**parts, "classifier": watched, "reward": "Terminal"})

@@ -8,7 +8,7 @@ Whatever is wrong with data raises a :class:`DatasetError`.
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -173,6 +173,14 @@ class ImageDataset(_Shared):
             classes = [str(k) for k in range(np.unique(whole.labels).size)]
         train, validation = (_rows(whole, rows) for rows in cut_validation(whole.labels))
         return cls(name, train=train, validation=validation, test=test, classes=classes)
+
+    def in_frames(self) -> "ImageDataset":
+        """Return the same images with their bars; where there are none, the data set itself."""
+        splits = {name: self.split(name) for name in SPLITS}
+        if all(split.extents is None for split in splits.values()):
+            return self
+        whole = {name: replace(split, extents=None) for name, split in splits.items()}
+        return ImageDataset(self.name, **whole, classes=self.classes, frames=self.frames)
 
     @property
     def n_classes(self) -> int:

@@ -299,27 +299,30 @@ def collapse(paths: Scanpaths, cells: int = _CELLS, threshold: float = _STUCK) -
 def image_size(paths: Scanpaths) -> tuple[int, int]:
     """Return height and width of the images, found from where the windows of the gaze lie.
 
+    Of images that keep their proportions it is the frame that they lie in.
+
     :raises ValueError: windows that do not fit the gaze
     """
     gaze = paths.gaze[paths.taken].astype(np.float64)
     windows = paths.windows[paths.taken].astype(np.float64)
     x, y = gaze[:, 0], gaze[:, 1]
     across, down = windows[:, 0] + windows[:, 2] / 2, windows[:, 1] + windows[:, 2] / 2
-    # across = x * width, and pixels = height * width; the longer lever gives the better digits
-    if (x**2).sum() > (y**2).sum():
-        width = round(float((across * x).sum() / (x**2).sum()))
-        height = paths.pixels // max(1, width)
-    else:
-        height = round(float((down * y).sum() / max((y**2).sum(), 1e-30)))
-        width = paths.pixels // max(1, height)
+    # across = x * width and down = y * height; where nobody left an edge, that is 0 = 0
+    width, height = _slope(across, x), _slope(down, y)
+    width, height = width or paths.pixels // max(1, height), height or paths.pixels // max(1, width)
     off = max(np.abs(across - x * width).max(), np.abs(down - y * height).max())
-    if height * width != paths.pixels or not off < 0.01:
+    if height * width < paths.pixels or not off < 0.01:
         raise ValueError(
             f"got windows whose middles differ by {off:.3g} pixels from the gaze on images of "
             f"{height} x {width}, and {paths.pixels} pixels in each image; wanted the windows of "
             "the gaze"
         )
     return height, width
+
+
+def _slope(pixels: NDArray[np.float64], fractions: NDArray[np.float64]) -> int:
+    """Return how many pixels 1 stands for, the nearest whole number, by least squares."""
+    return round(float((pixels * fractions).sum() / max((fractions**2).sum(), 1e-30)))
 
 
 def _rows(paths: Scanpaths, bins: int, label: int | None, first: bool) -> NDArray[np.bool_]:

@@ -33,9 +33,10 @@ def full_image_config(
     """Return the environment of a single glance at the whole image, with an untrained classifier.
 
     The sensor is a ``Crop`` as large as the image's shorter side, or as ``resolution`` asks; of an
-    image that is no square it sees the middle. The classifier has the memory and the settings of
-    the environment's own, or a canvas of width 24 where that is no ``TorchClassifier``. A canvas
-    that reads round the last glimpse alone (``frame``) reads the whole image here.
+    image that is no square it sees the middle, of one that keeps its proportions the whole frame.
+    The classifier has the memory and the settings of the environment's own, or a canvas of width 24
+    where that is no ``TorchClassifier``. A canvas that reads round the last glimpse alone
+    (``frame``) reads the whole image here.
 
     :param config: of the agent; data, scene, split and augmentation stay
     :param seed: of the first weights
@@ -51,9 +52,10 @@ def full_image_config(
     kind, settings = "canvas", {"width": width or 24}
     if width is None and isinstance(own, TorchClassifier):
         kind = own.kind
-        settings = {key: value for key, value in own.settings.items() if key != "frame"}
+        settings = {key: value for key, value in own.settings.items() if key not in _ROUND_A_GAZE}
     glance = replace(
         config,
+        dataset=config.dataset.in_frames(),
         sensor=Crop(resolution or side),
         scheme=Anywhere(),
         reward="Terminal",

@@ -62,7 +62,8 @@ class CanvasLayout:
     def grid_shape(self) -> tuple[int, int]:
         """Height and width of what :meth:`unfold` gives."""
         entry = BLOCK * self.finest_zoom_cell
-        return math.ceil(self.height / entry), math.ceil(self.width / entry)
+        # a hair less: sides that are whole numbers of entries divide to a hair more
+        return math.ceil(self.height / entry - 1e-9), math.ceil(self.width / entry - 1e-9)
 
     @property
     def shape(self) -> tuple[int, int]:

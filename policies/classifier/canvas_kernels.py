@@ -14,7 +14,8 @@ def paint(canvases, origins, whole, empty, glimpses, gaze, counts, image, glimps
     """See ``CanvasLayout.paint``; the last plane of a canvas says how finely it is known.
 
     Canvases are parts, from their origins on, of the one of the whole image. On empty ones the last
-    glimpse comes first, so that nothing is painted that a later one would cover.
+    glimpse comes first, and of each the finest scale, so that nothing is painted that another one
+    would cover.
     """
     height, width, finest = image
     _, scales, interpolate = glimpse
@@ -28,7 +29,8 @@ def paint(canvases, origins, whole, empty, glimpses, gaze, counts, image, glimps
             left, top, side = sampled_window(
                 gaze[i, t, 0], gaze[i, t, 1], gaze[i, t, 2], height, width, finest
             )
-            for scale in range(scales):
+            for m in range(scales):
+                scale = m if empty else scales - 1 - m
                 fineness, (first_row, last_row), (first_column, last_column) = _place(
                     left, top, side, scale, glimpse, cells, rows, columns, origins[i], whole
                 )
@@ -58,7 +60,6 @@ def paint(canvases, origins, whole, empty, glimpses, gaze, counts, image, glimps
                 if empty and _covers(first_row, last_row, rows, origins[i, 0], whole[0]):
                     if _covers(first_column, last_column, columns, origins[i, 1], whole[1]):
                         everywhere = fineness
-                left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
 
 
 @kernel
@@ -78,7 +79,7 @@ def index_of(index, weights, known, origins, whole, gaze, counts, image, glimpse
             left, top, side = sampled_window(
                 gaze[i, t, 0], gaze[i, t, 1], gaze[i, t, 2], height, width, finest
             )
-            for scale in range(scales):
+            for scale in range(scales - 1, -1, -1):
                 fineness, (first_row, last_row), (first_column, last_column) = _place(
                     left, top, side, scale, glimpse, cells, rows, columns, origins[i], whole
                 )
@@ -95,7 +96,6 @@ def index_of(index, weights, known, origins, whole, gaze, counts, image, glimpse
                         index[3, i, row, column] = lower + rights[column]
                         weights[0, i, row, column] = shares[column]
                         weights[1, i, row, column] = downs[row]
-                left, top, side = left - 0.5 * side, top - 0.5 * side, 2.0 * side
 
 
 @kernel(inline="always")
@@ -109,7 +109,7 @@ def _axis(n):
 
 @kernel(inline="always")
 def _place(left, top, side, scale, glimpse, cells, rows, columns, origin, whole):
-    """Find out which entries a window is painted on.
+    """Find out which entries a scale of a glimpse is painted on, whose first window is given.
 
     They are counted from ``origin`` on, and lie on the ``whole`` canvas. Between which glimpse
     pixels each lies is written into ``rows`` and ``columns``.
@@ -119,6 +119,9 @@ def _place(left, top, side, scale, glimpse, cells, rows, columns, origin, whole)
     """
     size, _, interpolate = glimpse
     n_levels = cells.shape[0]
+    wider = 2.0**scale
+    left, top = left - 0.5 * (wider - 1.0) * side, top - 0.5 * (wider - 1.0) * side
+    side *= wider
     cell = side / size
     level = 0
     while level + 1 < n_levels and cells[level] * cells[level + 1] < cell * cell:

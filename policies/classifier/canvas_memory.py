@@ -17,6 +17,9 @@ from policies.classifier.last_glimpses import LastGlimpses
 from policies.classifier.memory_base import Memory
 from policies.classifier.prefixes import Prefixes
 
+KEPT = 16
+"""Glimpses that a canvas with a frame is painted of, if nothing else is said."""
+
 _LEAST_FRAME = 16
 """Entries of a canvas that the layers of a network leave something of."""
 
@@ -39,7 +42,9 @@ class Canvas(Memory):
     :param frame: read a square of so many image pixels round the last glimpse, and not the whole
         canvas: for objects that are much smaller than the image. What is read then lies in the
         middle wherever it was found, and costs the same in images of any size. None for the whole
-    :param keep: with a ``frame``: of how many glimpses it is painted, the last ones, 1 to 255
+    :param keep: with a ``frame``: of how many glimpses it is painted, the last ones, 1 to 255.
+        Where an environment's budget is larger, a classifier that is made for it without ``keep``
+        has room for all
     :raises ValueError: for a frame of less than 16 entries, or another number of glimpses
     """
 
@@ -55,7 +60,7 @@ class Canvas(Memory):
         mirror: bool = False,
         interpolate: bool = False,
         frame: int | None = None,
-        keep: int = 16,
+        keep: int = KEPT,
     ) -> None:
         super().__init__()
         self.mirror, self.frame = mirror, frame
@@ -198,13 +203,20 @@ class Canvas(Memory):
             raise ValueError("got mirror=True; wanted one hidden vector after each glimpse")
         n, steps = glimpses.shape[:2]
         pixels, places = glimpses.cpu().numpy(), th.as_tensor(gaze).cpu().numpy()
-        painted = [self.canvases(pixels, places, np.full(n, 1 + t)) for t in range(steps)]
+        painted = np.empty((n, steps, self.seen.empty(1).shape[1]), np.uint8)
+        canvases, ones = self.layout.empty(n if self.frame is None else 0), np.ones(n, np.int64)
+        for t in range(steps):
+            if self.frame is None:
+                self.layout.paint(canvases, pixels[:, t : t + 1], places[:, t : t + 1], ones)
+                painted[:, t] = canvases
+            else:
+                painted[:, t] = self.canvases(pixels, places, (1 + t) * ones)
         fold, self.fold = self.fold, False  # what is folded has no gradients
         try:
-            hidden = self.encode(np.concatenate(painted))
+            hidden = self.encode(painted.reshape(n * steps, -1))
         finally:
             self.fold = fold
-        return hidden.unflatten(0, (steps, n)).transpose(0, 1)
+        return hidden.unflatten(0, (n, steps))
 
     def prefixes(self, batch: Sequences, early_weight: float, rng: np.random.Generator) -> Prefixes:
         """Return the hidden features of the prefixes that the loss reads, see :class:`Prefixes`."""
@@ -236,3 +248,13 @@ class Canvas(Memory):
         rows = np.arange(len(counts))[:, None]
         steps = np.maximum(counts - most, 0)[:, None] + np.arange(most)
         return glimpses[rows, steps], gaze[rows, steps], np.minimum(counts, most)
+
+
+def with_room(settings: dict[str, Any], budget: Any) -> dict[str, Any]:
+    """Return the settings of a classifier; of one with a ``frame``, with room for all glimpses.
+
+    :param settings: of the memory
+    :param budget: of glimpses in an episode
+    """
+    fits = settings.get("frame") is None or "keep" in settings or not isinstance(budget, int)
+    return settings if fits or budget <= KEPT else {**settings, "keep": min(budget, 255)}

@@ -1,5 +1,6 @@
 """The last glimpses of each lane and where they were taken, as bytes."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ class LastGlimpses:
 
     def empty(self, n: int) -> NDArray[np.uint8]:
         """Return rows of no glimpses, uint8 (n, bytes)."""
-        each = _GAZE_BYTES + int(np.prod(self.glimpse_shape))
+        each = _GAZE_BYTES + math.prod(self.glimpse_shape)
         return np.zeros((n, 1 + self.most * each), np.uint8)
 
     def appended(
@@ -37,12 +38,12 @@ class LastGlimpses:
         """
         rows = rows.copy()
         full = (rows[:, 0] == self.most).nonzero()[0]
-        added = (gaze.astype(np.float32, copy=False).view(np.uint8), glimpse)
+        added = (np.ascontiguousarray(gaze, np.float32).view(np.uint8), glimpse)
         for part, new in zip(self._parts(rows), added, strict=True):
             if len(full):
                 part[full, :-1] = part[full, 1:]
             places = np.minimum(rows[:, 0], self.most - 1)
-            part[np.arange(len(rows)), places] = new.reshape(len(rows), -1)
+            part[np.arange(len(rows)), places] = new.reshape(len(rows), part.shape[2])
         rows[:, 0] = np.minimum(rows[:, 0], self.most - 1) + 1
         return rows
 
@@ -66,6 +67,6 @@ class LastGlimpses:
         """Return views of the bytes of gazes and of glimpses, (n, most, bytes) each."""
         end = 1 + self.most * _GAZE_BYTES
         return (
-            rows[:, 1:end].reshape(len(rows), self.most, -1),
-            rows[:, end:].reshape(len(rows), self.most, -1),
+            rows[:, 1:end].reshape(len(rows), self.most, _GAZE_BYTES),
+            rows[:, end:].reshape(len(rows), self.most, math.prod(self.glimpse_shape)),
         )

@@ -20,6 +20,7 @@ from glimpse_envs.classifier import Reading, register_classifier
 from glimpse_envs.config import GlimpseConfig
 from glimpse_envs.files import replacing
 from policies.classifier.canvas import CanvasLayout
+from policies.classifier.canvas_memory import with_room
 from policies.classifier.memory import MEMORIES, make_memory
 from policies.extractors.backbones import weights_come_later
 from policies.limits import limited_parameters
@@ -202,7 +203,8 @@ class TorchClassifier(nn.Module):
         """Return what reads an environment's glimpses: this classifier, or one of its weights.
 
         For images of another size, where the memory does not depend on it, it is another classifier
-        with a copy of the weights as they are now, so that the gaze is told in its coordinates.
+        with a copy of the weights as they are now, so that the gaze is told in its coordinates; and
+        with a ``frame`` for a budget that it has no room for, unless ``keep`` says so.
 
         :raises ClassifierError: if their glimpses differ, with all that does
         """
@@ -227,14 +229,15 @@ class TorchClassifier(nn.Module):
                 f"{size}; take the data set, scene and sensor that it was trained with, or train "
                 "another"
             )
-        if self.view.image_shape == wanted.image_shape:
+        settings = with_room(self.settings, config.budget)
+        if self.view.image_shape == wanted.image_shape and settings == self.settings:
             return self
         with weights_come_later():
             other = TorchClassifier(
                 replace(self.view, image_shape=wanted.image_shape),
                 self.kind,
                 seed=self.seed,
-                **self.settings,
+                **settings,
             )
         other.load_state_dict(self.state_dict())
         other.bfloat16 = self.bfloat16
@@ -378,7 +381,7 @@ def _read(path: Path) -> bytes:
 
 def _maker(memory: str) -> Callable[..., TorchClassifier]:
     def make(config: GlimpseConfig, **settings: Any) -> TorchClassifier:
-        return TorchClassifier(View.of(config), memory, **settings)
+        return TorchClassifier(View.of(config), memory, **with_room(settings, config.budget))
 
     return make
 

@@ -44,11 +44,11 @@ class LearnedFields(nn.Module):
         :param pixels: of the window, float32 (n, C, window, window)
         """
         left, top, side = self._places_and_sides()
-        sums = F.pad(pixels.cumsum(2, dtype=th.float64).cumsum(3), (1, 0, 1, 0))
+        sums = F.pad(pixels, (1, 0, 1, 0)).cumsum(2, dtype=th.float64).cumsum(3)
         right, bottom = left + side, top + side
         inside = _sum_to(sums, bottom, right) - _sum_to(sums, bottom, left)
         inside = inside - _sum_to(sums, top, right) + _sum_to(sums, top, left)
-        return (inside / side.square()).unflatten(2, (self.size, self.size))
+        return (inside / side.square()).float().unflatten(2, (self.size, self.size))
 
     def squares(self) -> NDArray[np.int64]:
         """Return left, top and side of each in pixels of the window, int64 (S, S, 3)."""
@@ -66,7 +66,7 @@ class LearnedFields(nn.Module):
 
 
 def _sum_to(sums: th.Tensor, rows: th.Tensor, columns: th.Tensor) -> th.Tensor:
-    """Return what lies above and left of corners, float32 (n, C, S * S).
+    """Return what lies above and left of corners, float64 (n, C, S * S).
 
     With gradients of the corners: one between two pixels is half of what moving it by a pixel to
     either side would add, since it lies at their border, where one side's would be either's.
@@ -78,7 +78,7 @@ def _sum_to(sums: th.Tensor, rows: th.Tensor, columns: th.Tensor) -> th.Tensor:
     last, y, x = sums.shape[2] - 1, rows.long(), columns.long()
 
     def at(y: th.Tensor, x: th.Tensor) -> th.Tensor:
-        return sums[:, :, y.clamp(0, last), x.clamp(0, last)].float()
+        return sums[:, :, y.clamp(0, last), x.clamp(0, last)]
 
     down, across = 0.5 * (at(y + 1, x) - at(y - 1, x)), 0.5 * (at(y, x + 1) - at(y, x - 1))
     return at(y, x) + down * (rows - rows.detach()) + across * (columns - columns.detach())

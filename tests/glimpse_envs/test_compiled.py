@@ -39,7 +39,7 @@ glimpses = rng.integers(0, 256, (2, 3, 4, 8, 1), dtype=np.uint8)
 gaze, counts = rng.random((2, 3, 3), np.float32), np.array([3, 1])
 canvases = layout.empty(2)
 layout.paint(canvases, glimpses, gaze, counts)
-print(canvases.tolist())
+print(canvases.tolist(), layout.painted(glimpses, gaze, counts, 8).tolist())
 print(layout.planes(canvases, th.device("cpu")).tolist())
 print(layout.gather(th.as_tensor(glimpses).permute(0, 1, 4, 2, 3).double(), gaze, counts).tolist())
 """

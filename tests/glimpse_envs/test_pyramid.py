@@ -34,6 +34,19 @@ def test_levels_are_as_bright_as_the_image():
         assert level.mean() == pytest.approx(levels[0].mean(), abs=0.05)
 
 
+@pytest.mark.parametrize("shape", [(20, 24), (31, 300), (64, 64)])
+def test_images_of_few_levels_and_no_lanes_at_all_are_read(shape):
+    images, sensor = noise(3, *shape, 2), Crop(4)
+    gaze = sensor.geometry(*shape).clamp(np.random.default_rng(0).random((50, 3), np.float32))
+    rows = np.arange(50) % 3
+    images.flags.writeable = False
+    found = sensor.read_pyramid(pyramid(images), rows, gaze)
+    levels = level_of(sensor.geometry(*shape).sampled_windows(gaze)[:, 2] / 4, len(pyramid(images)))
+    exact = sensor.read(images, rows, gaze)
+    np.testing.assert_array_equal(found[levels == 0], exact[levels == 0])
+    assert sensor.read_pyramid(pyramid(images), rows[:0], gaze[:0]).shape == (0, 4, 4, 2)
+
+
 def test_a_glimpse_costs_the_same_in_images_of_any_size():
     cells = np.array([0.5, 1.0, 2 * FINENESS - 0.1, 2 * FINENESS, 70.0, 1e6])
     assert level_of(cells, 8).tolist() == [0, 0, 0, 1, 4, 7]

@@ -54,7 +54,7 @@ def test_one_glance_at_full_resolution_is_all_that_it_gets() -> None:
 
 
 def test_it_sees_the_whole_image_where_the_agent_reads_round_its_last_glimpse() -> None:
-    canvas = {"type": "canvas", "width": 2, "frame": 16, "interpolate": True}
+    canvas = {"type": "canvas", "width": 2, "frame": 16, "keep": 3, "interpolate": True}
     scene = {"type": "TranslatedCanvas", "side": 24}
     agents = GlimpseConfig(scene=scene, scheme="Saccade", classifier=canvas)
     reader = full_image_config(agents).classifier

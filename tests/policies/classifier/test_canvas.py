@@ -371,6 +371,36 @@ def test_what_is_painted_at_once_is_what_lies_there_of_glimpses_painted_in_turn(
     th.testing.assert_close(read[0], read[2], rtol=0, atol=1.01 / 255)  # not rounded
 
 
+@pytest.mark.parametrize("side", [None, 32])
+def test_of_one_glimpse_the_finer_scale_is_seen_where_both_are_as_fine_as_a_canvas_tells(side):
+    """Its coarsest level is finer than these windows at zoom 0, as in another environment."""
+    layout, rng = CanvasLayout(128, 128, 1, 8, 3, 8, 1.0, 4.0), np.random.default_rng(0)
+    glimpses = rng.integers(0, 256, (20, 3, 8, 24, 1), dtype=np.uint8)
+    gaze = rng.random((20, 3, 3), np.float32)
+    gaze[..., 2] = 0.0
+    counts = rng.integers(1, 4, 20)
+    canvases = layout.empty(20)
+    layout.paint(canvases, glimpses, gaze, counts)
+    if side is not None:
+        last = gaze[np.arange(20), counts - 1]
+        canvases = np.stack([cut(layout, *pair, side) for pair in zip(canvases, last, strict=True)])
+    tensor = th.as_tensor(glimpses).permute(0, 1, 4, 2, 3).float()
+    square = layout.around(side)
+    at_once = (
+        layout.painted(glimpses, gaze, counts, side),
+        layout.gather(tensor, gaze, counts, side),
+    )
+    for other in at_once:
+        read = [square.unfold(th.as_tensor(these)) for these in (canvases, other)]
+        th.testing.assert_close(*read, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("side", "resolution"), [(300, 56), (300, 224), (512, 196), (128, 98)])
+def test_a_canvas_has_no_entries_beyond_an_image_of_whole_ones(side, resolution):
+    cell = side / resolution
+    assert CanvasLayout(side, side, 1, 8, 1, side, cell, cell).shape == (resolution, resolution)
+
+
 def test_an_object_looks_alike_wherever_it_is_found():
     layout, thing = crop_layout(96, 1), noise(1, 16, 16, 1)[0]
     cuts = []

@@ -35,6 +35,20 @@ def test_on_whole_pixels_they_average_what_a_lattice_reads():
     assert abs(fields(pixels).permute(0, 2, 3, 1).detach().numpy() - read).max() <= 0.51
 
 
+def test_single_pixels_are_exact_in_wide_windows():
+    fields, rng = LearnedFields(8, 400), np.random.default_rng(0)
+    left, top = rng.integers(0, 400, (2, 64))
+    with th.no_grad():
+        for parameter, share in ((fields.x, left / 399), (fields.y, top / 399)):
+            parameter.copy_(th.as_tensor(share).logit(1e-9) / 16.0)
+        fields.side.fill_(-9.0)
+    pixels = th.as_tensor(0.5 + 0.3 * rng.random((1, 1, 400, 400)), dtype=th.float32)
+    read = fields(pixels).detach().flatten()
+    assert (fields.squares()[..., 2] == 1).all()
+    columns, rows = fields.squares()[..., 0].ravel(), fields.squares()[..., 1].ravel()
+    np.testing.assert_allclose(read, pixels[0, 0, rows, columns], atol=1e-6)
+
+
 def test_they_stay_in_the_window_and_are_a_pixel_wide_at_least():
     fields = LearnedFields(2, 8)
     with th.no_grad():
