@@ -1,4 +1,4 @@
-"""Accuracy after each glimpse, of sensors of equal samples beside each other."""
+"""Accuracy after each glimpse, of sensors of equal samples beside each other, a panel a task."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ FILE = "sensors.svg"
 _COLOURS = (BLUE, ORANGE, GREEN, PINK, GREY, SKY, YELLOW)
 
 
-def curves(results: Results) -> dict[str, list[float]]:
-    """Return the accuracies after 1, 2, ... glimpses by sensor, the mean over seeds."""
-    groups = [s for s in summaries(results.runs("variants")) if SENSOR in s.group]
-    return {
-        summary.group.partition(SENSOR)[2]: [round(v, 6) for v in mean_curve(results, summary)]
-        for summary in groups
-    }
+def curves(results: Results) -> dict[str, dict[str, list[float]]]:
+    """Return the accuracies after 1, 2, ... glimpses by task and sensor, the mean over seeds."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for summary in summaries(results.runs("variants")):
+        task, told, sensor = summary.group.partition(SENSOR)
+        if told:
+            curve = [round(v, 6) for v in mean_curve(results, summary)]
+            found.setdefault(task, {})[sensor] = curve
+    return found
 
 
 def digest(results: Results) -> str:
@@ -50,15 +52,19 @@ def draw(path: Path, results: Results) -> Path:
 
     :param path: ending in .svg
     """
-    figure = new_figure(4.6)
-    axes = figure.subplots()
-    for (name, curve), colour in zip(curves(results).items(), _COLOURS, strict=False):
-        glimpses = range(1, len(curve) + 1)
-        axes.plot(glimpses, curve, color=colour, marker="o", linewidth=2.0, label=name)
-    axes.set(xlabel="glimpses", ylabel="accuracy", title="Sensors of equal samples")
-    axes.yaxis.set_major_formatter(Percents())
-    finish(axes)
-    axes.legend(frameon=False)
+    found = curves(results)
+    names = dict.fromkeys(name for theirs in found.values() for name in theirs)
+    colours = dict(zip(names, _COLOURS, strict=False))
+    figure = new_figure(4.6 * len(found))
+    panels = figure.subplots(len(found), squeeze=False)[:, 0]
+    for axes, (task, theirs) in zip(panels, found.items(), strict=True):
+        for name, curve in theirs.items():
+            glimpses = range(1, len(curve) + 1)
+            axes.plot(glimpses, curve, color=colours[name], marker="o", linewidth=2.0, label=name)
+        axes.set(xlabel="glimpses", ylabel="accuracy", title=task)
+        axes.yaxis.set_major_formatter(Percents())
+        finish(axes)
+        axes.legend(frameon=False)
     with rc_context({"svg.hashsalt": "results"}):
         metadata = {"Date": None, "Description": f"results {digest(results)}"}
         return save(figure, path, metadata=metadata)
