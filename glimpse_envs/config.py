@@ -149,7 +149,7 @@ class GlimpseConfig:
     @property
     def extents(self) -> NDArray[np.int64] | None:
         """Height and width of each image, int64 (N, 2); None where they fill what is shown."""
-        return None if self.scene.composed else self.shown_split.extents
+        return self.shown_split.extents if self.scene.keeps_places else None
 
     def lane_geometry(self, n_lanes: int) -> Geometry:
         """Return the gazes that are possible on so many lanes."""
@@ -232,7 +232,7 @@ class GlimpseConfig:
         kept = {name: extents for name, extents in kept.items() if extents is not None}
         if not kept:
             return
-        if self.scene.composed:
+        if not self.scene.keeps_places:
             raise ValueError(
                 f"got {self.scene} of images that keep their proportions in frames (fit: keep), "
                 "which would lie on it as bars; wanted scene Plain, or fit: crop"
@@ -241,7 +241,7 @@ class GlimpseConfig:
         if reach is None:
             raise ValueError(
                 f"got {self.augment} for images that keep their proportions in frames (fit: keep); "
-                "wanted a motion, such as ShiftFlip that fills with zeros"
+                "wanted a motion, such as ShiftFlip with fill: zeros"
             )
         for name, extents in kept.items():
             least = least_side(extents, self.shape[:2], reach if name == "train" else 0)

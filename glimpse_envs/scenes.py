@@ -33,11 +33,14 @@ class Scene(Component):
 
     :cvar composed: the scene draws something of its own for every episode; otherwise it shows the
         data set's images as they are, which all lanes then share
+    :cvar keeps_places: what is shown lies where the data set's images lie in their arrays, so that
+        those of proportions of their own keep them
     :cvar moves: every glimpse sees another frame; such scenes are below
         :class:`~glimpse_envs.moving.MovingScene`
     """
 
     composed: ClassVar[bool] = True
+    keeps_places: ClassVar[bool] = False
     moves: ClassVar[bool] = False
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
@@ -83,6 +86,7 @@ class Plain(Scene):
     """The data set's images as they are."""
 
     composed = False
+    keeps_places = True
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of what is shown."""

@@ -22,6 +22,7 @@ class _Pictures(Scene):
     """
 
     composed: ClassVar[bool] = True
+    keeps_places: ClassVar[bool] = True
 
     pictures: NDArray[np.uint8] = field(repr=False, compare=False)
     index: NDArray[np.int64] = field(repr=False, compare=False)

@@ -10,6 +10,7 @@ from glimpse_lab.evaluation.compute import measure_full_image
 from glimpse_lab.evaluation.full_image import full_image_config
 from glimpse_lab.evaluation.rollout import evaluate_gaze
 from glimpse_lab.evaluation.study import describe
+from glimpse_lab.robustness.pictures import shown
 
 
 def framed() -> ImageDataset:
@@ -47,3 +48,12 @@ def test_the_network_of_the_whole_image_sees_whole_frames() -> None:
     assert full_image_config(config, resolution=12).sensor.size == 12
     assert measure_full_image(config, n_images=4).multiply_adds > 0
     assert glance.dataset.in_frames() is glance.dataset
+
+
+def test_pictures_that_take_the_place_of_images_keep_their_proportions() -> None:
+    config, index = watched(), np.arange(12)
+    disturbed = shown(config, config.dataset.test.images, index)
+    paths = [evaluate_gaze(Uniform(), these, index=index) for these in (config, disturbed)]
+    np.testing.assert_array_equal(*(these.windows for these in paths))
+    np.testing.assert_array_equal(*(these.beliefs for these in paths))
+    assert paths[0].pixels == paths[1].pixels < 24 * 24
