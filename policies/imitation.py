@@ -1,5 +1,6 @@
 """Imitation: an agent begins with a scripted gaze, and reinforcement learning goes on from it."""
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,9 @@ from policies.save_timer import SaveTimer
 
 #: what the draws of a seed are for, beside those of the classifier's training
 _DRAWS = 3
+
+#: share of the updates in which the learning rate rises
+_RISE = 0.05
 
 
 class Imitation(BaseCallback):
@@ -56,7 +60,7 @@ class Imitation(BaseCallback):
     :param critic: teach the critic the discounted rewards of these episodes, too, at whose end the
         agent answers. A critic that knows nothing moves the layers that it shares with the actor
         far in the first updates after imitation, which matters where the actor is to be exact
-    :param learning_rate: of Adam, falling linearly to 0
+    :param learning_rate: of Adam, rising for a twentieth of the updates, then falling linearly to 0
     :param batch_size: episodes of one update
     """
 
@@ -152,7 +156,7 @@ class Imitation(BaseCallback):
         ) as bar:
             for update in range(first, n_updates):
                 for group in optimizer.param_groups:
-                    group["lr"] = self.learning_rate * (1.0 - update / n_updates)
+                    group["lr"] = self.learning_rate * _rate(update, n_updates)
                 observations, actions, rewards = lesson.give(policy)
                 policy.set_training_mode(True)
                 values, likelihood = _evaluate(policy, observations, actions, config.budget - 1)
@@ -175,6 +179,15 @@ class Imitation(BaseCallback):
 
     def _on_step(self) -> bool:
         return True
+
+
+def _rate(update: int, n_updates: int) -> float:
+    """Return the share of the learning rate at an update.
+
+    It rises at first: full steps by the first gradients of an exact gaze can make features so large
+    that layers of tanh behind them saturate, and nothing is learnt any more.
+    """
+    return min(1.0, (update + 1) / math.ceil(_RISE * n_updates)) * (1.0 - update / n_updates)
 
 
 class _Lesson:
