@@ -161,9 +161,8 @@ def test_the_critic_is_taught_what_the_gaze_earns(algorithm: type) -> None:
     """Three glimpses cost 0.25 each: what is left to pay is told by the time."""
     env = environment("MultiCategorical", reward={"type": "GlimpseCost", "cost": 0.25})
     policy = GlimpsePolicy if algorithm is PPO else GlimpseLstmPolicy
-    taught = Imitation(
-        gaze="Uniform", episodes=1_800, batch_size=16, learning_rate=1e-3, critic=True
-    )
+    n = 1_800 if algorithm is PPO else 800
+    taught = Imitation(gaze="Uniform", episodes=n, batch_size=16, learning_rate=1e-3, critic=True)
     model = learn(algorithm, policy, env, taught, gamma=1.0)
     gaze = resolve("Uniform", ScriptedGaze)
     lesson = _Lesson(GlimpseCore(env.config, 64), gaze, 0.0, (0.0, None), [1])
