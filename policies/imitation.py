@@ -28,9 +28,6 @@ from policies.save_timer import SaveTimer
 #: what the draws of a seed are for, beside those of the classifier's training
 _DRAWS = 3
 
-#: share of the updates in which the learning rate rises
-_RISE = 0.05
-
 
 class Imitation(BaseCallback):
     """Teach an agent a scripted gaze before its first rollout, by maximum likelihood.
@@ -60,7 +57,10 @@ class Imitation(BaseCallback):
     :param critic: teach the critic the discounted rewards of these episodes, too, at whose end the
         agent answers. A critic that knows nothing moves the layers that it shares with the actor
         far in the first updates after imitation, which matters where the actor is to be exact
-    :param learning_rate: of Adam, rising for a twentieth of the updates, then falling linearly to 0
+    :param learning_rate: of Adam, falling linearly to 0
+    :param warmup: share of the updates in which the learning rate rises before, in [0, 1). Full
+        first steps towards an exact gaze (a small ``log_std_init``) can make features so large that
+        layers of tanh behind them saturate, and nothing is learnt any more
     :param batch_size: episodes of one update
     """
 
@@ -75,6 +75,7 @@ class Imitation(BaseCallback):
         answer_above: float | None = None,
         critic: bool = False,
         learning_rate: float = 1e-3,
+        warmup: float = 0.0,
         batch_size: int = 128,
     ) -> None:
         super().__init__()
@@ -91,11 +92,13 @@ class Imitation(BaseCallback):
             raise ValueError(f"got answer_above={answer_above}; wanted None, or a number in (0, 1)")
         if not 0.0 < learning_rate < np.inf:
             raise ValueError(f"got learning_rate={learning_rate}; wanted a number above 0")
+        if not 0.0 <= warmup < 1.0:
+            raise ValueError(f"got warmup={warmup}; wanted a share in [0, 1)")
         self.gaze = resolve(gaze, ScriptedGaze)
         self.episodes = int(episodes)
         self.own_share = own_share
         self.answer_share, self.answer_above = answer_share, answer_above
-        self.critic = critic
+        self.critic, self.warmup = critic, warmup
         self.learning_rate, self.batch_size = learning_rate, batch_size
         self.n_done = 0
         #: called with the model at intervals, so that a kill loses little
@@ -156,7 +159,7 @@ class Imitation(BaseCallback):
         ) as bar:
             for update in range(first, n_updates):
                 for group in optimizer.param_groups:
-                    group["lr"] = self.learning_rate * _rate(update, n_updates)
+                    group["lr"] = self.learning_rate * _rate(update, n_updates, self.warmup)
                 observations, actions, rewards = lesson.give(policy)
                 policy.set_training_mode(True)
                 values, likelihood = _evaluate(policy, observations, actions, config.budget - 1)
@@ -181,13 +184,10 @@ class Imitation(BaseCallback):
         return True
 
 
-def _rate(update: int, n_updates: int) -> float:
-    """Return the share of the learning rate at an update.
-
-    It rises at first: full steps by the first gradients of an exact gaze can make features so large
-    that layers of tanh behind them saturate, and nothing is learnt any more.
-    """
-    return min(1.0, (update + 1) / math.ceil(_RISE * n_updates)) * (1.0 - update / n_updates)
+def _rate(update: int, n_updates: int, warmup: float) -> float:
+    """Return the share of the learning rate at an update."""
+    rise = math.ceil(warmup * n_updates)
+    return min(1.0, (update + 1) / max(1, rise)) * (1.0 - update / n_updates)
 
 
 class _Lesson:

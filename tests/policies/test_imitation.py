@@ -144,11 +144,13 @@ def test_rewards_are_those_of_the_way_and_of_the_answer_at_its_end() -> None:
     assert 0 < (labels[0] == 2).sum() < 64
 
 
-def test_the_learning_rate_rises_for_a_twentieth_of_the_updates_and_falls_to_nothing() -> None:
-    rates = [_rate(update, 100) for update in range(100)]
+def test_the_learning_rate_falls_to_nothing_and_may_rise_before() -> None:
+    np.testing.assert_allclose([_rate(k, 100, 0.0) for k in range(100)], 1.0 - np.arange(100) / 100)
+    rates = [_rate(update, 100, 0.05) for update in range(100)]
     np.testing.assert_allclose(rates[:6], [0.2, 0.4 * 0.99, 0.6 * 0.98, 0.8 * 0.97, 0.96, 0.95])
     np.testing.assert_allclose(rates[6:], 1.0 - np.arange(6, 100) / 100)
-    assert _rate(0, 1) == 1.0
+    with pytest.raises(ValueError, match=r"warmup=1\.0; wanted a share"):
+        Imitation(gaze=SCAN, warmup=1.0)
 
 
 def test_returns_are_discounted_from_each_step_on() -> None:
