@@ -146,7 +146,7 @@ class Imitation(BaseCallback):
         seed = [int(self.model.seed or 0), _DRAWS, self.n_done]
         core = GlimpseCore(config, self.batch_size)
         answers = (self.answer_share, self.answer_above)
-        lesson = _Lesson(core, self.gaze, self.own_share, answers, seed)
+        lesson = _Lesson(core, self.gaze, self.own_share, answers, seed, ending=self.critic)
         optimizer = th.optim.Adam(policy.parameters(), lr=self.learning_rate)
         timer = SaveTimer()
         with tqdm(
@@ -198,6 +198,7 @@ class _Lesson:
     :param own_share: share of the lanes that go where the agent goes
     :param answers: share of the steps that are to answer, and the certainty that is to, or None
     :param seed: of images, scenes, gaze and answers
+    :param ending: let the agent answer at the end, which draws from its generator
     """
 
     def __init__(
@@ -207,10 +208,12 @@ class _Lesson:
         own_share: float,
         answers: tuple[float, float | None],
         seed: list[int],
+        ending: bool = True,
     ) -> None:
         self.core, self.gaze, self.rng = core, gaze, np.random.default_rng(seed)
         self.own = np.arange(core.n_lanes) < round(own_share * core.n_lanes)
         config = core.config
+        self.ending = ending
         self.answers = config.scheme.answers and config.classifier is not None
         self.answer_share, self.answer_above = answers
         space = config.action_space
@@ -242,7 +245,7 @@ class _Lesson:
                 actions = scheme.toward(target, core.gaze, core.geometry)
             after = core.step(actions)
             observation, rewards[:, step] = after.observation, after.reward
-        if scheme.answers:
+        if scheme.answers and self.ending:
             chosen, _ = policy.predict(observation, state, np.zeros(core.n_lanes, bool))
             actions = chosen if self.view is None else self.view.decode(chosen)
             rewards[:, -1] = core.step(actions).reward
