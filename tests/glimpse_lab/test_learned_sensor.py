@@ -45,12 +45,17 @@ def told_apart(sensor: Lattice) -> int:
 def test_receptive_fields_gather_where_the_pixels_are_that_tell_the_class():
     tiles = [[(3 * x - 4, 3 * y - 4, 3) for x in range(4)] for y in range(4)]
     assert told_apart(Lattice(tiles)) == 4
-    sensor = learn(
-        sixteen_pixels(), size=4, field=3.0, gaze="Centre", n_images=60_000, progress=False
-    )
-    assert sensor.size == 4 and sensor.span <= 3
-    # ten seeds: 5 to 16, as rounding has it, since units that lie on each other stay there
-    assert told_apart(sensor) > 4
+    found = []
+    for seed in range(3):  # 5 to 16, as rounding has it: units that lie on each other stay there
+        sensor = learn(
+            sixteen_pixels(), size=4, field=3.0, gaze="Centre", n_images=60_000, seed=seed,
+            progress=False,
+        )  # fmt: skip
+        assert sensor.size == 4 and sensor.span <= 3
+        found.append(told_apart(sensor))
+        if found[-1] >= 9:
+            break
+    assert found[-1] >= 9, found
 
 
 def test_each_receptive_field_is_drawn(tmp_path):

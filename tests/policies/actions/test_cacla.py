@@ -42,10 +42,11 @@ def pointing_error(model) -> float:
 
 @pytest.mark.slow
 def test_parts_without_a_probability_learn_with_cacla_and_not_without():
-    model = make_model().learn(16384, callback=CACLA(epochs=6))
-    alone = make_model().learn(16384)
-    assert pointing_error(model) < 0.3  # five seeds: 0.10 to 0.26
-    assert pointing_error(alone) > 0.45  # four seeds: 0.50 to 0.51
+    falling = {"learning_rate": lambda left: 3e-3 * left}  # a constant one ends off by up to 0.26
+    model = make_model(**falling).learn(16384, callback=CACLA(epochs=6))
+    alone = make_model(**falling).learn(16384)
+    assert pointing_error(model) < 0.15
+    assert pointing_error(alone) > 0.3
 
 
 def test_the_loss_draws_to_better_actions_that_counted_alone():
